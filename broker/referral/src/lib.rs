@@ -4,10 +4,12 @@
 //! protobuf or AMQP; everything here is total: whatever comes in, an answer comes out.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod directory;
 pub mod endpoint;
 pub mod identifiers;
 pub mod sealed;
 pub mod submission;
+pub mod time;
 pub mod vocab;
 
 pub use endpoint::Endpoint;
