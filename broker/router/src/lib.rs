@@ -1,1 +1,3 @@
-//! Being built.
+//! The broker: receive, decide, record, deliver, chase.
+
+pub mod record;
