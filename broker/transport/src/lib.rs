@@ -1,1 +1,9 @@
-//! Being built.
+//! The machinery every program of ours shares: AMQP, TLS, telemetry, clock and shutdown.
+//!
+//! Bytes in, bytes out. It promises that every wait ends, and that "confirmed" means a queue has the
+//! message. It never knows what a message says: there is no referral in here.
+
+pub mod amqp;
+pub mod clock;
+pub mod shutdown;
+pub mod tls;
