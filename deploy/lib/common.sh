@@ -80,3 +80,15 @@ end_process() {
 
 # One KEY=value per line, read as text: such a file is never executed.
 setting() { sed -n "s/^$2=//p" "$1" | head -n 1; }
+
+# fill_in TEMPLATE NAME VALUE...: the template with every @NAME@ replaced, on standard output.
+fill_in() {
+    local text
+    text=$(<"$1")
+    shift
+    while (($#)); do
+        text=${text//"@$1@"/"$2"}
+        shift 2
+    done
+    printf '%s\n' "$text"
+}
