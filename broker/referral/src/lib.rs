@@ -4,9 +4,13 @@
 //! protobuf or AMQP; everything here is total: whatever comes in, an answer comes out.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod case;
 pub mod directory;
+pub mod disclosure;
 pub mod endpoint;
+pub mod facts;
 pub mod identifiers;
+pub mod rules;
 pub mod sealed;
 pub mod submission;
 pub mod time;

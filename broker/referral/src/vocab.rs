@@ -67,6 +67,8 @@ macro_rules! vocabulary {
     };
 }
 
+pub(crate) use vocabulary;
+
 vocabulary! {
     /// Which kind of agency sends.
     pub enum SenderKind = "sender" {

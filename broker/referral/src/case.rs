@@ -1,0 +1,720 @@
+//! One referral's life. `step` is the whole of it: a total function from a case and an event to the next case
+//! and what is owed because of it.
+//!
+//! Effects are data. The shell commits them with the case before it carries any out, so that recovery after a
+//! crash is the same code as the normal path. A duplicate, a late answer, an answer to something never sent
+//! are values ([`Surprise`]), not errors. A case holds no personal data: its type cannot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::disclosure::{Disclosure, Matter, Notice};
+use crate::identifiers::{DeliveryId, Digest, ReferralId};
+use crate::rules::explain::{Sentence, Withheld, explain, name_of};
+use crate::rules::pack::{ClockEnd, ClockName, LawfulBasis};
+use crate::rules::table::Reason;
+use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
+use crate::submission::{FrontDoorAnswer, Practitioner, Referral, Says};
+use crate::time::Due;
+use crate::vocab::{Category, Desk, Level, Outcome};
+use crate::{Endpoint, Moment, Sealed};
+use std::sync::Arc;
+
+/// One child's referral, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    id: ReferralId,
+    sender: Endpoint,
+    linked: Vec<ReferralId>,
+    received: Moment,
+    level: Level,
+    /// The digests of every version received, the first one first (DQ-01).
+    versions: Vec<Digest>,
+    standing: Standing,
+    recipients: Vec<Recipient>,
+    clocks: Vec<Clock>,
+    edition: Option<PackId>,
+    outcome: Option<Outcome>,
+    withdrawn: bool,
+    /// The outcome, or the return, has reached the sender (P9).
+    told: bool,
+}
+
+/// Where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// An authority has it, or is about to.
+    With {
+        /// The responsible desk.
+        responsible: Endpoint,
+    },
+    /// A person decides what happens to it.
+    Held {
+        /// Where it would go.
+        intended: Option<Endpoint>,
+    },
+    /// It went back to the sender.
+    Returned,
+    /// It was refused, and nothing of it was kept.
+    Refused,
+}
+
+/// A party that receives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Who.
+    pub to: Endpoint,
+    /// In which role.
+    pub role: Role,
+    /// What was sent to it, in order.
+    pub deliveries: Vec<Delivered>,
+}
+
+/// One delivery and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Its id.
+    pub id: DeliveryId,
+    /// What it is about.
+    pub matter: Matter,
+    /// The digest of its bytes; an answer must name it.
+    pub digest: Option<Digest>,
+    /// How far it has come.
+    pub rung: Rung,
+}
+
+/// The ladder of one delivery. A late lower rung never overwrites a higher one (P7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// Recorded, and owed to the recipient.
+    Owed,
+    /// The recipient's queue confirmed it. No machine or person there has seen it.
+    Delivered,
+    /// The recipient's system took it. No person has.
+    Collected,
+    /// A named person has it.
+    Acknowledged,
+    /// The authority decided.
+    Decided,
+}
+
+/// A clock on the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Which.
+    pub name: ClockName,
+    /// When it is due.
+    pub due: Due,
+    /// What stops it.
+    pub ends_with: ClockEnd,
+    /// How it stands.
+    pub state: ClockState,
+}
+
+/// How a clock stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockState {
+    /// It runs.
+    Running,
+    /// What it waited for happened in time, or late.
+    Met {
+        /// When.
+        at: Moment,
+    },
+    /// It ran out, and both sides were told.
+    Breached {
+        /// When that was noticed.
+        at: Moment,
+    },
+    /// It no longer matters: a voluntary matter was withdrawn.
+    Stopped,
+}
+
+/// What can happen to a case.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A referral arrived under its own key.
+    Submitted(Box<Referral>),
+    /// The sender changed it.
+    Amended(Box<Referral>),
+    /// The sender took it back.
+    Withdrawn {
+        /// Who speaks.
+        from: Endpoint,
+        /// The person.
+        by: Practitioner,
+        /// Why.
+        reason: Sealed<String>,
+    },
+    /// A front door answered.
+    Answered(FrontDoorAnswer),
+    /// A recipient's queue confirmed a delivery.
+    Delivered(DeliveryId),
+    /// The sender was handed how it ended.
+    SenderTold,
+    /// Its time has come.
+    Woken,
+}
+
+/// What is owed because of an event. Committed with the case before any of it is carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A recipient is to have this.
+    Deliver(Box<Disclosure>),
+    /// A recipient is to be told this, which holds nothing of the content.
+    Notify(Notice),
+    /// The sender is to see this.
+    TellSender(News),
+    /// A person must look.
+    AskPerson(Question),
+}
+
+/// A step on the ladder, as the sender sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// Durable here; nothing decided yet.
+    Accepted,
+    /// Decided: who receives what, and why.
+    Routed(Box<Routing>),
+    /// It waits for a person.
+    Held(Box<Routing>),
+    /// It came back.
+    ReturnedToSender(Box<Routing>),
+    /// It was refused.
+    Refused(Box<Routing>),
+    /// A changed version was received. The flag says that it came under the first one's key.
+    Amended {
+        /// The sender used the same key for other content (DQ-01).
+        same_key: bool,
+    },
+    /// It was taken back, and the recipients are told.
+    Withdrawn,
+    /// A recipient's queue has it. Nobody there has read it.
+    Delivered(Endpoint),
+    /// It cannot be delivered: this broker has no connection to that party. A person must.
+    NotConnected(Endpoint),
+    /// A recipient's system took it. No person has read it.
+    Collected(Endpoint),
+    /// A named person has it.
+    Acknowledged {
+        /// Where.
+        at: Endpoint,
+        /// Who.
+        by: Practitioner,
+    },
+    /// The authority decided.
+    Decided {
+        /// Where.
+        at: Endpoint,
+        /// Who.
+        by: Practitioner,
+        /// What.
+        outcome: Outcome,
+        /// Why, for the referrer.
+        reason: Sealed<String>,
+    },
+    /// The outcome reached the sender.
+    OutcomeReturned,
+    /// A clock ran out.
+    ClockBreached {
+        /// Which.
+        clock: ClockName,
+        /// When it was due.
+        due: Due,
+    },
+}
+
+/// A ruling as the sender sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Routing {
+    /// What is to happen.
+    pub decision: Decision,
+    /// The rules that decided.
+    pub by: Vec<Arc<Reason>>,
+    /// Who receives what.
+    pub recipients: Vec<RecipientNews>,
+    /// The clocks.
+    pub clocks: Vec<ClockStart>,
+    /// Alerts.
+    pub flags: Vec<String>,
+    /// In plain English.
+    pub sentences: Vec<Sentence>,
+    /// Which rules.
+    pub pack: Option<PackId>,
+}
+
+/// What one recipient is given, as the sender sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecipientNews {
+    /// Who.
+    pub to: Endpoint,
+    /// In which role.
+    pub role: Role,
+    /// What it is given.
+    pub given: Vec<Category>,
+    /// What it is not.
+    pub withheld: Vec<Withheld>,
+    /// In which law.
+    pub bases: Vec<LawfulBasis>,
+}
+
+impl Routing {
+    /// The ruling in the sender's view. `Preview` shows this and stores nothing.
+    pub fn of(ruling: &Ruling, rules: &Rulebook) -> Routing {
+        let news = |view: &crate::rules::View| RecipientNews {
+            to: view.to().clone(),
+            role: view.role(),
+            given: view.given(),
+            withheld: view.withheld_for_the_record(),
+            bases: view.bases().to_vec(),
+        };
+        Routing {
+            decision: ruling.decision().clone(),
+            by: ruling.by().to_vec(),
+            recipients: ruling.views().iter().map(news).collect(),
+            clocks: ruling.clocks().to_vec(),
+            flags: ruling.flags().map(str::to_owned).collect(),
+            sentences: explain(ruling, None, &rules.directory),
+            pack: ruling.pack().cloned(),
+        }
+    }
+}
+
+/// Why a person must look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// A rule put it before a person.
+    Review {
+        /// At significant harm or above it raises the alarm at once.
+        urgent: bool,
+        /// The rules.
+        rules: Vec<String>,
+    },
+    /// No connection to a recipient.
+    NotConnected {
+        /// To whom.
+        to: Endpoint,
+        /// At significant harm or above it raises the alarm at once.
+        urgent: bool,
+    },
+}
+
+/// Something that happened and changes nothing. Counted, and kept where it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surprise {
+    /// This very version is known already.
+    Duplicate,
+    /// There is no such referral.
+    NeverSeen,
+    /// It belongs to another sender.
+    NotYours,
+    /// No such delivery went to whoever answers.
+    NotSentToYou,
+    /// The answer is to other bytes than were sent.
+    OtherContent,
+    /// Only the responsible authority decides.
+    NotResponsible,
+    /// A higher rung was reached already.
+    Late,
+    /// Nothing was due.
+    NothingDue,
+}
+
+impl Surprise {
+    /// In words, for whoever caused it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Surprise::Duplicate => "this was received before",
+            Surprise::NeverSeen => "there is no such referral",
+            Surprise::NotYours => "there is no such referral of yours",
+            Surprise::NotSentToYou => "no such delivery went to you",
+            Surprise::OtherContent => "the answer is to other content than was delivered",
+            Surprise::NotResponsible => "only the responsible authority decides",
+            Surprise::Late => "a later step was reached already",
+            Surprise::NothingDue => "nothing was due",
+        }
+    }
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The case as it stands now; none when there is no such referral.
+    pub case: Option<Case>,
+    /// What is owed.
+    pub effects: Vec<Effect>,
+    /// The ruling, where one was made: for the record.
+    pub ruling: Option<Box<Ruling>>,
+    /// Nothing changed, and why.
+    pub surprise: Option<Surprise>,
+}
+
+impl Step {
+    fn surprise(case: Option<Case>, surprise: Surprise) -> Step {
+        Step { case, effects: Vec::new(), ruling: None, surprise: Some(surprise) }
+    }
+
+    fn changed(case: Case, effects: Vec<Effect>) -> Step {
+        Step { case: Some(case), effects, ruling: None, surprise: None }
+    }
+}
+
+/// What `event` makes of `case`, at `now`. Total.
+pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step {
+    match (case, event) {
+        (None, Event::Submitted(referral)) => Case::open(&referral, rules),
+        (None, Event::Amended(_) | Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken) => {
+            Step::surprise(None, Surprise::NeverSeen)
+        }
+        (Some(case), Event::Submitted(referral)) => case.amend(&referral, true, rules),
+        (Some(case), Event::Amended(referral)) => case.amend(&referral, false, rules),
+        (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
+        (Some(case), Event::Answered(answer)) => case.answer(answer, now),
+        (Some(case), Event::Delivered(delivery)) => case.delivered(delivery),
+        (Some(case), Event::SenderTold) => case.sender_told(),
+        (Some(case), Event::Woken) => case.wake(now, rules),
+    }
+}
+
+impl Case {
+    fn open(referral: &Referral, rules: &Rulebook) -> Step {
+        let case = Case {
+            id: referral.id,
+            sender: referral.sender.clone(),
+            linked: referral.linked.clone(),
+            received: referral.received,
+            level: referral.level,
+            versions: vec![referral.digest],
+            standing: Standing::Held { intended: None },
+            recipients: Vec::new(),
+            clocks: Vec::new(),
+            edition: None,
+            outcome: None,
+            withdrawn: false,
+            told: false,
+        };
+        case.ruled(referral, Matter::Referral, vec![Effect::TellSender(News::Accepted)], rules)
+    }
+
+    /// A changed version is ruled on its own date and goes to everybody who had an earlier one (RK-02).
+    fn amend(mut self, referral: &Referral, same_key: bool, rules: &Rulebook) -> Step {
+        if referral.sender != self.sender {
+            return Step::surprise(Some(self), Surprise::NotYours);
+        }
+        if self.versions.contains(&referral.digest) {
+            return Step::surprise(Some(self), Surprise::Duplicate);
+        }
+        self.versions.push(referral.digest);
+        self.level = referral.level;
+        self.told = false;
+        self.ruled(referral, Matter::Amendment, vec![Effect::TellSender(News::Amended { same_key })], rules)
+    }
+
+    fn ruled(mut self, referral: &Referral, matter: Matter, mut effects: Vec<Effect>, rules: &Rulebook) -> Step {
+        let earlier: Vec<Endpoint> = self.recipients.iter().map(|recipient| recipient.to.clone()).collect();
+        let ruling = rules.rule(referral, &earlier);
+        let routing = Box::new(Routing::of(&ruling, rules));
+        let urgent = referral.level.is_significant_harm_or_above();
+        self.edition = ruling.pack().cloned();
+        let (standing, news) = match ruling.decision() {
+            Decision::Deliver { to } => (Standing::With { responsible: to.clone() }, News::Routed(routing)),
+            Decision::HoldForReview { intended } => {
+                let rules = ruling.by().iter().map(|reason| reason.rule.to_string()).collect();
+                effects.push(Effect::AskPerson(Question::Review { urgent, rules }));
+                (Standing::Held { intended: intended.clone() }, News::Held(routing))
+            }
+            Decision::ReturnToSender => (Standing::Returned, News::ReturnedToSender(routing)),
+            Decision::Refuse => (Standing::Refused, News::Refused(routing)),
+        };
+        effects.push(Effect::TellSender(news));
+        // A change that would be held or returned takes nothing back from an authority that has the referral.
+        if matter == Matter::Referral || matches!(standing, Standing::With { .. }) || !matches!(self.standing, Standing::With { .. }) {
+            self.standing = standing;
+        }
+        for view in ruling.views() {
+            if rules.directory.party(view.to()).is_none() {
+                effects.push(Effect::TellSender(News::NotConnected(view.to().clone())));
+                effects.push(Effect::AskPerson(Question::NotConnected { to: view.to().clone(), urgent }));
+                continue;
+            }
+            let delivery = self.owe(view.to(), view.role(), matter);
+            let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);
+            effects.push(Effect::Deliver(Box::new(disclosure)));
+        }
+        self.start_clocks(ruling.clocks());
+        Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
+    }
+
+    /// A clock that runs already keeps its first due moment: a change never gives an authority more time.
+    fn start_clocks(&mut self, starts: &[ClockStart]) {
+        for start in starts {
+            if !self.clocks.iter().any(|clock| clock.name == start.name) {
+                self.clocks.push(Clock { name: start.name, due: start.due, ends_with: start.ends_with, state: ClockState::Running });
+            }
+        }
+    }
+
+    /// Writes down that `to` is owed something, and gives it its id.
+    fn owe(&mut self, to: &Endpoint, role: Role, matter: Matter) -> DeliveryId {
+        let id = self.id;
+        let recipient = match self.recipients.iter().position(|recipient| recipient.to == *to) {
+            Some(at) => self.recipients.get_mut(at),
+            None => {
+                self.recipients.push(Recipient { to: to.clone(), role, deliveries: Vec::new() });
+                self.recipients.last_mut()
+            }
+        };
+        let nth = recipient.as_ref().map_or(0, |recipient| recipient.deliveries.len() as u32);
+        let delivery = DeliveryId::of(id, to, nth);
+        if let Some(recipient) = recipient {
+            if role != Role::EarlierRecipient {
+                recipient.role = role;
+            }
+            recipient.deliveries.push(Delivered { id: delivery, matter, digest: None, rung: Rung::Owed });
+        }
+        delivery
+    }
+
+    fn notice(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, clock: Option<ClockName>) -> Effect {
+        let delivery = self.owe(to, role, matter);
+        let (referral, sender, received) = (self.id, self.sender.clone(), self.received);
+        Effect::Notify(Notice { delivery, matter, referral, to: to.clone(), role, sender, received, text, clock })
+    }
+
+    /// TC-11: recipients are told, nothing is erased, and at significant harm everything goes on.
+    fn withdraw(mut self, from: &Endpoint) -> Step {
+        if *from != self.sender {
+            return Step::surprise(Some(self), Surprise::NotYours);
+        }
+        if self.withdrawn {
+            return Step::surprise(Some(self), Surprise::Duplicate);
+        }
+        self.withdrawn = true;
+        let goes_on = self.level.is_significant_harm_or_above();
+        let text = if goes_on {
+            "The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on."
+        } else {
+            "The sender withdrew this referral. Nothing you were given is erased; a voluntary service is to stop."
+        };
+        if !goes_on {
+            self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running).for_each(|clock| clock.state = ClockState::Stopped);
+        }
+        let told: Vec<(Endpoint, Role)> = self.recipients.iter().map(|recipient| (recipient.to.clone(), recipient.role)).collect();
+        let mut effects: Vec<Effect> = told.iter().map(|(to, role)| self.notice(to, *role, Matter::Withdrawal, text.to_owned(), None)).collect();
+        effects.push(Effect::TellSender(News::Withdrawn));
+        Step::changed(self, effects)
+    }
+
+    fn answer(mut self, answer: FrontDoorAnswer, now: Moment) -> Step {
+        let Some(recipient) = self.recipients.iter_mut().find(|recipient| recipient.to == answer.from) else {
+            return Step::surprise(Some(self), Surprise::NotSentToYou);
+        };
+        let is_responsible = recipient.role == Role::Responsible;
+        let Some(delivery) = recipient.deliveries.iter_mut().find(|delivery| delivery.id == answer.delivery) else {
+            return Step::surprise(Some(self), Surprise::NotSentToYou);
+        };
+        if delivery.digest != Some(answer.digest) {
+            return Step::surprise(Some(self), Surprise::OtherContent);
+        }
+        let at = answer.from;
+        let (rung, news) = match answer.says {
+            Says::Collected => (Rung::Collected, News::Collected(at)),
+            Says::Acknowledged => (Rung::Acknowledged, News::Acknowledged { at, by: answer.by }),
+            Says::Decided { .. } if !is_responsible => return Step::surprise(Some(self), Surprise::NotResponsible),
+            Says::Decided { outcome, reason } => {
+                self.outcome = Some(outcome);
+                (Rung::Decided, News::Decided { at, by: answer.by, outcome, reason })
+            }
+        };
+        // A second decision is news; a second or late acknowledgement is not.
+        if delivery.rung >= rung && rung != Rung::Decided {
+            return Step::surprise(Some(self), Surprise::Late);
+        }
+        delivery.rung = delivery.rung.max(rung);
+        if is_responsible {
+            self.meet_clocks(rung, now);
+        }
+        if rung == Rung::Decided {
+            self.told = false;
+        }
+        Step::changed(self, vec![Effect::TellSender(news)])
+    }
+
+    fn meet_clocks(&mut self, rung: Rung, at: Moment) {
+        let met = |clock: &Clock| match clock.ends_with {
+            ClockEnd::Acknowledged => rung >= Rung::Acknowledged,
+            ClockEnd::Decided => rung >= Rung::Decided,
+        };
+        for clock in self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running && met(clock)) {
+            clock.state = ClockState::Met { at };
+        }
+    }
+
+    fn delivered(mut self, delivery: DeliveryId) -> Step {
+        let found = self.recipients.iter_mut().find_map(|recipient| {
+            let to = recipient.to.clone();
+            recipient.deliveries.iter_mut().find(|known| known.id == delivery).map(|known| (to, known))
+        });
+        match found {
+            None => Step::surprise(Some(self), Surprise::NotSentToYou),
+            Some((_, known)) if known.rung >= Rung::Delivered => Step::surprise(Some(self), Surprise::Late),
+            Some((to, known)) => {
+                known.rung = Rung::Delivered;
+                let is_news = matches!(known.matter, Matter::Referral | Matter::Amendment);
+                let effects = if is_news { vec![Effect::TellSender(News::Delivered(to))] } else { Vec::new() };
+                Step::changed(self, effects)
+            }
+        }
+    }
+
+    /// P9: it stays open until how it ended has reached the sender.
+    fn sender_told(mut self) -> Step {
+        let ended = self.outcome.is_some() || matches!(self.standing, Standing::Returned | Standing::Refused);
+        if self.told || !ended {
+            return Step::surprise(Some(self), Surprise::NothingDue);
+        }
+        self.told = true;
+        Step::changed(self, vec![Effect::TellSender(News::OutcomeReturned)])
+    }
+
+    /// FB-02: a breach is told to the front door's manager and to the referrer, without content.
+    fn wake(mut self, now: Moment, rules: &Rulebook) -> Step {
+        let due: Vec<Clock> = self.clocks.iter().filter(|clock| clock.state == ClockState::Running && clock.due.by <= now).copied().collect();
+        if due.is_empty() {
+            return Step::surprise(Some(self), Surprise::NothingDue);
+        }
+        let manager = match &self.standing {
+            Standing::With { responsible: Endpoint::Authority(gss, _) } => Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager)),
+            Standing::With { .. } | Standing::Held { .. } | Standing::Returned | Standing::Refused => None,
+        };
+        let mut effects = Vec::new();
+        for clock in due {
+            self.clocks.iter_mut().filter(|own| own.name == clock.name).for_each(|own| own.state = ClockState::Breached { at: now });
+            effects.push(Effect::TellSender(News::ClockBreached { clock: clock.name, due: clock.due }));
+            if let Some(manager) = &manager {
+                if rules.directory.party(manager).is_some() {
+                    let with = match &self.standing {
+                        Standing::With { responsible } => name_of(responsible, &rules.directory),
+                        Standing::Held { .. } | Standing::Returned | Standing::Refused => String::new(),
+                    };
+                    let text = format!("The clock {} ran out on a referral that is with {with}. Nobody there has said what was decided.", clock.name);
+                    effects.push(self.notice(manager, Role::Notified, Matter::ClockBreached, text, Some(clock.name)));
+                } else {
+                    let urgent = self.level.is_significant_harm_or_above();
+                    effects.push(Effect::AskPerson(Question::NotConnected { to: manager.clone(), urgent }));
+                }
+            }
+        }
+        Step::changed(self, effects)
+    }
+
+    /// The shell encodes a disclosure once and says here what came out: an answer must name this digest.
+    pub fn was_encoded(&mut self, delivery: DeliveryId, digest: Digest) {
+        let all = self.recipients.iter_mut().flat_map(|recipient| recipient.deliveries.iter_mut());
+        all.filter(|known| known.id == delivery).for_each(|known| known.digest = Some(digest));
+    }
+
+    /// The referral's id.
+    pub fn id(&self) -> ReferralId {
+        self.id
+    }
+    /// Who sent it.
+    pub fn sender(&self) -> &Endpoint {
+        &self.sender
+    }
+    /// The other children's referrals of the same submission.
+    pub fn linked(&self) -> &[ReferralId] {
+        &self.linked
+    }
+    /// When it was received.
+    pub fn received(&self) -> Moment {
+        self.received
+    }
+    /// How serious the sender says it is.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+    /// Where it stands.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+    /// Who receives.
+    pub fn recipients(&self) -> &[Recipient] {
+        &self.recipients
+    }
+    /// The clocks.
+    pub fn clocks(&self) -> &[Clock] {
+        &self.clocks
+    }
+    /// Which rules ruled last.
+    pub fn edition(&self) -> Option<&PackId> {
+        self.edition.as_ref()
+    }
+    /// What was decided.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+    /// The sender took it back.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn
+    }
+    /// It is open until how it ended has reached the sender (P9).
+    pub fn is_open(&self) -> bool {
+        !self.told
+    }
+    /// When it wants to be woken: at the first running clock's due moment.
+    pub fn wake_at(&self) -> Option<Moment> {
+        self.clocks.iter().filter(|clock| clock.state == ClockState::Running).map(|clock| clock.due.by).min()
+    }
+    /// How far it has come: the responsible recipient's highest rung.
+    pub fn stage(&self) -> Stage {
+        match &self.standing {
+            Standing::Held { .. } => Stage::Held,
+            Standing::Returned => Stage::Returned,
+            Standing::Refused => Stage::Refused,
+            Standing::With { responsible } => {
+                let own = self.recipients.iter().filter(|recipient| recipient.to == *responsible);
+                let highest = own.flat_map(|recipient| &recipient.deliveries).map(|delivery| delivery.rung).max();
+                match highest {
+                    None => Stage::NotConnected,
+                    Some(Rung::Owed) => Stage::Routed,
+                    Some(Rung::Delivered) => Stage::Delivered,
+                    Some(Rung::Collected) => Stage::Collected,
+                    Some(Rung::Acknowledged) => Stage::Acknowledged,
+                    Some(Rung::Decided) if self.told => Stage::OutcomeReturned,
+                    Some(Rung::Decided) => Stage::Decided,
+                }
+            }
+        }
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// How far a referral has come, in one word (P7).
+    pub enum Stage = "stage" {
+        /// A person decides what happens to it.
+        Held => "held",
+        /// It went back to the sender.
+        Returned => "returned",
+        /// It was refused.
+        Refused => "refused",
+        /// It is known who is responsible, and there is no connection to them.
+        NotConnected => "not_connected",
+        /// It is decided who receives it.
+        Routed => "routed",
+        /// The responsible queue has it.
+        Delivered => "delivered",
+        /// The responsible system took it.
+        Collected => "collected",
+        /// A named person has it.
+        Acknowledged => "acknowledged",
+        /// The authority decided.
+        Decided => "decided",
+        /// The outcome reached the sender.
+        OutcomeReturned => "outcome_returned",
+    }
+}

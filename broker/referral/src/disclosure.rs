@@ -1,0 +1,242 @@
+//! What one recipient may read. There is no way to deliver a referral, only a `Disclosure`, and only a ruling
+//! can make one.
+//!
+//! ```compile_fail
+//! // A disclosure cannot be put together by hand: its fields are private and it has no constructor.
+//! let forged = referral::disclosure::Disclosure { to: referral::Endpoint::parse("police.13").unwrap(), ..todo!() };
+//! ```
+//! ```compile_fail
+//! // Nor can a ruling, which is the only thing that makes one.
+//! let forged = referral::rules::Ruling { ..todo!() };
+//! ```
+
+use crate::directory::Directory;
+use crate::rules::explain::{Sentence, Withheld, explain};
+use crate::rules::pack::{Extent, LawfulBasis};
+use crate::rules::{ClockStart, PackId, Role, Ruling, View};
+use crate::submission::{Body, Field, Item, Referral};
+use crate::vocab::*;
+use crate::{DeliveryId, Endpoint, Moment, ReferralId, Sealed};
+
+/// What a delivery is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Matter {
+    /// A new referral.
+    Referral,
+    /// A changed one: it replaces what was delivered before, which stays on record.
+    Amendment,
+    /// The sender took it back.
+    Withdrawal,
+    /// A clock ran out.
+    ClockBreached,
+}
+
+/// One recipient's reading of a referral: what it may have, what is withheld and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disclosure {
+    delivery: DeliveryId,
+    matter: Matter,
+    referral: ReferralId,
+    linked: Vec<ReferralId>,
+    sender: Endpoint,
+    received: Moment,
+    level: Level,
+    harm: HarmType,
+    kind: EventKind,
+    to: Endpoint,
+    role: Role,
+    items: Vec<DisclosedItem>,
+    withheld: Vec<Withheld>,
+    bases: Vec<LawfulBasis>,
+    handling: Vec<HandlingFlag>,
+    clocks: Vec<ClockStart>,
+    flags: Vec<String>,
+    sentences: Vec<Sentence>,
+    pack: Option<PackId>,
+}
+
+/// An item, or what may be given of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DisclosedItem {
+    /// Its category.
+    pub category: Category,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// How the sender knows.
+    pub knowledge: Knowledge,
+    /// Whole, or the minimum.
+    pub extent: Extent,
+    /// Conditions, inherited by every copy (HR-02).
+    pub handling: Vec<HandlingFlag>,
+    /// What it says.
+    pub body: Body,
+}
+
+impl Disclosure {
+    /// What `view` of `ruling` allows of `referral`. Callable in the core only: the view and the ruling belong
+    /// together here.
+    pub(crate) fn under(ruling: &Ruling, view: &View, referral: &Referral, delivery: DeliveryId, matter: Matter, directory: &Directory) -> Disclosure {
+        let mut items = Vec::new();
+        let mut withheld = view.withheld();
+        for verdict in view.verdicts() {
+            let Some(item) = referral.items.get(usize::from(verdict.item)) else { continue };
+            match given(item, verdict.given) {
+                Some(item) => items.push(item),
+                None if verdict.given == Extent::Minimum => withheld.push(Withheld {
+                    category: item.category,
+                    given: Extent::Nothing,
+                    rule: "DM-01".to_owned(),
+                    because: "only the minimum may go, and the sender wrote no summary of this text".to_owned(),
+                }),
+                None => {}
+            }
+        }
+        Disclosure {
+            delivery,
+            matter,
+            referral: referral.id,
+            linked: if view.role() == Role::Responsible { referral.linked.clone() } else { Vec::new() },
+            sender: referral.sender.clone(),
+            received: referral.received,
+            level: referral.level,
+            harm: referral.harm,
+            kind: referral.kind,
+            to: view.to().clone(),
+            role: view.role(),
+            items,
+            withheld,
+            bases: view.bases().to_vec(),
+            handling: referral.handling.clone(),
+            clocks: if view.role() == Role::Responsible { ruling.clocks().to_vec() } else { Vec::new() },
+            flags: if view.role() == Role::Responsible { ruling.flags().map(str::to_owned).collect() } else { Vec::new() },
+            sentences: explain(ruling, Some(view), directory),
+            pack: ruling.pack().cloned(),
+        }
+    }
+
+    /// The delivery's id, the same at every repeat.
+    pub fn delivery(&self) -> DeliveryId {
+        self.delivery
+    }
+    /// What it is about.
+    pub fn matter(&self) -> Matter {
+        self.matter
+    }
+    /// The referral.
+    pub fn referral(&self) -> ReferralId {
+        self.referral
+    }
+    /// The other children's referrals; the responsible authority only.
+    pub fn linked(&self) -> &[ReferralId] {
+        &self.linked
+    }
+    /// Who sent it.
+    pub fn sender(&self) -> &Endpoint {
+        &self.sender
+    }
+    /// When it was received.
+    pub fn received(&self) -> Moment {
+        self.received
+    }
+    /// How serious the sender says it is.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+    /// What harm.
+    pub fn harm(&self) -> HarmType {
+        self.harm
+    }
+    /// What kind of message.
+    pub fn kind(&self) -> EventKind {
+        self.kind
+    }
+    /// To whom it goes.
+    pub fn to(&self) -> &Endpoint {
+        &self.to
+    }
+    /// In which role it receives.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+    /// What it may read.
+    pub fn items(&self) -> &[DisclosedItem] {
+        &self.items
+    }
+    /// What it may not, and why.
+    pub fn withheld(&self) -> &[Withheld] {
+        &self.withheld
+    }
+    /// In which law it stands.
+    pub fn bases(&self) -> &[LawfulBasis] {
+        &self.bases
+    }
+    /// Conditions on the whole, inherited by every copy.
+    pub fn handling(&self) -> &[HandlingFlag] {
+        &self.handling
+    }
+    /// Clocks that run; the responsible authority only.
+    pub fn clocks(&self) -> &[ClockStart] {
+        &self.clocks
+    }
+    /// Alerts; the responsible authority only.
+    pub fn flags(&self) -> &[String] {
+        &self.flags
+    }
+    /// Why.
+    pub fn sentences(&self) -> &[Sentence] {
+        &self.sentences
+    }
+    /// Which rules ruled.
+    pub fn pack(&self) -> Option<&PackId> {
+        self.pack.as_ref()
+    }
+}
+
+/// What of `item` may be given: all, its minimum, or nothing.
+fn given(item: &Item, extent: Extent) -> Option<DisclosedItem> {
+    let body = match extent {
+        Extent::Whole => item.body.clone(),
+        Extent::Minimum => minimum(item)?,
+        Extent::Nothing | Extent::Review => return None,
+    };
+    let (category, subject, knowledge) = (item.category, item.subject, item.knowledge);
+    Some(DisclosedItem { category, subject, knowledge, extent, handling: item.handling.clone(), body })
+}
+
+/// The minimum of an item: the fields that its category defines, else the sender's own summary.
+fn minimum(item: &Item) -> Option<Body> {
+    let fields: Vec<Field> = match &item.body {
+        Body::Fields(fields) => fields.iter().filter(|field| item.category.minimum_fields().contains(&field.name.as_str())).cloned().collect(),
+        Body::Text(_) | Body::Attachment { .. } => Vec::new(),
+    };
+    let summary: Option<&Sealed<String>> = item.summary.as_ref();
+    match (fields.is_empty(), summary) {
+        (false, _) => Some(Body::Fields(fields)),
+        (true, Some(summary)) => Some(Body::Text(summary.clone())),
+        (true, None) => None,
+    }
+}
+
+/// Something a recipient is told that holds nothing of the referral's content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// The delivery's id.
+    pub delivery: DeliveryId,
+    /// What it is about.
+    pub matter: Matter,
+    /// The referral.
+    pub referral: ReferralId,
+    /// To whom.
+    pub to: Endpoint,
+    /// In which role.
+    pub role: Role,
+    /// The sender of the referral.
+    pub sender: Endpoint,
+    /// When the referral was received.
+    pub received: Moment,
+    /// What happened, in a sentence without content.
+    pub text: String,
+    /// The clock, where one ran out.
+    pub clock: Option<crate::rules::pack::ClockName>,
+}

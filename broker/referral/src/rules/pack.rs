@@ -1,0 +1,527 @@
+//! A rule pack as it is written: TOML, one row one rule. Parsing finds every fault at once, with its line.
+//!
+//! What comes out is a [`Draft`]: well-typed, not yet trusted. Only [`super::prove`] makes a pack of drafts.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::Serialize;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::table::{Column, Cube, Evidence, Reason, Row, RuleId, Table};
+use crate::Digest;
+use crate::time::Amount;
+use crate::vocab::{Desk, Vocabulary};
+
+crate::vocab::vocabulary! {
+    /// Which authority a route names; which organisation that is, on that date, the directory says.
+    pub enum RouteTo = "authority" {
+        /// Where the child lives.
+        Home => "home",
+        /// Where the child was found.
+        Located => "located",
+        /// The authority that placed a looked-after child.
+        Placing => "placing",
+        /// The authority that holds the child protection plan.
+        PlanHolder => "plan_holder",
+        /// The authority with enquiries under way.
+        Enquiry => "enquiry",
+        /// Adult safeguarding of the home area.
+        AdultServices => "adult_services",
+        /// Children's services of the Welsh, Scottish or Northern Irish home area.
+        DevolvedHome => "devolved_home",
+        /// Children's services of the Welsh, Scottish or Northern Irish area where the child was found.
+        DevolvedLocated => "devolved_located",
+        /// It cannot be known: a person decides, at once.
+        Nobody => "nobody",
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// What holds a referral back.
+    pub enum Hold = "hold" {
+        /// Nothing leaves before a person has decided.
+        Review => "review",
+        /// It goes back to the sender with the reason.
+        ReturnToSender => "return_to_sender",
+        /// It is refused and not stored; the sender is told how to send it.
+        Refuse => "refuse",
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// Who else is told.
+    pub enum NotifyTo = "to" {
+        /// The home authority.
+        Home => "home",
+        /// The authority where the child was found.
+        Located => "located",
+        /// The placing authority.
+        Placing => "placing",
+        /// The police of the place: where the child was found, else home, else where the sender is.
+        Police => "police",
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// How much of an item.
+    pub enum Extent = "extent" {
+        /// None of it.
+        Nothing => "nothing",
+        /// None of it until a person has looked.
+        Review => "review",
+        /// The minimum only.
+        Minimum => "minimum",
+        /// All of it.
+        Whole => "whole",
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// In which law a disclosure stands.
+    pub enum LawfulBasis = "basis" {
+        /// Legal obligation.
+        Art61c => "UKGDPR.6.1.c",
+        /// Vital interests.
+        Art61d => "UKGDPR.6.1.d",
+        /// Public task.
+        Art61e => "UKGDPR.6.1.e",
+        /// Recognised legitimate interest (from 5 February 2026).
+        Art61ea => "UKGDPR.6.1.ea",
+        /// Legitimate interests.
+        Art61f => "UKGDPR.6.1.f",
+        /// Substantial public interest: safeguarding of children.
+        Art92g => "UKGDPR.9.2.g+DPA2018.Sch1.18",
+        /// Vital interests, special categories.
+        Art92c => "UKGDPR.9.2.c",
+        /// Criminal offence data.
+        Art10 => "UKGDPR.10+DPA2018.Sch1.18",
+        /// Children Act 1989, section 47.
+        Ca1989S47 => "CA1989.s47",
+        /// Children Act 1989, section 17.
+        Ca1989S17 => "CA1989.s17",
+        /// Children Act 2004, section 10.
+        Ca2004S10 => "CA2004.s10",
+        /// Children Act 2004, section 11.
+        Ca2004S11 => "CA2004.s11",
+        /// Children Act 2004, section 16LA: the duty to share.
+        Ca2004S16La => "CA2004.s16LA",
+        /// Domestic Abuse Act 2021, section 49A.
+        Daa2021S49A => "DAA2021.s49A",
+        /// Care Act 2014, section 42.
+        CareAct2014S42 => "CareAct2014.s42",
+        /// Female Genital Mutilation Act 2003, section 5B.
+        Fgma2003S5B => "FGMA2003.s5B",
+    }
+}
+
+impl LawfulBasis {
+    /// It is an Article 6 basis: every disclosure needs one.
+    pub fn is_article_6(self) -> bool {
+        matches!(self, LawfulBasis::Art61c | LawfulBasis::Art61d | LawfulBasis::Art61e | LawfulBasis::Art61ea | LawfulBasis::Art61f)
+    }
+
+    /// It is an Article 9 condition: special categories need one.
+    pub fn is_article_9(self) -> bool {
+        matches!(self, LawfulBasis::Art92g | LawfulBasis::Art92c)
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// A statutory or local clock.
+    pub enum ClockName = "clock" {
+        /// Acknowledge and decide the type of response (CL-01).
+        LaAckDecision1Wd => "la_ack_decision_1wd",
+        /// The referrer follows up if nothing came (CL-02).
+        ReferrerFollowup3Wd => "referrer_followup_3wd",
+    }
+}
+
+crate::vocab::vocabulary! {
+    /// What stops a clock.
+    pub enum ClockEnd = "ends_with" {
+        /// A named person acknowledged.
+        Acknowledged => "acknowledged",
+        /// The authority decided.
+        Decided => "decided",
+    }
+}
+
+/// A clock that starts at receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ClockSpec {
+    /// Which clock.
+    pub name: ClockName,
+    /// How long it runs.
+    pub amount: Amount,
+    /// What stops it.
+    pub ends_with: ClockEnd,
+}
+
+/// Somebody else who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Notify {
+    /// Who.
+    pub to: NotifyTo,
+    /// Even while the referral itself waits for a person.
+    pub even_when_held: bool,
+}
+
+/// The tables of a pack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tables {
+    /// Which authority. Exactly one row matches.
+    pub route: Table<RouteTo>,
+    /// Which desk of it. Exactly one row matches.
+    pub desk: Table<Desk>,
+    /// What holds it back. All that match.
+    pub hold: Table<Hold>,
+    /// Who else is told. All that match.
+    pub notify: Table<Notify>,
+    /// What a recipient may have: the most that any row gives.
+    pub share: Table<Extent>,
+    /// What a recipient may not have: the least that any row leaves. Withhold beats share.
+    pub withhold: Table<Extent>,
+    /// In which law it stands. All that match.
+    pub basis: Table<LawfulBasis>,
+    /// Which clocks start. All that match.
+    pub clock: Table<ClockSpec>,
+    /// What people are alerted to. All that match.
+    pub flag: Table<String>,
+}
+
+/// Whether a pack stands alone or adds to what is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackKind {
+    /// A whole edition; it replaces the one before.
+    Edition,
+    /// An overlay from its date on: adds rows, and ends others by their id.
+    Overlay,
+}
+
+/// A pack that is well-typed and not yet trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Its name, such as `WT2026`.
+    pub edition: String,
+    /// Its version.
+    pub version: u32,
+    /// The first London date on which it rules.
+    pub effective_from: Date,
+    /// Edition or overlay.
+    pub kind: PackKind,
+    /// Rows of the edition that it ends.
+    pub ends: Vec<RuleId>,
+    /// The tables.
+    pub tables: Tables,
+    /// The digest of the file's bytes.
+    pub hash: Digest,
+}
+
+/// One fault of a pack, with its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackFault {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong and what would be right.
+    pub text: String,
+}
+
+impl fmt::Display for PackFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.text)
+    }
+}
+
+impl FromStr for Draft {
+    type Err = Vec<PackFault>;
+
+    /// Reads a pack. All faults at once.
+    fn from_str(text: &str) -> Result<Draft, Vec<PackFault>> {
+        let root = DeTable::parse(text).map_err(|fault| {
+            let line = fault.span().map_or(1, |span| line_of(text, span.start));
+            vec![PackFault { line, text: fault.message().to_owned() }]
+        })?;
+        let mut reader = Reader { text, faults: Vec::new() };
+        let draft = reader.pack(root.get_ref());
+        if reader.faults.is_empty() { Ok(draft) } else { Err(reader.faults) }
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
+}
+
+/// Columns that a table may speak of, beyond the facts before routing.
+#[derive(Clone, Copy, PartialEq)]
+enum Scope {
+    /// Before the authority is known.
+    Referral,
+    /// Once it is.
+    Routed,
+    /// For each recipient and item.
+    Item,
+}
+
+impl Scope {
+    fn allows(self, column: Column) -> bool {
+        match column {
+            Column::Hours | Column::Addressed => self != Scope::Referral,
+            Column::Recipient | Column::Category => self == Scope::Item,
+            Column::Sender | Column::Event | Column::Level | Column::Harm | Column::Agreement | Column::Duty
+            | Column::DutyDecision | Column::Age | Column::Home | Column::Located | Column::SameAuthority
+            | Column::HarmPlace | Column::Identified | Column::Purpose | Column::Marking => true,
+        }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    faults: Vec<PackFault>,
+}
+
+type Entry<'i> = Spanned<DeValue<'i>>;
+
+impl Reader<'_> {
+    fn fault(&mut self, at: usize, text: impl Into<String>) {
+        self.faults.push(PackFault { line: line_of(self.text, at), text: text.into() });
+    }
+
+    fn pack(&mut self, root: &DeTable<'_>) -> Draft {
+        for (key, _) in root.iter() {
+            let known = ["pack", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
+            if !known.contains(&key.get_ref().as_ref()) {
+                self.fault(key.span().start, format!("there is no table \"{}\"; there are {}", key.get_ref(), known.join(", ")));
+            }
+        }
+        let tables = Tables {
+            route: self.table(root, "route", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
+            desk: self.table(root, "desk", Scope::Routed, &["desk"], |reader, row| reader.word(row, "desk")),
+            hold: self.table(root, "hold", Scope::Routed, &["hold"], |reader, row| reader.word(row, "hold")),
+            notify: self.table(root, "notify", Scope::Routed, &["to", "even_when_held"], |reader, row| {
+                let even_when_held = reader.truth(row, "even_when_held");
+                Some(Notify { to: reader.word(row, "to")?, even_when_held })
+            }),
+            share: self.table(root, "share", Scope::Item, &["extent"], |reader, row| reader.word(row, "extent")),
+            withhold: self.table(root, "withhold", Scope::Item, &["leaves"], |reader, row| match row.get("leaves") {
+                None => Some(Extent::Nothing),
+                Some(_) => reader.word(row, "leaves"),
+            }),
+            basis: self.table(root, "basis", Scope::Item, &["basis"], |reader, row| reader.word(row, "basis")),
+            clock: self.table(root, "clock", Scope::Routed, &["clock", "working_days", "elapsed_hours", "ends_with"], |reader, row| {
+                let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
+                Some(ClockSpec { name: name?, amount: reader.amount(row)?, ends_with: ends_with? })
+            }),
+            flag: self.table(root, "flag", Scope::Routed, &["flag"], |reader, row| reader.token(row, "flag")),
+        };
+        let (edition, version, effective_from, kind, ends) = self.head(root);
+        Draft { edition, version, effective_from, kind, ends, tables, hash: Digest::of_bytes(self.text.as_bytes()) }
+    }
+
+    fn head(&mut self, root: &DeTable<'_>) -> (String, u32, Date, PackKind, Vec<RuleId>) {
+        let empty = DeTable::new();
+        let head = match root.get("pack").map(Spanned::get_ref) {
+            Some(DeValue::Table(head)) => head,
+            _ => {
+                self.fault(0, "a pack begins with [pack]: edition, version, effective_from, kind");
+                &empty
+            }
+        };
+        for (key, _) in head.iter() {
+            if !["edition", "version", "effective_from", "kind", "ends", "about"].contains(&key.get_ref().as_ref()) {
+                self.fault(key.span().start, format!("[pack] has no \"{}\"", key.get_ref()));
+            }
+        }
+        let edition = self.text_of(head, "edition").unwrap_or_default();
+        let version = self.number(head, "version").unwrap_or(0);
+        let date = self.text_of(head, "effective_from").and_then(|text| text.parse::<Date>().ok());
+        let kind = match self.text_of(head, "kind").as_deref() {
+            Some("edition") => Some(PackKind::Edition),
+            Some("overlay") => Some(PackKind::Overlay),
+            _ => None,
+        };
+        let ends = match head.get("ends").map(Spanned::get_ref) {
+            Some(DeValue::Array(ids)) => ids.iter().filter_map(|id| id.get_ref().as_str()).map(|id| RuleId(id.to_owned())).collect(),
+            _ => Vec::new(),
+        };
+        if !head.is_empty() {
+            if date.is_none() {
+                self.fault(0, "[pack] effective_from needs a date as text, such as \"2026-09-30\"");
+            }
+            if kind.is_none() {
+                self.fault(0, "[pack] kind is \"edition\" or \"overlay\"");
+            }
+        }
+        (edition, version, date.unwrap_or(Date::MIN), kind.unwrap_or(PackKind::Edition), ends)
+    }
+
+    fn table<Outcome>(
+        &mut self,
+        root: &DeTable<'_>,
+        name: &str,
+        scope: Scope,
+        own: &[&str],
+        mut outcome: impl FnMut(&mut Self, &DeTable<'_>) -> Option<Outcome>,
+    ) -> Table<Outcome> {
+        let Some(entry) = root.get(name) else { return Table::default() };
+        let DeValue::Array(rows) = entry.get_ref() else {
+            self.fault(entry.span().start, format!("{name} is a list of rows: write [[{name}]]"));
+            return Table::default();
+        };
+        let mut table = Vec::new();
+        for row in rows.iter() {
+            let DeValue::Table(fields) = row.get_ref() else {
+                self.fault(row.span().start, format!("a row of {name} is a table: write [[{name}]]"));
+                continue;
+            };
+            let reason = self.reason(row, fields);
+            let when = self.when(name, fields, scope, own);
+            let before = self.faults.len();
+            match outcome(self, fields) {
+                Some(outcome) => table.push(Row { reason, when, outcome }),
+                None if self.faults.len() == before => self.fault(row.span().start, format!("this row of {name} lacks {}", own.join(", "))),
+                None => {}
+            }
+        }
+        Table(table)
+    }
+
+    fn reason(&mut self, row: &Entry<'_>, fields: &DeTable<'_>) -> Arc<Reason> {
+        let mut text = |name: &str| {
+            let text = self.text_of(fields, name).unwrap_or_default();
+            if text.trim().is_empty() {
+                self.fault(row.span().start, format!("every rule says its {name}"));
+            }
+            text
+        };
+        let (rule, because, source, mark) = (text("id"), text("because"), text("source"), text("evidence"));
+        let evidence = match mark.as_str() {
+            "V" => Evidence::Verified,
+            "M" => Evidence::ToBeConfirmed,
+            "P" | "" => Evidence::Convention,
+            other => {
+                self.fault(row.span().start, format!("evidence \"{other}\" is not V, M or P"));
+                Evidence::Convention
+            }
+        };
+        let contested = self.truth(fields, "contested");
+        Arc::new(Reason { rule: RuleId(rule), because, source, evidence, contested })
+    }
+
+    fn when(&mut self, table: &str, fields: &DeTable<'_>, scope: Scope, own: &[&str]) -> Cube {
+        let mut cube = Cube::everything();
+        for (key, value) in fields.iter() {
+            match key.get_ref().as_ref() {
+                "id" | "because" | "source" | "evidence" | "contested" => {}
+                name if own.contains(&name) => {}
+                "not" => match value.get_ref() {
+                    DeValue::Table(cells) => {
+                        for (key, value) in cells.iter() {
+                            if let Some((column, values)) = self.cell(table, key, value, scope) {
+                                cube = cube.and(column, !values);
+                            }
+                        }
+                    }
+                    _ => self.fault(key.span().start, "write not.column = [..]"),
+                },
+                _ => {
+                    if let Some((column, values)) = self.cell(table, key, value, scope) {
+                        cube = cube.and(column, values);
+                    }
+                }
+            }
+        }
+        cube
+    }
+
+    fn cell(&mut self, table: &str, key: &Spanned<std::borrow::Cow<'_, str>>, value: &Entry<'_>, scope: Scope) -> Option<(Column, u64)> {
+        let (name, at) = (key.get_ref().as_ref(), key.span().start);
+        let Some(column) = Column::read(name) else {
+            self.fault(at, format!("there is no column \"{name}\"; there are {}", Column::ALL.map(Column::name).join(", ")));
+            return None;
+        };
+        if !scope.allows(column) {
+            self.fault(at, format!("{table} is decided before {name} is known"));
+            return None;
+        }
+        let DeValue::Array(values) = value.get_ref() else {
+            self.fault(at, format!("{name} needs a list of values in brackets"));
+            return None;
+        };
+        if values.is_empty() {
+            self.fault(at, format!("{name} allows no value, so this row could never match"));
+        }
+        Some((column, self.values(column, values)))
+    }
+
+    fn values(&mut self, column: Column, values: &DeArray<'_>) -> u64 {
+        let known = column.values();
+        let mut set = 0;
+        for value in values.iter() {
+            match value.get_ref().as_str().and_then(|text| known.iter().position(|known| *known == text)) {
+                Some(at) if set & (1 << at) != 0 => self.fault(value.span().start, "this value stands here twice"),
+                Some(at) => set |= 1 << at,
+                None => self.fault(value.span().start, format!("not a value of {}; there are {}", column.name(), known.join(", "))),
+            }
+        }
+        set
+    }
+
+    fn word<Word: Vocabulary>(&mut self, row: &DeTable<'_>, name: &str) -> Option<Word> {
+        let entry = row.get(name)?;
+        let word = entry.get_ref().as_str().and_then(Word::read);
+        if word.is_none() {
+            let known: Vec<&str> = Word::ALL.iter().map(|word| word.as_str()).collect();
+            self.fault(entry.span().start, format!("not a value of {name}; there are {}", known.join(", ")));
+        }
+        word
+    }
+
+    fn token(&mut self, row: &DeTable<'_>, name: &str) -> Option<String> {
+        let entry = row.get(name)?;
+        let token = entry.get_ref().as_str().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'));
+        if token.is_none() {
+            self.fault(entry.span().start, format!("{name} needs lower-case letters, digits and underscores"));
+        }
+        token.map(str::to_owned)
+    }
+
+    fn amount(&mut self, row: &DeTable<'_>) -> Option<Amount> {
+        match (self.number(row, "working_days"), self.number(row, "elapsed_hours")) {
+            (Some(days), None) => Some(Amount::WorkingDays(u16::try_from(days).ok()?)),
+            (None, Some(hours)) => Some(Amount::ElapsedHours(u16::try_from(hours).ok()?)),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self, row: &DeTable<'_>, name: &str) -> Option<u32> {
+        let entry = row.get(name)?;
+        let number = entry.get_ref().as_integer().and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
+        if number.is_none() {
+            self.fault(entry.span().start, format!("{name} needs a whole number"));
+        }
+        number
+    }
+
+    fn truth(&mut self, row: &DeTable<'_>, name: &str) -> bool {
+        match row.get(name) {
+            None => false,
+            Some(entry) => entry.get_ref().as_bool().unwrap_or_else(|| {
+                self.fault(entry.span().start, format!("{name} is true or false"));
+                false
+            }),
+        }
+    }
+
+    fn text_of(&mut self, row: &DeTable<'_>, name: &str) -> Option<String> {
+        let entry = row.get(name)?;
+        let text = entry.get_ref().as_str().map(str::to_owned);
+        if text.is_none() {
+            self.fault(entry.span().start, format!("{name} needs text in quotation marks"));
+        }
+        text
+    }
+}

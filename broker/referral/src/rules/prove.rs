@@ -1,0 +1,189 @@
+//! A draft becomes a rule pack only here, after the promises were proved over every situation there is.
+//!
+//! Proofs are set algebra on rows: what is left of a region after the rows that cover it are taken away. A
+//! failure names the situations, in English.
+
+use std::fmt;
+
+use super::pack::{Draft, Extent, Hold, LawfulBasis, PackKind, Tables};
+use super::table::{Column, Cube, Row, Table};
+use super::{PackId, RulePack};
+use crate::vocab::*;
+
+/// Why a pack was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofFailure {
+    /// The property that fails, in words.
+    pub property: &'static str,
+    /// The situations, or rows, that break it.
+    pub situations: Vec<String>,
+}
+
+impl fmt::Display for ProofFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}. This breaks it: {}", self.property, self.situations.join("; "))
+    }
+}
+
+impl std::error::Error for ProofFailure {}
+
+fn only<Word: Vocabulary>(words: &[Word]) -> u64 {
+    words.iter().fold(0, |set, word| set | 1 << word.ordinal())
+}
+
+/// Significant harm and above.
+fn significant_harm() -> u64 {
+    only(&[Level::ImmediateDanger, Level::SignificantHarm])
+}
+
+/// Cells of the matrix that no partnership may open (rules.md 1(d), the bold ones).
+const NEVER: &[(&[RecipientKind], &[Category])] = &[
+    (&[RecipientKind::School], &[Category::SexualHealth, Category::ParentHealth, Category::CriminalOffence]),
+    (&[RecipientKind::Parent], &[Category::SexualHealth, Category::ThirdParty]),
+    (&[RecipientKind::OtherHousehold], &[Category::ProtectedAddress, Category::DomesticAbuseDetail]),
+    (&[RecipientKind::Employer], &[Category::AllegationAgainstProfessional]),
+];
+
+/// Categories that are, or in free text may hold, special category data: an Article 9 condition is needed.
+pub const SPECIAL: &[Category] = &[
+    Category::ConcernNarrative, Category::ChildHealth, Category::SexualHealth, Category::ParentHealth,
+    Category::ThirdParty, Category::SpecialCategoryOther,
+];
+
+/// Lays `overlays` over `edition` and proves the whole.
+pub fn prove(edition: &Draft, overlays: &[&Draft]) -> Result<RulePack, Vec<ProofFailure>> {
+    let tables = compose(edition, overlays)?;
+    let mut failures = Vec::new();
+    let mut check = |property: &'static str, situations: Vec<String>| {
+        if !situations.is_empty() {
+            failures.push(ProofFailure { property, situations });
+        }
+    };
+    check("Every rule has an id of its own", repeated_ids(&tables));
+    check("Every row can match some situation", dead_rows(&tables));
+    check("Every referral has a route", words(tables.route.uncovered()));
+    check("No referral has two routes", doubles(&tables.route));
+    check("Every referral has a desk", words(tables.desk.uncovered()));
+    check("No referral has two desks", doubles(&tables.desk));
+    check("Nothing at significant harm or above is held back, but for the three exceptions", held_at_significant_harm(&tables));
+    check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(&tables));
+    check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(&tables));
+    check("No cell that must stay closed is opened", opened_bold_cells(&tables));
+    check("Every disclosure has an Article 6 basis", without_basis(&tables, LawfulBasis::is_article_6, None));
+    check("Every disclosure of special category data has an Article 9 condition", without_basis(&tables, LawfulBasis::is_article_9, Some(SPECIAL)));
+    if failures.is_empty() { Ok(RulePack::proved(PackId::of(edition, overlays), tables)) } else { Err(failures) }
+}
+
+fn compose(edition: &Draft, overlays: &[&Draft]) -> Result<Tables, Vec<ProofFailure>> {
+    let mut tables = edition.tables.clone();
+    let mut unknown = Vec::new();
+    for overlay in overlays {
+        for id in &overlay.ends {
+            if !ids(&tables).any(|own| own == id.0) {
+                unknown.push(format!("{} ends {id}, which does not stand in {}", overlay.edition, edition.edition));
+            }
+        }
+        let ended = |id: &str| overlay.ends.iter().any(|ended| ended.0 == id);
+        macro_rules! lay {
+            ($($table:ident),+) => {$(
+                tables.$table.0.retain(|row| !ended(&row.reason.rule.0));
+                tables.$table.0.extend(overlay.tables.$table.0.iter().cloned());
+            )+};
+        }
+        lay!(route, desk, hold, notify, share, withhold, basis, clock, flag);
+        if overlay.kind != PackKind::Overlay {
+            unknown.push(format!("{} is an edition and cannot be laid over another", overlay.edition));
+        }
+    }
+    if unknown.is_empty() { Ok(tables) } else { Err(vec![ProofFailure { property: "An overlay fits the edition it lies on", situations: unknown }]) }
+}
+
+fn words(cubes: Vec<Cube>) -> Vec<String> {
+    cubes.iter().map(Cube::to_string).collect()
+}
+
+fn ids(tables: &Tables) -> impl Iterator<Item = &str> {
+    rows(tables).into_iter().map(|(id, _)| id)
+}
+
+fn rows(tables: &Tables) -> Vec<(&str, &Cube)> {
+    fn of<Outcome>(table: &Table<Outcome>) -> impl Iterator<Item = (&str, &Cube)> {
+        table.0.iter().map(|row: &Row<Outcome>| (row.reason.rule.0.as_str(), &row.when))
+    }
+    of(&tables.route)
+        .chain(of(&tables.desk))
+        .chain(of(&tables.hold))
+        .chain(of(&tables.notify))
+        .chain(of(&tables.share))
+        .chain(of(&tables.withhold))
+        .chain(of(&tables.basis))
+        .chain(of(&tables.clock))
+        .chain(of(&tables.flag))
+        .collect()
+}
+
+fn repeated_ids(tables: &Tables) -> Vec<String> {
+    let mut ids: Vec<&str> = ids(tables).collect();
+    ids.sort_unstable();
+    ids.windows(2).filter_map(|pair| match pair { [a, b] if a == b => Some(format!("{a} stands there twice")), _ => None }).collect()
+}
+
+fn dead_rows(tables: &Tables) -> Vec<String> {
+    rows(tables).into_iter().filter(|(_, when)| when.is_empty()).map(|(id, when)| format!("{id}: {when}")).collect()
+}
+
+fn doubles<Outcome>(table: &Table<Outcome>) -> Vec<String> {
+    table.overlaps().into_iter().map(|(one, other, both)| format!("{} and {} both match when {both}", one.reason.rule, other.reason.rule)).collect()
+}
+
+fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
+    // That no authority can be located is not a hold but a route to nobody; the other two stand here.
+    let exceptions = [
+        Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental])),
+        Cube::everything().and(Column::Marking, only(&[Marking::AboveOfficialSensitive])),
+    ];
+    let held = |row: &Row<Hold>| -> Vec<String> {
+        let at_harm = row.when.clone().and(Column::Level, significant_harm());
+        let rest = if at_harm.is_empty() { Vec::new() } else { at_harm.subtract_all(&exceptions) };
+        rest.into_iter().map(|cube| format!("{} holds it when {cube}", row.reason.rule)).collect()
+    };
+    tables.hold.0.iter().flat_map(held).collect()
+}
+
+fn consent_bars(tables: &Tables) -> Vec<String> {
+    let asks = |row: &Row<Extent>| {
+        let at_harm = row.when.values(Column::Level) & significant_harm() != 0;
+        at_harm && row.when.values(Column::Agreement) != Column::Agreement.all_values()
+    };
+    let both = tables.share.0.iter().chain(&tables.withhold.0);
+    both.filter(|row| asks(row)).map(|row| format!("{} asks for agreement", row.reason.rule)).collect()
+}
+
+fn opened_to_the_unknown(tables: &Tables) -> Vec<String> {
+    let unknown = [(Column::Category, only(&[Category::Unknown])), (Column::Recipient, only(&[RecipientKind::Unknown]))];
+    let opens = |row: &&Row<Extent>| row.outcome != Extent::Nothing && unknown.iter().any(|&(column, value)| row.when.values(column) & value != 0);
+    tables.share.0.iter().filter(opens).map(|row| row.reason.rule.to_string()).collect()
+}
+
+fn opened_bold_cells(tables: &Tables) -> Vec<String> {
+    let bold = NEVER.iter().map(|(recipients, categories)| Cube::everything().and(Column::Recipient, only(recipients)).and(Column::Category, only(categories)));
+    let bold: Vec<Cube> = bold.collect();
+    let opens = |row: &Row<Extent>| -> Vec<String> {
+        let cells = bold.iter().map(|cell| cell.intersect(&row.when)).filter(|both| !both.is_empty());
+        cells.map(|both| format!("{} opens it when {both}", row.reason.rule)).collect()
+    };
+    tables.share.0.iter().filter(|row| row.outcome != Extent::Nothing).flat_map(opens).collect()
+}
+
+fn without_basis(tables: &Tables, counts: fn(LawfulBasis) -> bool, among: Option<&[Category]>) -> Vec<String> {
+    let bases: Vec<&Cube> = tables.basis.0.iter().filter(|row| counts(row.outcome)).map(|row| &row.when).collect();
+    let categories = among.map_or(Column::Category.all_values(), only);
+    let shared = tables.share.0.iter().filter(|row| row.outcome != Extent::Nothing);
+    shared
+        .flat_map(|row| {
+            let region = row.when.clone().and(Column::Category, categories);
+            let rest = if region.is_empty() { Vec::new() } else { region.subtract_all(bases.iter().copied()) };
+            rest.into_iter().map(move |cube| format!("{} shares when {cube}", row.reason.rule))
+        })
+        .collect()
+}
