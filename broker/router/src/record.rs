@@ -5,8 +5,10 @@
 //! The ledger knows bytes, identifiers, times and roads. It knows no rule and no message format,
 //! never asks the time, and never shows what it holds in an error or in `Debug`.
 
+pub mod key;
 pub mod log;
 pub mod memory;
+pub mod sqlite;
 
 use std::fmt;
 use std::future::Future;
