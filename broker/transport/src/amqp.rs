@@ -14,15 +14,19 @@ use crate::tls::Identity;
 mod connection;
 mod consumer;
 mod desk;
-//mod management;
+mod management;
 mod meters;
 mod publisher;
-//mod topology;
+mod topology;
 
 pub use consumer::{Consumer, Delivered, Settled, Settler, Subscription, Token};
-//pub use management::{Management, ManagementFault, QueueDepth};
+pub use management::{Management, ManagementFault, QueueDepth};
 pub use meters::Meters;
 pub use publisher::{Confirmed, NotConfirmed, Publisher};
+pub use topology::{
+    Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, TopologyFaults, User, establish,
+    verify,
+};
 
 /// The RabbitMQ nodes of one cluster, and who we are to them.
 #[derive(Clone, Debug)]
