@@ -638,6 +638,10 @@ impl Case {
     pub fn level(&self) -> Level {
         self.level
     }
+    /// The digest of the version that counts: the newest.
+    pub fn digest(&self) -> Option<Digest> {
+        self.versions.last().copied()
+    }
     /// Where it stands.
     pub fn standing(&self) -> &Standing {
         &self.standing
