@@ -23,6 +23,7 @@ use_stack() {
     root=$1
     run=$2
     port_base=$3
+    vhost=safeguarding
     programs=$root/target/debug
     gateway_port=$((port_base + 43))
     operate_port=$((port_base + 44))
@@ -51,7 +52,7 @@ configuration() {
     fill_in "$root/deploy/config/$1" AMQPS_PORT "$amqps_port" MANAGEMENT_PORT "$management_port" \
         GATEWAY_PORT "$gateway_port" OPERATE_PORT "$operate_port" \
         BROKER_METRICS_PORT "$broker_metrics_port" ADAPTER_METRICS_PORT "$adapter_metrics_port" \
-        ENDPOINTS "$root/deploy/endpoints.toml" PARTY "${2:-}"
+        VHOST "$vhost" ENDPOINTS "$root/deploy/endpoints.toml" PARTY "${2:-}"
 }
 
 write_configurations() {
