@@ -291,7 +291,12 @@ impl Submission {
 
     /// One referral for each child, cross-linked (RA-27). An item about one child goes with that child only.
     pub fn split(&self) -> Vec<Referral> {
-        let first = self.referral_id();
+        self.split_as(self.referral_id())
+    }
+
+    /// The same as a new version of what was submitted before: the referrals keep their first ids, whatever
+    /// key the amendment came under.
+    pub fn split_as(&self, first: ReferralId) -> Vec<Referral> {
         let children: Vec<(u16, ReferralId, &Child)> = std::iter::once((0, first, &self.child))
             .chain(self.further_children.iter().zip(1u16..).map(|(child, nth)| (nth, first.of_further_child(nth), child)))
             .collect();

@@ -1,0 +1,353 @@
+//! Decide: load the case, let the core judge, record what is owed before any of it is sent.
+//!
+//! One task decides, in batches: what is waiting is judged together and recorded in one commit of the ledger.
+//! Nothing is handed to delivery but what the ledger gave back as recorded; nothing on the intake is settled
+//! before its step was. Knows no AMQP: where an input came from is a `Token` it carries through.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use prost::Message as _;
+use proto::write;
+use referral::case::{Case, Effect, Event, News, Question, Step, Surprise, step};
+use referral::rules::{Rulebook, Ruling};
+use referral::submission::{Arrival, Says, What};
+use referral::{Digest, Endpoint, ReferralId};
+use serde::Serialize;
+use transport::clock::Clock;
+
+use crate::meters::Meters;
+use crate::record::{Commit, Committed, Content, Kind, Ledger, LedgerError, Owed, Progress, Recorded, Version};
+use crate::roads;
+
+/// Something to decide about one referral or, where a submission has several children, about each of them.
+pub struct Input<Token> {
+    /// What happened, to which referrals.
+    pub events: Vec<(ReferralId, Event)>,
+    /// Personal content to keep with it: what arrived, as it came.
+    pub content: Option<Content>,
+    /// The W3C trace context under which it arrived.
+    pub traceparent: Option<String>,
+    /// Settles it where it came from, once recorded.
+    pub token: Option<Token>,
+}
+
+impl<Token> Input<Token> {
+    /// An arrival off the intake. `bytes` are kept as its content.
+    pub fn arrived(arrival: Arrival, bytes: &[u8], traceparent: Option<String>, token: Token) -> Input<Token> {
+        let content = Content { id: *Digest::of_bytes(bytes).as_bytes(), kind: "intake".to_owned(), bytes: bytes.to_vec() };
+        let from = arrival.from;
+        let events = match arrival.what {
+            What::Submitted(submission) => submission.split().into_iter().map(|referral| (referral.id, Event::Submitted(Box::new(referral)))).collect(),
+            What::Amended { referral, submission } => {
+                submission.split_as(referral).into_iter().map(|referral| (referral.id, Event::Amended(Box::new(referral)))).collect()
+            }
+            What::Withdrawn { referral, by, reason } => vec![(referral, Event::Withdrawn { from, by, reason })],
+            What::Answered { referral, answer } => vec![(referral, Event::Answered(answer))],
+        };
+        Input { events, content: Some(content), traceparent, token: Some(token) }
+    }
+
+    /// Something that happened inside the broker.
+    pub fn inside(referral: ReferralId, event: Event) -> Input<Token> {
+        Input { events: vec![(referral, event)], content: None, traceparent: None, token: None }
+    }
+}
+
+/// What came of a batch.
+pub struct Decided<Token> {
+    /// To settle: their steps are recorded, or nothing was to be recorded.
+    pub settled: Vec<Token>,
+    /// To deliver, in order.
+    pub owed: Vec<Recorded<Owed>>,
+    /// To be decided again: somebody else wrote the case in between.
+    pub again: Vec<Input<Token>>,
+    /// Somebody has news: those who watch should look.
+    pub news: bool,
+}
+
+/// Judges, and records.
+pub struct Decider<L> {
+    /// Where steps are recorded.
+    pub ledger: L,
+    /// The rules.
+    pub rules: Rulebook,
+    /// What the time is.
+    pub clock: Clock,
+    /// What operators see.
+    pub meters: Meters,
+}
+
+/// A case while a batch is decided.
+#[derive(Clone, Default)]
+struct Current {
+    version: Version,
+    case: Option<Case>,
+}
+
+/// A step that waits to be recorded: which input it came from.
+struct Pending {
+    input: usize,
+    commit: Commit,
+}
+
+impl<L: Ledger> Decider<L> {
+    /// Decides a batch. An error says that nobody knows what was recorded: decide the same batch again, and
+    /// what is owed comes from the ledger.
+    pub async fn decide<Token>(&self, inputs: Vec<Input<Token>>) -> Result<Decided<Token>, (LedgerError, Vec<Input<Token>>)> {
+        let mut cases = match self.load(&inputs).await {
+            Ok(cases) => cases,
+            Err(error) => return Err((error, inputs)),
+        };
+        let mut pending: Vec<Pending> = Vec::new();
+        for (at, input) in inputs.iter().enumerate() {
+            for (referral, event) in &input.events {
+                let current = cases.entry(*referral).or_default();
+                if let Some(commit) = self.judge(*referral, event, input, current) {
+                    pending.push(Pending { input: at, commit });
+                }
+            }
+        }
+        let (of_input, commits): (Vec<usize>, Vec<Commit>) = pending.into_iter().map(|pending| (pending.input, pending.commit)).unzip();
+        let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.ledger.commit(commits).await };
+        match committed {
+            Ok(committed) => Ok(self.sort_out(inputs, of_input, committed)),
+            Err(error) => Err((error, inputs)),
+        }
+    }
+
+    async fn load<Token>(&self, inputs: &[Input<Token>]) -> Result<HashMap<ReferralId, Current>, LedgerError> {
+        let mut ids: Vec<ReferralId> = inputs.iter().flat_map(|input| input.events.iter().map(|(id, _)| *id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys: Vec<uuid::Uuid> = ids.iter().map(|id| roads::ledger_id(*id)).collect();
+        let stored = self.ledger.load(&keys).await?;
+        let mut cases = HashMap::with_capacity(ids.len());
+        for (id, stored) in ids.into_iter().zip(stored) {
+            let Some(stored) = stored else { continue };
+            let case = serde_json::from_slice(&stored.state)
+                .map_err(|cause| LedgerError::Failed { doing: "read back a case it holds", cause: Box::new(cause) })?;
+            cases.insert(id, Current { version: stored.version, case: Some(case) });
+        }
+        Ok(cases)
+    }
+
+    /// One event: the core's step, encoded for the ledger. None where nothing changes.
+    fn judge<Token>(&self, id: ReferralId, event: &Event, input: &Input<Token>, current: &mut Current) -> Option<Commit> {
+        let now = self.clock.now();
+        let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &self.rules);
+        if let Some(surprise) = surprise {
+            self.surprised(id, event, surprise);
+            return None;
+        }
+        let mut case = case?;
+        let expected = current.version;
+        let mut owed = Vec::new();
+        let mut progress = Vec::new();
+        for effect in &effects {
+            match effect {
+                Effect::Deliver(disclosure) => {
+                    let encoded = write::disclosure(disclosure);
+                    case.was_encoded(disclosure.delivery(), encoded.digest);
+                    let order = order_of(&case, disclosure.to(), disclosure.delivery());
+                    owed.push(roads::delivery(disclosure.delivery(), id, order, disclosure.to(), encoded, input.traceparent.as_deref()));
+                }
+                Effect::Notify(notice) => {
+                    let encoded = write::notice(notice);
+                    case.was_encoded(notice.delivery, encoded.digest);
+                    let order = order_of(&case, &notice.to, notice.delivery);
+                    owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, input.traceparent.as_deref()));
+                }
+                Effect::TellSender(news) => {
+                    self.meters.told(news);
+                    // Its position is the ledger's to give; it is written in when the entry is read.
+                    let entry = write::progress(0, id, now, news);
+                    progress.push(Progress { party: case.sender().to_string(), body: entry.encode_to_vec() });
+                }
+                Effect::AskPerson(question) => self.ask(id, question),
+            }
+        }
+        if let Some(ruling) = &ruling {
+            self.meters.ruled(ruling);
+        }
+        let refused = matches!(case.standing(), referral::case::Standing::Refused);
+        let commit = Commit {
+            referral: roads::ledger_id(id),
+            expected,
+            owner: case.sender().to_string(),
+            state: serde_json::to_vec(&case).unwrap_or_default(),
+            wake: case.wake_at(),
+            open: case.is_open(),
+            // What is marked above what this broker may hold leaves nothing behind but the fact (HR-08).
+            content: input.content.iter().filter(|_| !refused).cloned().collect(),
+            record: record(id, event, ruling.as_deref(), &effects, now),
+            kind: kind_of(event),
+            at: now,
+            owed,
+            progress,
+        };
+        *current = Current { version: expected.next(), case: Some(case) };
+        Some(commit)
+    }
+
+    fn surprised(&self, id: ReferralId, event: &Event, surprise: Surprise) {
+        self.meters.surprised(surprise);
+        match surprise {
+            Surprise::Duplicate | Surprise::Late | Surprise::NothingDue => {
+                tracing::debug!(referral.id = %id, "nothing changes for referral {id}: {}", surprise.words());
+            }
+            Surprise::NeverSeen | Surprise::NotYours | Surprise::NotSentToYou | Surprise::OtherContent | Surprise::NotResponsible => {
+                tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
+            }
+        }
+    }
+
+    fn ask(&self, id: ReferralId, question: &Question) {
+        self.meters.asked(question);
+        match question {
+            Question::Review { urgent: true, rules } => tracing::error!(referral.id = %id, "URGENT: referral {id} waits for a person, at significant harm or above: {}", rules.join(", ")),
+            Question::Review { urgent: false, rules } => tracing::warn!(referral.id = %id, "referral {id} waits for a person: {}", rules.join(", ")),
+            Question::NotConnected { to, urgent } => {
+                let word = if *urgent { "URGENT: " } else { "" };
+                tracing::error!(referral.id = %id, authority.code = %to, "{word}referral {id} cannot be delivered to {to}: there is no connection to it. Telephone them, and add the endpoint");
+            }
+        }
+    }
+
+    fn sort_out<Token>(&self, inputs: Vec<Input<Token>>, of_input: Vec<usize>, committed: Vec<Committed>) -> Decided<Token> {
+        let mut owed = Vec::new();
+        let mut stale = vec![false; inputs.len()];
+        let news = !committed.is_empty();
+        for (at, committed) in of_input.into_iter().zip(committed) {
+            match committed {
+                Committed::Recorded { owed: recorded, .. } => owed.extend(recorded),
+                Committed::Stale => {
+                    if let Some(stale) = stale.get_mut(at) {
+                        *stale = true;
+                    }
+                }
+                Committed::Refused(refusal) => {
+                    self.meters.refused_by_ledger();
+                    tracing::error!("the ledger refused a step, which is a fault of this program: {refusal}");
+                }
+            }
+        }
+        let mut settled = Vec::new();
+        let mut again = Vec::new();
+        for (input, stale) in inputs.into_iter().zip(stale) {
+            match (stale, input.token) {
+                (true, token) => again.push(Input { events: input.events, content: input.content, traceparent: input.traceparent, token }),
+                (false, Some(token)) => settled.push(token),
+                (false, None) => {}
+            }
+        }
+        Decided { settled, owed, again, news }
+    }
+}
+
+/// The place of a delivery among everything its recipient was sent about this referral.
+fn order_of(case: &Case, to: &Endpoint, delivery: referral::DeliveryId) -> u32 {
+    let recipient = case.recipients().iter().find(|recipient| recipient.to == *to);
+    recipient.and_then(|recipient| recipient.deliveries.iter().position(|known| known.id == delivery)).unwrap_or(0) as u32
+}
+
+fn kind_of(event: &Event) -> Kind {
+    const SUBMITTED: Kind = Kind::named("submitted");
+    const AMENDED: Kind = Kind::named("amended");
+    const WITHDRAWN: Kind = Kind::named("withdrawn");
+    const COLLECTED: Kind = Kind::named("collected");
+    const ACKNOWLEDGED: Kind = Kind::named("acknowledged");
+    const DECIDED: Kind = Kind::named("decided");
+    const DELIVERED: Kind = Kind::named("delivered");
+    const SENDER_TOLD: Kind = Kind::named("sender-told");
+    const WOKEN: Kind = Kind::named("clock-breached");
+    match event {
+        Event::Submitted(_) => SUBMITTED,
+        Event::Amended(_) => AMENDED,
+        Event::Withdrawn { .. } => WITHDRAWN,
+        Event::Answered(answer) => match answer.says {
+            Says::Collected => COLLECTED,
+            Says::Acknowledged => ACKNOWLEDGED,
+            Says::Decided { .. } => DECIDED,
+        },
+        Event::Delivered(_) => DELIVERED,
+        Event::SenderTold => SENDER_TOLD,
+        Event::Woken => WOKEN,
+    }
+}
+
+/// A decision as it is recorded (LB-11): what, to whom, why, on which basis, under which edition. No content.
+#[derive(Serialize)]
+struct DecisionRecord<'a> {
+    referral: ReferralId,
+    at: referral::Moment,
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_digest: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ruling: Option<&'a Ruling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<Person<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owed: Vec<Due<'a>>,
+}
+
+/// The person who answered or withdrew. Part of the record, which can be erased; never of the log.
+#[derive(Serialize)]
+struct Person<'a> {
+    name: &'a str,
+    role: &'a str,
+}
+
+/// What was owed because of it.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Due<'a> {
+    Delivery { id: referral::DeliveryId, to: &'a Endpoint },
+    Notice { id: referral::DeliveryId, to: &'a Endpoint },
+    Person(&'a Question),
+    Sender(&'static str),
+}
+
+fn record(id: ReferralId, event: &Event, ruling: Option<&Ruling>, effects: &[Effect], at: referral::Moment) -> Vec<u8> {
+    let person = |by: &'_ referral::submission::Practitioner| -> (String, String) { (by.name.open().clone(), by.role.open().clone()) };
+    let (content_digest, by) = match event {
+        Event::Submitted(referral) | Event::Amended(referral) => (Some(referral.digest), None),
+        Event::Withdrawn { by, .. } => (None, Some(person(by))),
+        Event::Answered(answer) => (Some(answer.digest), Some(person(&answer.by))),
+        Event::Delivered(_) | Event::SenderTold | Event::Woken => (None, None),
+    };
+    let owed = effects.iter().map(|effect| match effect {
+        Effect::Deliver(disclosure) => Due::Delivery { id: disclosure.delivery(), to: disclosure.to() },
+        Effect::Notify(notice) => Due::Notice { id: notice.delivery, to: &notice.to },
+        Effect::AskPerson(question) => Due::Person(question),
+        Effect::TellSender(news) => Due::Sender(news_word(news)),
+    });
+    let by = by.as_ref().map(|(name, role)| Person { name, role });
+    let decision = DecisionRecord { referral: id, at, event: kind_of(event).as_str(), content_digest, ruling, by, owed: owed.collect() };
+    // Words, numbers and times only: writing these as JSON cannot fail.
+    serde_json::to_vec(&decision).unwrap_or_default()
+}
+
+/// A rung's name, for records and metrics.
+pub fn news_word(news: &News) -> &'static str {
+    match news {
+        News::Accepted => "accepted",
+        News::Routed(_) => "routed",
+        News::Held(_) => "held",
+        News::ReturnedToSender(_) => "returned_to_sender",
+        News::Refused(_) => "refused",
+        News::Amended { .. } => "amended",
+        News::Withdrawn => "withdrawn",
+        News::Delivered(_) => "delivered",
+        News::NotConnected(_) => "not_connected",
+        News::Collected(_) => "collected",
+        News::Acknowledged { .. } => "acknowledged",
+        News::Decided { .. } => "decided",
+        News::OutcomeReturned => "outcome_returned",
+        News::ClockBreached { .. } => "clock_breached",
+    }
+}
+
+/// How long to wait before a batch is tried again after the ledger failed.
+pub const LEDGER_RETRY: Duration = Duration::from_millis(500);

@@ -1,0 +1,137 @@
+//! What operators see in numbers: rate, errors, what waits, what is late. Never a person, never a place finer
+//! than a rule id.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use referral::case::{News, Question, Surprise};
+use referral::rules::Ruling;
+use referral::rules::pack::Extent;
+
+use crate::decide::news_word;
+
+/// The broker's own metrics.
+#[derive(Clone)]
+pub struct Meters {
+    rungs: IntCounterVec,
+    surprises: IntCounterVec,
+    questions: IntCounterVec,
+    withheld: IntCounterVec,
+    quarantined: IntCounterVec,
+    deliveries: IntCounterVec,
+    ledger_faults: IntCounter,
+    ledger_refusals: IntCounter,
+    batch: Histogram,
+    open: IntGauge,
+    owed: IntGauge,
+    oldest_owed_s: IntGauge,
+    quarantine: IntGauge,
+    leaves: IntGauge,
+}
+
+impl Meters {
+    /// Makes them and registers them.
+    pub fn register(registry: &Registry) -> prometheus::Result<Meters> {
+        let counters = |name: &str, help: &str, label: &str| -> prometheus::Result<IntCounterVec> {
+            let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let batch = Histogram::with_opts(
+            HistogramOpts::new("safeguarding_decide_batch_size", "How many messages were decided and recorded together").buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
+        )?;
+        registry.register(Box::new(batch.clone()))?;
+        Ok(Meters {
+            rungs: counters("safeguarding_ladder_total", "Rungs climbed, by rung", "rung")?,
+            surprises: counters("safeguarding_surprises_total", "Messages that changed nothing, by why", "why")?,
+            questions: counters("safeguarding_questions_total", "Times a person was asked, by what for", "what")?,
+            withheld: counters("safeguarding_withheld_total", "Items withheld or cut to the minimum, by rule", "rule")?,
+            quarantined: counters("safeguarding_quarantined_total", "Messages put into quarantine, by why", "why")?,
+            deliveries: counters("safeguarding_delivery_attempts_total", "Attempts to deliver, by outcome", "outcome")?,
+            ledger_faults: counter("safeguarding_ledger_faults_total", "Times the ledger did not answer")?,
+            ledger_refusals: counter("safeguarding_ledger_refusals_total", "Steps the ledger refused: a fault of this program")?,
+            batch,
+            open: gauge("safeguarding_open_referrals", "Referrals whose outcome has not reached the referrer")?,
+            owed: gauge("safeguarding_owed_deliveries", "Deliveries recorded and not confirmed by their queue")?,
+            oldest_owed_s: gauge("safeguarding_oldest_owed_seconds", "Age of the oldest delivery not confirmed, in seconds")?,
+            quarantine: gauge("safeguarding_quarantine_messages", "Messages in quarantine")?,
+            leaves: gauge("safeguarding_ledger_leaves", "Entries of the ledger's log")?,
+        })
+    }
+
+    /// Metrics that nobody reads, for tools and simulations.
+    pub fn unread() -> Option<Meters> {
+        Meters::register(&Registry::new()).ok()
+    }
+
+    pub(crate) fn told(&self, news: &News) {
+        self.rungs.with_label_values(&[news_word(news)]).inc();
+    }
+
+    pub(crate) fn surprised(&self, surprise: Surprise) {
+        let why = match surprise {
+            Surprise::Duplicate => "duplicate",
+            Surprise::NeverSeen => "never_seen",
+            Surprise::NotYours => "not_yours",
+            Surprise::NotSentToYou => "not_sent_to_you",
+            Surprise::OtherContent => "other_content",
+            Surprise::NotResponsible => "not_responsible",
+            Surprise::Late => "late",
+            Surprise::NothingDue => "nothing_due",
+        };
+        self.surprises.with_label_values(&[why]).inc();
+    }
+
+    pub(crate) fn asked(&self, question: &Question) {
+        let what = match question {
+            Question::Review { urgent: true, .. } => "urgent_review",
+            Question::Review { urgent: false, .. } => "review",
+            Question::NotConnected { .. } => "not_connected",
+        };
+        self.questions.with_label_values(&[what]).inc();
+    }
+
+    pub(crate) fn ruled(&self, ruling: &Ruling) {
+        for verdict in ruling.views().iter().flat_map(|view| view.verdicts()).filter(|verdict| verdict.given != Extent::Whole) {
+            let rule = verdict.by.first().map_or("DM-01", |reason| reason.rule.0.as_str());
+            self.withheld.with_label_values(&[rule]).inc();
+        }
+    }
+
+    pub(crate) fn quarantined(&self, why: &str) {
+        self.quarantined.with_label_values(&[why]).inc();
+    }
+
+    pub(crate) fn delivered(&self, outcome: &str) {
+        self.deliveries.with_label_values(&[outcome]).inc();
+    }
+
+    pub(crate) fn ledger_failed(&self) {
+        self.ledger_faults.inc();
+    }
+
+    pub(crate) fn refused_by_ledger(&self) {
+        self.ledger_refusals.inc();
+    }
+
+    pub(crate) fn batch(&self, size: usize) {
+        self.batch.observe(size as f64);
+    }
+
+    pub(crate) fn counted(&self, counts: &crate::record::Counts, oldest_owed_s: i64) {
+        let gauge = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge(&self.open, counts.open);
+        gauge(&self.owed, counts.owed);
+        gauge(&self.quarantine, counts.quarantined);
+        gauge(&self.leaves, counts.leaves);
+        self.oldest_owed_s.set(oldest_owed_s);
+    }
+}
