@@ -7,6 +7,7 @@
 pub mod words;
 
 pub mod read;
+pub mod tell;
 pub mod write;
 
 /// The generated messages, clients and servers: let in by this door only.

@@ -1,5 +1,8 @@
 //! Domain to wire. Cannot fail: whatever the core holds has a place in the contract.
 
+mod delivery;
+mod progress;
+
 use prost::Message;
 use referral::submission::{
     Address, Age, Arrival, Body, Checked, Child, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
@@ -9,6 +12,9 @@ use referral::{Endpoint, Moment, ReferralId, Sealed};
 
 use crate::wire::{common::v1 as common, events::v1 as events};
 use crate::words::Word;
+
+pub use delivery::{Encoded, disclosure, notice};
+pub use progress::{preview, progress, quarantined, stage, status, summary};
 
 /// A moment as a protobuf timestamp.
 pub fn timestamp(moment: Moment) -> prost_types::Timestamp {
@@ -122,7 +128,7 @@ pub fn handling(flags: &[HandlingFlag]) -> Vec<i32> {
     flags.iter().map(|flag| flag.number()).collect()
 }
 
-fn body(body: &Body) -> common::information_item::Body {
+pub(crate) fn body(body: &Body) -> common::information_item::Body {
     match body {
         Body::Text(text) => common::information_item::Body::Text(text.open().clone()),
         Body::Fields(fields) => common::information_item::Body::Fields(common::Fields {

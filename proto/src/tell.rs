@@ -1,0 +1,392 @@
+//! What the broker tells, domain to wire: deliveries to recipients, and the ladder to senders. Cannot fail.
+
+use referral::case::{Case, Clock, ClockState, News, RecipientNews, Routing, Rung, Stage};
+use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
+use referral::rules::explain::{Sentence, Withheld};
+use referral::rules::pack::{Extent, LawfulBasis};
+use referral::rules::table::Evidence;
+use referral::rules::{ClockStart, Decision, PackId, Role};
+use referral::submission::Body;
+use referral::time::Due;
+use referral::vocab::{Category, Vocabulary};
+use referral::{Digest, Endpoint, Moment, ReferralId};
+
+use crate::wire::common::v1 as common;
+use crate::wire::common::v1::progress_entry::Step;
+use crate::wire::delivery::v1 as wire;
+use crate::words::Word;
+use crate::write::{body, handling, practitioner, timestamp};
+
+const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the message as you received it.";
+const NO_ANSWER: &str = "For your information; no answer is needed. You may acknowledge it as a named person with FrontDoorService.Acknowledge.";
+
+/// What one recipient receives.
+pub fn delivery(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
+    let flag = |name: &String| common::Flag { name: name.clone(), rule_id: String::new(), text: name.replace('_', " ") };
+    wire::Delivery {
+        delivery_id: disclosure.delivery().to_string(),
+        referral_id: disclosure.referral().to_string(),
+        linked_referral_ids: disclosure.linked().iter().map(ReferralId::to_string).collect(),
+        recipient: disclosure.to().to_string(),
+        role: role(disclosure.role()) as i32,
+        matter: matter(disclosure.matter()) as i32,
+        sender: disclosure.sender().to_string(),
+        received: Some(timestamp(disclosure.received())),
+        kind: disclosure.kind().number(),
+        level: disclosure.level().number(),
+        harm: disclosure.harm().number(),
+        items: disclosure.items().iter().map(item).collect(),
+        withheld: disclosure.withheld().iter().map(withheld).collect(),
+        bases: disclosure.bases().iter().map(|basis| lawful_basis(*basis)).collect(),
+        handling: handling(disclosure.handling()),
+        clocks: disclosure.clocks().iter().map(|clock| clock_start(clock, Some(disclosure.to()))).collect(),
+        sentences: disclosure.sentences().iter().map(sentence).collect(),
+        flags: disclosure.flags().iter().map(flag).collect(),
+        how_to_answer: how_to_answer(disclosure.role()).to_owned(),
+        rendering: rendering(disclosure),
+        edition: disclosure.pack().map(edition),
+        sequence,
+        news: None,
+    }
+}
+
+/// What a recipient is told that holds nothing of the content.
+pub fn notice(notice: &Notice, sequence: u32) -> wire::Delivery {
+    wire::Delivery {
+        delivery_id: notice.delivery.to_string(),
+        referral_id: notice.referral.to_string(),
+        recipient: notice.to.to_string(),
+        role: role(notice.role) as i32,
+        matter: matter(notice.matter) as i32,
+        sender: notice.sender.to_string(),
+        received: Some(timestamp(notice.received)),
+        how_to_answer: NO_ANSWER.to_owned(),
+        rendering: format!("{}\nReferral {} of {}, received {}.\n", notice.text, notice.referral, notice.sender, notice.received),
+        sequence,
+        ..wire::Delivery::default()
+    }
+}
+
+/// A rung of the ladder, as a sender sees it. Its position is filled in when it is read back.
+pub fn entry(referral: ReferralId, at: Moment, digest: Digest, linked: &[ReferralId], news: &News) -> common::ProgressEntry {
+    let step = step(digest, linked, news);
+    common::ProgressEntry { position: 0, referral_id: referral.to_string(), time: Some(timestamp(at)), step: Some(step) }
+}
+
+fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
+    match news {
+        News::Accepted => Step::Accepted(common::Accepted {
+            content_digest: digest.to_string(),
+            linked_referral_ids: linked.iter().map(ReferralId::to_string).collect(),
+        }),
+        News::Routed(routing) => Step::Routed(routed(routing)),
+        News::Held(routing) => Step::Held(held(routing)),
+        News::ReturnedToSender(routing) | News::Refused(routing) => Step::ReturnedToSender(returned(routing)),
+        News::Amended { same_key } => Step::Amended(common::Amended { content_digest: digest.to_string(), under_the_same_key: *same_key }),
+        News::Withdrawn => Step::Withdrawn(common::Withdrawn { by: None, reason: String::new() }),
+        News::Delivered(to) => {
+            Step::Delivered(common::Delivered { endpoint: to.to_string(), ..common::Delivered::default() })
+        }
+        News::NotConnected(to) => Step::NotDelivered(common::NotDelivered {
+            endpoint: to.to_string(),
+            why: "this broker has no connection to that party; an operator was told. If it cannot wait, telephone them".to_owned(),
+        }),
+        News::Collected(at) => Step::Collected(common::Collected { endpoint: at.to_string() }),
+        News::Acknowledged { at, by } => {
+            Step::Acknowledged(common::Acknowledged { endpoint: at.to_string(), by: Some(practitioner(by)) })
+        }
+        News::Decided { at, by, outcome, reason } => Step::Decided(common::Decided {
+            endpoint: at.to_string(),
+            by: Some(practitioner(by)),
+            outcome: outcome.number(),
+            reason: reason.open().clone(),
+        }),
+        News::OutcomeReturned => Step::OutcomeReturned(common::OutcomeReturned::default()),
+        News::ClockBreached { clock, due } => Step::ClockBreached(common::ClockBreached {
+            clock: Some(clock_of(clock.as_str(), *due, None, String::new())),
+        }),
+    }
+}
+
+/// What would happen to one child's referral.
+pub fn preview(child: u32, routing: &Routing) -> common::ChildPreview {
+    use common::child_preview::Verdict;
+    let verdict = match &routing.decision {
+        Decision::Deliver { .. } => Verdict::Routed(routed(routing)),
+        Decision::HoldForReview { .. } => Verdict::Held(held(routing)),
+        Decision::ReturnToSender | Decision::Refuse => Verdict::ReturnedToSender(returned(routing)),
+    };
+    common::ChildPreview { child, verdict: Some(verdict), missing: Vec::new() }
+}
+
+/// How a referral stands, with what happened so far.
+pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::ReferralStatus {
+    let recipients = case.recipients().iter().map(|recipient| {
+        let highest = recipient.deliveries.iter().map(|delivery| delivery.rung).max();
+        common::RecipientStatus {
+            endpoint: recipient.to.to_string(),
+            role: role(recipient.role) as i32,
+            stage: highest.map_or(common::Stage::Routed, rung) as i32,
+            acknowledged_by: None,
+            outcome: match recipient.role {
+                Role::Responsible => case.outcome().map_or(0, Word::number),
+                Role::Notified | Role::EarlierRecipient => 0,
+            },
+        }
+    });
+    common::ReferralStatus {
+        referral_id: case.id().to_string(),
+        stage: stage(case) as i32,
+        open: case.is_open(),
+        linked_referral_ids: case.linked().iter().map(ReferralId::to_string).collect(),
+        recipients: recipients.collect(),
+        clocks: case.clocks().iter().map(clock_status).collect(),
+        ladder,
+        sender: case.sender().to_string(),
+        received: Some(timestamp(case.received())),
+        content_digest: case.digest().map(|digest| digest.to_string()).unwrap_or_default(),
+        level: case.level().number(),
+    }
+}
+
+/// A referral in a list.
+pub fn summary(case: &Case) -> common::ReferralSummary {
+    let running = case.clocks().iter().filter(|clock| clock.state == ClockState::Running);
+    let next = running.min_by_key(|clock| clock.due.by);
+    common::ReferralSummary {
+        referral_id: case.id().to_string(),
+        stage: stage(case) as i32,
+        open: case.is_open(),
+        received: Some(timestamp(case.received())),
+        next_due: next.map(|clock| clock_of(clock.name.as_str(), clock.due, None, String::new())),
+    }
+}
+
+fn stage(case: &Case) -> common::Stage {
+    match case.stage() {
+        _ if case.is_withdrawn() && case.stage() < Stage::Decided => common::Stage::Withdrawn,
+        Stage::Held => common::Stage::Held,
+        Stage::Returned | Stage::Refused => common::Stage::ReturnedToSender,
+        Stage::NotConnected | Stage::Routed => common::Stage::Routed,
+        Stage::Delivered => common::Stage::Delivered,
+        Stage::Collected => common::Stage::Collected,
+        Stage::Acknowledged => common::Stage::Acknowledged,
+        Stage::Decided => common::Stage::Decided,
+        Stage::OutcomeReturned => common::Stage::OutcomeReturned,
+    }
+}
+
+fn rung(rung: Rung) -> common::Stage {
+    match rung {
+        Rung::Owed => common::Stage::Routed,
+        Rung::Delivered => common::Stage::Delivered,
+        Rung::Collected => common::Stage::Collected,
+        Rung::Acknowledged => common::Stage::Acknowledged,
+        Rung::Decided => common::Stage::Decided,
+    }
+}
+
+fn routed(routing: &Routing) -> common::Routed {
+    let owner = match &routing.decision {
+        Decision::Deliver { to } => Some(to),
+        Decision::HoldForReview { .. } | Decision::ReturnToSender | Decision::Refuse => None,
+    };
+    common::Routed {
+        recipients: routing.recipients.iter().map(recipient).collect(),
+        clocks: routing.clocks.iter().map(|clock| clock_start(clock, owner)).collect(),
+        sentences: routing.sentences.iter().map(sentence).collect(),
+        flags: routing.flags.iter().map(|name| common::Flag { name: name.clone(), rule_id: String::new(), text: name.replace('_', " ") }).collect(),
+        edition: routing.pack.as_ref().map(edition),
+    }
+}
+
+fn recipient(news: &RecipientNews) -> common::RoutedRecipient {
+    let minimum = |category: Category| news.withheld.iter().any(|withheld| withheld.category == category && withheld.given == Extent::Minimum);
+    let given = |&category: &Category| common::Given {
+        category: category.number(),
+        extent: if minimum(category) { common::Extent::Minimum } else { common::Extent::Whole } as i32,
+        rule_id: String::new(),
+    };
+    common::RoutedRecipient {
+        endpoint: news.to.to_string(),
+        role: role(news.role) as i32,
+        given: news.given.iter().map(given).collect(),
+        withheld: news.withheld.iter().map(withheld).collect(),
+        bases: news.bases.iter().map(|basis| lawful_basis(*basis)).collect(),
+    }
+}
+
+fn held(routing: &Routing) -> common::Held {
+    let first = routing.by.iter().rev().find(|reason| !reason.because.is_empty());
+    common::Held {
+        why: first.map(|reason| reason.because.clone()).unwrap_or_default(),
+        rule_id: first.map(|reason| reason.rule.to_string()).unwrap_or_default(),
+        who_acts: common::WhoActs::Broker as i32,
+        by: match &routing.decision {
+            Decision::HoldForReview { intended: Some(to) } => to.to_string(),
+            Decision::HoldForReview { intended: None } | Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => String::new(),
+        },
+        sentences: routing.sentences.iter().map(sentence).collect(),
+    }
+}
+
+fn returned(routing: &Routing) -> common::ReturnedToSender {
+    let last = routing.by.last();
+    common::ReturnedToSender {
+        why: last.map(|reason| reason.because.clone()).unwrap_or_default(),
+        rule_id: last.map(|reason| reason.rule.to_string()).unwrap_or_default(),
+        sentences: routing.sentences.iter().map(sentence).collect(),
+    }
+}
+
+fn sentence(sentence: &Sentence) -> common::Sentence {
+    let reason = sentence.reason.as_deref();
+    common::Sentence {
+        text: sentence.text.clone(),
+        rule_id: reason.map(|reason| reason.rule.to_string()).unwrap_or_default(),
+        source: reason.map(|reason| reason.source.clone()).unwrap_or_default(),
+        evidence: match reason.map(|reason| reason.evidence) {
+            None => common::Evidence::Unspecified,
+            Some(Evidence::Verified) => common::Evidence::Verified,
+            Some(Evidence::ToBeConfirmed) => common::Evidence::ToConfirm,
+            Some(Evidence::Convention) => common::Evidence::Convention,
+        } as i32,
+        contested: reason.is_some_and(|reason| reason.contested),
+    }
+}
+
+fn withheld(withheld: &Withheld) -> common::Withheld {
+    let (extent, reason) = match withheld.given {
+        Extent::Minimum => (common::Extent::Minimum, withheld.because.clone()),
+        Extent::Review => (common::Extent::Whole, format!("until a person has looked: {}", withheld.because)),
+        Extent::Nothing | Extent::Whole => (common::Extent::Whole, withheld.because.clone()),
+    };
+    common::Withheld { category: withheld.category.number(), rule_id: withheld.rule.clone(), reason, extent: extent as i32 }
+}
+
+fn lawful_basis(basis: LawfulBasis) -> common::LawfulBasis {
+    common::LawfulBasis { id: basis.as_str().to_owned(), rule_id: String::new(), text: String::new() }
+}
+
+fn clock_start(clock: &ClockStart, owner: Option<&Endpoint>) -> common::Clock {
+    clock_of(clock.name.as_str(), clock.due, owner, clock.by.rule.to_string())
+}
+
+fn clock_of(name: &str, due: Due, owner: Option<&Endpoint>, rule_id: String) -> common::Clock {
+    common::Clock {
+        name: name.to_owned(),
+        due: Some(timestamp(due.by)),
+        due_date: due.date.map(|date| date.to_string()).unwrap_or_default(),
+        owner: owner.map(ToString::to_string).unwrap_or_default(),
+        rule_id,
+        provisional: due.provisional,
+    }
+}
+
+fn clock_status(clock: &Clock) -> common::ClockStatus {
+    common::ClockStatus {
+        clock: Some(clock_of(clock.name.as_str(), clock.due, None, String::new())),
+        met: matches!(clock.state, ClockState::Met { .. }),
+        breached: matches!(clock.state, ClockState::Breached { .. }),
+    }
+}
+
+fn edition(pack: &PackId) -> common::Edition {
+    common::Edition { name: pack.edition.clone(), version: String::new(), hash: pack.hash.to_string() }
+}
+
+fn role(role: Role) -> common::RecipientRole {
+    match role {
+        Role::Responsible => common::RecipientRole::Responsible,
+        Role::Notified => common::RecipientRole::Notified,
+        Role::EarlierRecipient => common::RecipientRole::EarlierRecipient,
+    }
+}
+
+fn matter(matter: Matter) -> wire::Matter {
+    match matter {
+        Matter::Referral => wire::Matter::Referral,
+        Matter::Amendment => wire::Matter::Amendment,
+        Matter::Withdrawal => wire::Matter::Withdrawal,
+        Matter::ClockBreached => wire::Matter::ClockBreached,
+    }
+}
+
+fn how_to_answer(role: Role) -> &'static str {
+    match role {
+        Role::Responsible => HOW_TO_ANSWER,
+        Role::Notified | Role::EarlierRecipient => NO_ANSWER,
+    }
+}
+
+fn item(item: &DisclosedItem) -> common::InformationItem {
+    common::InformationItem {
+        category: item.category.number(),
+        subject: item.subject.number(),
+        knowledge: item.knowledge.number(),
+        handling: handling(&item.handling),
+        about_child: None,
+        summary: String::new(),
+        body: Some(body(&item.body)),
+    }
+}
+
+/// All of it as short text, for a person without a system.
+fn rendering(disclosure: &Disclosure) -> String {
+    let what = match disclosure.matter() {
+        Matter::Referral => "REFERRAL",
+        Matter::Amendment => "AMENDED REFERRAL (replaces what you were sent before)",
+        Matter::Withdrawal => "WITHDRAWAL",
+        Matter::ClockBreached => "CLOCK BREACHED",
+    };
+    let mut lines = vec![
+        format!("{what}: {}, {}", disclosure.level().words(), disclosure.harm().words()),
+        format!("Referral {}", disclosure.referral()),
+        format!("From {}, received {}", disclosure.sender(), disclosure.received()),
+        format!("To {} as {}", disclosure.to(), role_words(disclosure.role())),
+        String::new(),
+    ];
+    for item in disclosure.items() {
+        let extent = if item.extent == Extent::Minimum { " (the minimum)" } else { "" };
+        lines.push(format!("{}{extent}:", item.category.words()));
+        lines.extend(body_lines(&item.body));
+    }
+    if !disclosure.withheld().is_empty() {
+        lines.push(String::new());
+        lines.push("Withheld:".to_owned());
+        lines.extend(disclosure.withheld().iter().map(|withheld| {
+            let how = match withheld.given {
+                Extent::Minimum => "all but the minimum",
+                Extent::Review => "until a person has looked",
+                Extent::Nothing | Extent::Whole => "all of it",
+            };
+            format!("  {}, {how}: {} ({})", withheld.category.words(), withheld.because, withheld.rule)
+        }));
+    }
+    lines.push(String::new());
+    lines.push("Why:".to_owned());
+    lines.extend(disclosure.sentences().iter().map(|sentence| match &sentence.reason {
+        Some(reason) => format!("  {} [{}; {}]", sentence.text, reason.rule, reason.source),
+        None => format!("  {}", sentence.text),
+    }));
+    lines.push(String::new());
+    lines.push(how_to_answer(disclosure.role()).to_owned());
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn role_words(role: Role) -> &'static str {
+    match role {
+        Role::Responsible => "the responsible authority",
+        Role::Notified => "told",
+        Role::EarlierRecipient => "a recipient of an earlier version",
+    }
+}
+
+fn body_lines(body: &Body) -> Vec<String> {
+    match body {
+        Body::Text(text) => text.open().lines().map(|line| format!("  {line}")).collect(),
+        Body::Fields(fields) => fields.iter().filter(|field| !field.value.open().is_empty()).map(|field| format!("  {}: {}", field.name.replace('_', " "), field.value.open())).collect(),
+        Body::Attachment { reference, media_type, .. } => vec![format!("  held by the sender ({media_type}): {}", reference.open())],
+    }
+}
