@@ -1,5 +1,6 @@
 //! What the broker tells, domain to wire: deliveries to recipients, and the ladder to senders. Cannot fail.
 
+use prost::Message as _;
 use referral::case::{Case, Clock, ClockState, News, RecipientNews, Routing, Rung, Stage};
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
 use referral::rules::explain::{Sentence, Withheld};
@@ -17,11 +18,37 @@ use crate::wire::delivery::v1 as wire;
 use crate::words::Word;
 use crate::write::{body, handling, practitioner, timestamp};
 
-const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the message as you received it.";
+const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the delivery inside the envelope.";
 const NO_ANSWER: &str = "For your information; no answer is needed. You may acknowledge it as a named person with FrontDoorService.Acknowledge.";
 
-/// What one recipient receives.
-pub fn delivery(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
+/// A delivery as it goes on a recipient's queue.
+pub struct Encoded {
+    /// The body of the AMQP message.
+    pub envelope: Vec<u8>,
+    /// SHA-256 of the delivery inside: an answer must name it.
+    pub digest: Digest,
+}
+
+impl Encoded {
+    fn of(delivery: &wire::Delivery) -> Encoded {
+        let plain = delivery.encode_to_vec();
+        let digest = Digest::of_bytes(&plain);
+        let envelope = wire::DeliveryEnvelope { body: Some(wire::delivery_envelope::Body::Plain(plain)) };
+        Encoded { envelope: envelope.encode_to_vec(), digest }
+    }
+}
+
+/// What one recipient receives, encoded. `sequence` is its place among everything it was sent about the referral.
+pub fn disclosure(disclosure: &Disclosure, sequence: u32) -> Encoded {
+    Encoded::of(&delivery_of(disclosure, sequence))
+}
+
+/// What a recipient is told that holds nothing of the content, encoded.
+pub fn notice(notice: &Notice, sequence: u32) -> Encoded {
+    Encoded::of(&delivery_of_notice(notice, sequence))
+}
+
+fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
     let flag = |name: &String| common::Flag { name: name.clone(), rule_id: String::new(), text: name.replace('_', " ") };
     wire::Delivery {
         delivery_id: disclosure.delivery().to_string(),
@@ -50,8 +77,7 @@ pub fn delivery(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
     }
 }
 
-/// What a recipient is told that holds nothing of the content.
-pub fn notice(notice: &Notice, sequence: u32) -> wire::Delivery {
+fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
     wire::Delivery {
         delivery_id: notice.delivery.to_string(),
         referral_id: notice.referral.to_string(),

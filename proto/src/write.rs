@@ -1,8 +1,5 @@
 //! Domain to wire. Cannot fail: whatever the core holds has a place in the contract.
 
-mod delivery;
-mod progress;
-
 use prost::Message;
 use referral::submission::{
     Address, Age, Arrival, Body, Checked, Child, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
@@ -12,9 +9,6 @@ use referral::{Endpoint, Moment, ReferralId, Sealed};
 
 use crate::wire::{common::v1 as common, events::v1 as events};
 use crate::words::Word;
-
-pub use delivery::{Encoded, disclosure, notice};
-pub use progress::{preview, progress, quarantined, stage, status, summary};
 
 /// A moment as a protobuf timestamp.
 pub fn timestamp(moment: Moment) -> prost_types::Timestamp {
