@@ -9,6 +9,7 @@ pub mod key;
 pub mod log;
 pub mod memory;
 pub mod sqlite;
+pub mod verify;
 
 use std::fmt;
 use std::future::Future;

@@ -17,28 +17,32 @@ pub fn open_or_make(
     origin: &str,
     seed: impl FnOnce() -> [u8; 32],
 ) -> Result<Signer, LedgerError> {
-    let not_a_key = |what: String| LedgerError::Key {
+    if !path.exists() {
+        make(path, &seed())
+            .map_err(|error| not_a_key(path, format!("could not be made: {error}")))?;
+    }
+    // Read back what stands there: when two make it at once, one of them wins and both use it.
+    open(path, origin)
+}
+
+/// Reads the key that is there.
+pub fn open(path: &Path, origin: &str) -> Result<Signer, LedgerError> {
+    if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c == '+') {
+        let what =
+            format!("the log's origin {origin:?} has to be a name without blanks and plus signs");
+        return Err(not_a_key(path, what));
+    }
+    let read =
+        read(path).map_err(|error| not_a_key(path, format!("could not be read: {error}")))?;
+    let seed = read.map_err(|what| not_a_key(path, what.to_owned()))?;
+    Ok(Signer::new(origin, &seed))
+}
+
+fn not_a_key(path: &Path, what: String) -> LedgerError {
+    LedgerError::Key {
         path: path.display().to_string(),
         what,
-    };
-    if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c == '+') {
-        return Err(not_a_key(format!(
-            "the log's origin {origin:?} has to be a name without blanks and plus signs"
-        )));
     }
-    let seed = match read(path) {
-        Ok(seed) => seed.map_err(|what| not_a_key(what.to_owned()))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make(path, &seed())
-                .map_err(|error| not_a_key(format!("could not be made: {error}")))?;
-            // Read back what stands there: when two make it at once, one of them wins and both use it.
-            let made =
-                read(path).map_err(|error| not_a_key(format!("could not be read: {error}")))?;
-            made.map_err(|what| not_a_key(what.to_owned()))?
-        }
-        Err(error) => return Err(not_a_key(format!("could not be read: {error}"))),
-    };
-    Ok(Signer::new(origin, &seed))
 }
 
 fn read(path: &Path) -> io::Result<Result<[u8; 32], &'static str>> {

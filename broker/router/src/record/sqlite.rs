@@ -366,7 +366,7 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Request>) {
         match self.try_write(&mut batch) {
             Ok(sealed) => {
-                let erased = batch.iter().any(|request| {
+                let is_erasure = |request: &Request| {
                     matches!(
                         request,
                         Request::Erase {
@@ -374,15 +374,17 @@ impl Writer {
                             ..
                         }
                     )
-                });
-                batch.into_iter().for_each(|request| request.done(&sealed));
-                if erased {
-                    // The WAL still holds the pages as they were; folding it in overwrites them. If a
-                    // reader is in the way it happens with the next one.
-                    let _ = self
-                        .connection
-                        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+                };
+                if batch.iter().any(is_erasure) {
+                    // The WAL still holds the pages as they were; folding it in overwrites them. If
+                    // somebody reads just then, it happens with the next one.
+                    let _ = self.connection.query_row(
+                        "PRAGMA wal_checkpoint(TRUNCATE)",
+                        [],
+                        |_| Ok(()),
+                    );
                 }
+                batch.into_iter().for_each(|request| request.done(&sealed));
             }
             Err(error) => {
                 // It may be on the disk or not: nobody is told it was recorded, and the disk is asked
@@ -724,8 +726,9 @@ impl Page<'_> {
 
     fn quarantine(&self, message: &Quarantined) -> rusqlite::Result<()> {
         self.run(
-            "INSERT INTO quarantine (id, queue, reason, at, headers, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
+            // Asked first, not left to a conflict: a conflict would use up a number.
+            "INSERT INTO quarantine (id, queue, reason, at, headers, bytes) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+             WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE id = ?1)",
             params![
                 message.id.as_bytes(),
                 message.queue,
