@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use prost::Message as _;
-use proto::write;
+use proto::tell;
 use referral::case::{Case, Effect, Event, News, Question, Step, Surprise, step};
 use referral::rules::{Rulebook, Ruling};
 use referral::submission::{Arrival, Says, What};
@@ -142,26 +142,27 @@ impl<L: Ledger> Decider<L> {
         }
         let mut case = case?;
         let expected = current.version;
+        let digest = case.digest().unwrap_or(Digest::of_bytes(&[]));
         let mut owed = Vec::new();
         let mut progress = Vec::new();
         for effect in &effects {
             match effect {
                 Effect::Deliver(disclosure) => {
-                    let encoded = write::disclosure(disclosure);
-                    case.was_encoded(disclosure.delivery(), encoded.digest);
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
+                    let encoded = tell::disclosure(disclosure, order);
+                    case.was_encoded(disclosure.delivery(), encoded.digest);
                     owed.push(roads::delivery(disclosure.delivery(), id, order, disclosure.to(), encoded, input.traceparent.as_deref()));
                 }
                 Effect::Notify(notice) => {
-                    let encoded = write::notice(notice);
-                    case.was_encoded(notice.delivery, encoded.digest);
                     let order = order_of(&case, &notice.to, notice.delivery);
+                    let encoded = tell::notice(notice, order);
+                    case.was_encoded(notice.delivery, encoded.digest);
                     owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, input.traceparent.as_deref()));
                 }
                 Effect::TellSender(news) => {
                     self.meters.told(news);
                     // Its position is the ledger's to give; it is written in when the entry is read.
-                    let entry = write::progress(0, id, now, news);
+                    let entry = tell::entry(id, now, digest, case.linked(), news);
                     progress.push(Progress { party: case.sender().to_string(), body: entry.encode_to_vec() });
                 }
                 Effect::AskPerson(question) => self.ask(id, question),

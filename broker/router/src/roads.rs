@@ -1,6 +1,6 @@
 //! The roads: which exchange and queue a message takes, and what is written on its outside. Nothing personal.
 
-use proto::write::Encoded;
+use proto::tell::Encoded;
 use referral::{DeliveryId, Endpoint, ReferralId};
 
 use crate::record::{Owed, log};
