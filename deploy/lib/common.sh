@@ -7,7 +7,7 @@ say() { printf '%s\n' "$*"; }
 
 # A failure is two sentences: what is wrong, and what to do about it.
 fail() {
-    printf '\n%s: %s\n' "$(basename "$0")" "$1" >&2
+    printf '\n%s: %s\n' "${0##*/}" "$1" >&2
     shift
     local line
     for line in "$@"; do printf '    %s\n' "$line" >&2; done

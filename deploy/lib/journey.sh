@@ -4,31 +4,50 @@
 # that anybody else would use. They print the ladder themselves; this only tells them what to do.
 # Sourced, never run. Every person named here is invented.
 
-# Two columns of a conversation: whose words a line is.
-as_said_by() { sed -u "s/^/   $(printf '%-11s' "$1")| /"; }
-
-as_school() { "$programs/safeguarding-send" --config "$run/$1.toml" "${@:2}" 2>&1; }
-at_the_desk() { "$programs/safeguarding-front-door" --config "$run/$1.toml" "${@:2}" 2>&1; }
-
-# refer SCHOOL DESK SAMPLE PERSON OUTCOME REASON: one referral up its whole ladder.
-refer() {
-    local school=$1 desk=$2 sample=$3 person=$4 outcome=$5 reason=$6 delivery follower
-    printf '\n-- %s raises "%s"\n' "$school" "$sample"
-    as_school "$school" refer --sample "$sample" --follow-until closed | as_said_by school &
-    follower=$!
-    answer "$desk" "$person" "$outcome" "$reason" | as_said_by "front door"
-    wait "$follower" || fail "the school did not see its referral closed" "Its ladder above says how far it came; the broker's log: $run/log/broker.log"
-}
-
-answer() {
-    local desk=$1 person=$2 outcome=$3 reason=$4 delivery
-    at_the_desk "$desk" next | tee "$run/delivery"
-    delivery=$(grep -oiE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' "$run/delivery" | head -n 1)
-    at_the_desk "$desk" acknowledge "$delivery" --as "$person"
-    at_the_desk "$desk" decide "$delivery" --as "$person" --outcome "$outcome" --reason "$reason"
-}
+# One line a referral: school, front door, sample, who answers, the outcome, and why.
+referrals=(
+    "school.999001|la.E08000035.front-door|neglect|Priya Shah, duty social worker|s17_assessment|assessment under section 17 begins today"
+    "school.999002|la.E10000016.front-door|physical-abuse|Tom Adeyemi, team manager|strategy_discussion_s47|strategy discussion with the police at two o'clock"
+    "school.999001|la.E09000025.front-door|exploitation|Grace Lindqvist, duty social worker|early_help|a youth worker will call the family this week"
+)
 
 show_referrals() {
-    refer school.999001 la.E08000035.front-door neglect \
-        "Priya Shah, duty social worker" s17_assessment "assessment under section 17 begins today"
+    local line school desk sample person outcome reason
+    for line in "${referrals[@]}"; do
+        IFS='|' read -r school desk sample person outcome reason <<<"$line"
+        refer "$school" "$desk" "$sample" "$person" "$outcome" "$reason"
+    done
+}
+
+# Becomes the program: called in the background only, so that the process to end is the one that was started.
+as_school() { exec "$programs/safeguarding-send" --config "$run/$1.toml" "${@:2}" 2>&1; }
+at_the_desk() { "$programs/safeguarding-front-door" --config "$run/$1.toml" "${@:2}" 2>&1; }
+
+# Two voices on one screen: whose words a line is.
+as_said_by() { sed -u "s/^/   $(printf '%-11s' "$1")| /"; }
+
+# One referral up its whole ladder. The school follows while the front door answers.
+refer() {
+    local school=$1 desk=$2 sample=$3 person=$4 outcome=$5 reason=$6 follower
+    printf '\n-- %s raises "%s"\n' "$school" "$sample"
+    # One process to wait for and to end; what it says goes through the other.
+    as_school "$school" refer --sample "$sample" --follow-until closed </dev/null 9>&- > >(as_said_by school) &
+    follower=$!
+    if ! answer "$desk" "$person" "$outcome" "$reason" </dev/null | as_said_by "front door"; then
+        kill "$follower" 2>/dev/null || true
+        fail "the front door $desk could not answer" "What went wrong stands above; the broker's log: $run/log/broker.log"
+    fi
+    wait "$follower" || fail "the school did not see its referral closed" \
+        "The ladder above shows how far it came; the broker's log: $run/log/broker.log"
+}
+
+# What is oldest on the queue is answered, whoever sent it: that is what a front door does.
+answer() {
+    local desk=$1 person=$2 outcome=$3 reason=$4 seen delivery
+    seen=$(at_the_desk "$desk" next) || { printf '%s\n' "$seen"; return 1; }
+    printf '%s\n' "$seen"
+    delivery=$(grep -oiE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' <<<"$seen" | head -n 1)
+    [[ -n $delivery ]] || { say "nothing came to $desk"; return 1; }
+    at_the_desk "$desk" acknowledge "$delivery" --as "$person" &&
+        at_the_desk "$desk" decide "$delivery" --as "$person" --outcome "$outcome" --reason "$reason"
 }

@@ -138,6 +138,7 @@ run_client() {
     (
         export SAFEGUARDING_GATEWAY=localhost:$gateway_port SAFEGUARDING_AMQPS_PORT=$amqps_port
         export SAFEGUARDING_VHOST=$vhost SAFEGUARDING_CERTIFICATES=$run/certificates
+        export SAFEGUARDING_PROTO=$root/proto
         export PYTHONPATH=$run/stubs NODE_PATH=$run/tools/node/node_modules
         cd "$run" && timeout 120 "$(runner_of "$runner")" "$client"
     ) >"$log" 2>&1 </dev/null || status=$?
