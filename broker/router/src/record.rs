@@ -503,6 +503,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
 
+    /// What a party was told about one referral, in order.
+    fn told_about(
+        &self,
+        party: &str,
+        referral: ReferralId,
+    ) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
+
     /// What is known of a delivery.
     fn find_delivery(
         &self,

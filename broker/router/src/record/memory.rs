@@ -471,6 +471,19 @@ impl Ledger for MemoryLedger {
         })
     }
 
+    async fn told_about(
+        &self,
+        party: &str,
+        referral: ReferralId,
+    ) -> Result<Vec<Told>, LedgerError> {
+        self.read(|ledger| {
+            let told = ledger.progress.get(party).into_iter().flatten();
+            told.filter(|told| told.referral == referral)
+                .cloned()
+                .collect()
+        })
+    }
+
     async fn find_delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, LedgerError> {
         self.read(|ledger| {
             let leaf = *ledger.delivery_ids.get(&delivery)?;

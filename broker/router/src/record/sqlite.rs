@@ -5,7 +5,7 @@
 //! commit is on the disk (WAL, synchronous FULL). A second thread reads, so that nobody who asks
 //! waits behind a write. When a write fails nothing of its batch is answered as recorded.
 //!
-//! Cost: a commit is about five small statements, and five more for each delivery; a signature and
+//! Cost: a commit is about six small statements, and four more for each delivery; a signature and
 //! a sync of the disk are shared by the batch. The log grows by about 150 bytes a leaf and 250 a
 //! batch, and is read at the start only along its right edge.
 
@@ -120,6 +120,7 @@ impl SqliteLedger {
             signer,
             salts,
             frontier: None,
+            erased_in_wal: false,
         };
         writer.begin()?;
         let reader = Connection::open_with_flags(
@@ -299,6 +300,8 @@ struct Writer {
     salts: Salts,
     // None: unknown, after a write failed. The disk is asked before the next one.
     frontier: Option<Frontier>,
+    // Set when something was erased and the WAL may still hold it.
+    erased_in_wal: bool,
 }
 
 impl Writer {
@@ -375,14 +378,9 @@ impl Writer {
                         }
                     )
                 };
-                if batch.iter().any(is_erasure) {
-                    // The WAL still holds the pages as they were; folding it in overwrites them. If
-                    // somebody reads just then, it happens with the next one.
-                    let _ = self.connection.query_row(
-                        "PRAGMA wal_checkpoint(TRUNCATE)",
-                        [],
-                        |_| Ok(()),
-                    );
+                self.erased_in_wal |= batch.iter().any(is_erasure);
+                if self.erased_in_wal {
+                    self.fold_in_wal();
                 }
                 batch.into_iter().for_each(|request| request.done(&sealed));
             }
@@ -396,6 +394,20 @@ impl Writer {
                     .for_each(|request| request.failed(&because));
             }
         }
+    }
+
+    /// The WAL still holds the pages as they were before something was erased; folding it into the
+    /// file overwrites them. Nobody is made to wait for it: when somebody reads just then, the next
+    /// write tries again.
+    fn fold_in_wal(&mut self) {
+        let folded = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    row.get::<_, bool>(0)
+                })
+        });
+        self.erased_in_wal = !matches!(folded, Ok(false));
+        let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
     }
 
     /// Writes a batch whole, or not at all.
@@ -891,6 +903,15 @@ fn headers(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, String
     })
 }
 
+fn told(row: &Row<'_>) -> rusqlite::Result<Told> {
+    Ok(Told {
+        sequence: number(row, 0)?,
+        referral: uuid(row, 1)?,
+        at: at(row, 2)?,
+        body: row.get(3)?,
+    })
+}
+
 impl Ledger for SqliteLedger {
     async fn load(&self, referrals: &[ReferralId]) -> Result<Vec<Option<Stored>>, LedgerError> {
         let referrals = referrals.to_vec();
@@ -1002,18 +1023,31 @@ impl Ledger for SqliteLedger {
                 "SELECT sequence, referral, at, body FROM progress
                  WHERE party = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
             )?;
-            let told = |row: &Row<'_>| {
-                Ok(Told {
-                    sequence: number(row, 0)?,
-                    referral: uuid(row, 1)?,
-                    at: at(row, 2)?,
-                    body: row.get(3)?,
-                })
-            };
             statement
                 .query_map(params![party, signed(after), row_limit(limit)], told)?
                 .collect()
         })
+        .await
+    }
+
+    async fn told_about(
+        &self,
+        party: &str,
+        referral: ReferralId,
+    ) -> Result<Vec<Told>, LedgerError> {
+        let party = party.to_owned();
+        self.read(
+            "say what a party was told about a referral",
+            move |snapshot| {
+                let mut statement = snapshot.prepare_cached(
+                    "SELECT sequence, referral, at, body FROM progress
+                 WHERE referral = ?1 AND party = ?2 ORDER BY sequence",
+                )?;
+                statement
+                    .query_map(params![referral.as_bytes(), party], told)?
+                    .collect()
+            },
+        )
         .await
     }
 
