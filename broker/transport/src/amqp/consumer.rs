@@ -5,14 +5,15 @@
 //! belongs to another message. What was not settled comes again; whoever consumes must know a repeat by its id.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{
-    FutureExt, StreamExt,
-    stream::{self, BoxStream, SelectAll},
+    FutureExt, Stream, StreamExt,
+    stream::{self, SelectAll},
 };
 use jiff::Timestamp;
 use lapin::{
@@ -117,8 +118,11 @@ struct Line {
 struct Open {
     link: Link,
     since: Stopwatch,
-    arrivals: SelectAll<BoxStream<'static, Arrival>>,
+    arrivals: SelectAll<Arrivals>,
 }
+
+/// What the consumer of one queue yields. Shareable, so that a consumer may settle from any task that holds it.
+type Arrivals = Pin<Box<dyn Stream<Item = Arrival> + Send + Sync>>;
 
 /// One thing that the consumer of one queue yields.
 enum Arrival {
@@ -424,7 +428,7 @@ impl Settler {
     }
 }
 
-async fn consume(channel: &Channel, queue: &str) -> lapin::Result<BoxStream<'static, Arrival>> {
+async fn consume(channel: &Channel, queue: &str) -> lapin::Result<Arrivals> {
     // Acknowledged by hand, never on delivery: a message that was sent to us is not yet a message dealt with.
     let options = BasicConsumeOptions {
         no_ack: false,
@@ -443,7 +447,7 @@ async fn consume(channel: &Channel, queue: &str) -> lapin::Result<BoxStream<'sta
         Ok(delivery) => Arrival::Came(queue.clone(), Box::new(delivery)),
         Err(fault) => Arrival::Ended(queue.clone(), fault.to_string()),
     });
-    Ok(arrivals.chain(stream::once(async { end })).boxed())
+    Ok(Box::pin(arrivals.chain(stream::iter([end]))))
 }
 
 fn delivered(queue: Arc<str>, delivery: Delivery, epoch: u64) -> Delivered {

@@ -180,10 +180,17 @@ impl Management {
     /// Reads what is at `path` (below `/api`).
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ManagementFault> {
         let body = self.call(Method::GET, path, None).await?;
-        serde_json::from_slice(&body).map_err(|fault| ManagementFault::Unreadable {
-            call: format!("GET {path}"),
-            because: fault.to_string(),
-        })
+        read(&format!("GET {path}"), &body)
+    }
+
+    /// Asks what is at `path` a question that takes more than a path to put.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        question: &Value,
+    ) -> Result<T, ManagementFault> {
+        let body = self.call(Method::POST, path, Some(question)).await?;
+        read(&format!("POST {path}"), &body)
     }
 
     /// Reads what is at `path`, or `None` if nothing is.
@@ -265,6 +272,13 @@ impl Management {
             }),
         }
     }
+}
+
+fn read<T: DeserializeOwned>(call: &str, body: &[u8]) -> Result<T, ManagementFault> {
+    serde_json::from_slice(body).map_err(|fault| ManagementFault::Unreadable {
+        call: call.to_owned(),
+        because: fault.to_string(),
+    })
 }
 
 /// What the broker said to a refusal: `{"error": ..., "reason": ...}`.

@@ -130,7 +130,7 @@ impl Publisher {
             nodes,
             name: name.into(),
             waiting: Arc::new(Mutex::new(waiting)),
-            gate,
+            gate: Arc::new(gate),
             meters: meters.clone(),
         };
         tokio::spawn(supervisor.run());
@@ -192,7 +192,7 @@ struct Supervisor {
     name: String,
     /// Held by the lanes in turn while a connection is up, by the supervisor while none is.
     waiting: Arc<Mutex<mpsc::Receiver<Parcel>>>,
-    gate: watch::Sender<Gate>,
+    gate: Arc<watch::Sender<Gate>>,
     meters: Meters,
 }
 
@@ -285,7 +285,7 @@ impl Supervisor {
                 channel,
                 waiting: self.waiting.clone(),
                 stop: stop.subscribe(),
-                gate: self.gate.subscribe(),
+                gate: self.gate.clone(),
                 deadline: self.nodes.deadlines().confirm,
             };
             lanes.spawn(lane.run());
@@ -386,7 +386,7 @@ struct Lane {
     channel: Channel,
     waiting: Arc<Mutex<mpsc::Receiver<Parcel>>>,
     stop: watch::Receiver<bool>,
-    gate: watch::Receiver<Gate>,
+    gate: Arc<watch::Sender<Gate>>,
     deadline: Duration,
 }
 
@@ -420,51 +420,60 @@ impl Lane {
                 return LaneEnd::Unwanted;
             }
             if *self.gate.borrow() == Gate::Blocked {
-                refuse(batch);
+                answer_all(batch, NotConfirmed::NotConnected);
                 continue;
             }
             if !self.channel.status().connected() {
-                refuse(batch);
-                return LaneEnd::Ended {
+                return self.end(
+                    batch,
+                    NotConfirmed::NotConnected,
                     confirmed,
-                    because: "its channel was closed".to_owned(),
-                };
+                    "its channel was closed".to_owned(),
+                );
             }
-            match timeout(self.deadline, publish_and_wait(&self.channel, &batch)).await {
-                Ok(Ok(confirms)) => {
-                    for (parcel, outcome) in batch.into_iter().zip(confirms) {
-                        confirmed |= outcome.is_ok();
-                        parcel.answer(outcome);
+            let because =
+                match timeout(self.deadline, publish_and_wait(&self.channel, &batch)).await {
+                    Ok(Ok(outcomes)) => {
+                        for (parcel, outcome) in batch.into_iter().zip(outcomes) {
+                            confirmed |= outcome.is_ok();
+                            parcel.answer(outcome);
+                        }
+                        continue;
                     }
-                }
-                Ok(Err(fault)) => {
-                    leave_open(batch);
-                    return LaneEnd::Ended {
-                        confirmed,
-                        because: fault.to_string(),
-                    };
-                }
-                Err(_) => {
-                    leave_open(batch);
-                    return LaneEnd::Ended {
-                        confirmed,
-                        because: format!("no confirm within {:?}", self.deadline),
-                    };
-                }
-            }
+                    Ok(Err(fault)) => fault.to_string(),
+                    Err(_) => format!("no confirm within {:?}", self.deadline),
+                };
+            return self.end(batch, NotConfirmed::NoAnswer, confirmed, because);
         }
     }
-}
 
-fn refuse(batch: Vec<Parcel>) {
-    for parcel in batch {
-        parcel.answer(Err(NotConfirmed::NotConnected));
+    /// Answers for a batch that this connection will not answer for any more. The gate is shut first: whoever
+    /// tries again at once must not be handed to the same connection.
+    fn end(
+        &self,
+        batch: Vec<Parcel>,
+        answer: NotConfirmed,
+        confirmed: bool,
+        because: String,
+    ) -> LaneEnd {
+        self.gate.send_if_modified(|gate| {
+            std::mem::replace(
+                gate,
+                if *gate == Gate::Open {
+                    Gate::Down
+                } else {
+                    *gate
+                },
+            ) == Gate::Open
+        });
+        answer_all(batch, answer);
+        LaneEnd::Ended { confirmed, because }
     }
 }
 
-fn leave_open(batch: Vec<Parcel>) {
+fn answer_all(batch: Vec<Parcel>, answer: NotConfirmed) {
     for parcel in batch {
-        parcel.answer(Err(NotConfirmed::NoAnswer));
+        parcel.answer(Err(answer));
     }
 }
 
