@@ -111,7 +111,16 @@ impl<L: Ledger> Decider<L> {
         let (of_input, commits): (Vec<usize>, Vec<Commit>) = pending.into_iter().map(|pending| (pending.input, pending.commit)).unzip();
         let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.ledger.commit(commits).await };
         match committed {
-            Ok(committed) => Ok(self.sort_out(inputs, of_input, committed)),
+            Ok(committed) => {
+                let confirmed = confirmed_deliveries(&inputs);
+                let decided = self.sort_out(inputs, of_input, committed);
+                if !confirmed.is_empty() && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await {
+                    // They are owed again at the next start, and repeated: at least once is what is promised.
+                    self.meters.ledger_failed();
+                    tracing::error!("deliveries were confirmed and could not be settled, so they will be repeated: {error}");
+                }
+                Ok(decided)
+            }
             Err(error) => Err((error, inputs)),
         }
     }
@@ -244,6 +253,17 @@ impl<L: Ledger> Decider<L> {
         }
         Decided { settled, owed, again, news }
     }
+}
+
+/// What recipients' queues confirmed, whether that was news or not.
+fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
+    let events = inputs.iter().flat_map(|input| &input.events);
+    events
+        .filter_map(|(_, event)| match event {
+            Event::Delivered(delivery) => Some(uuid::Uuid::from_bytes(*delivery.as_bytes())),
+            Event::Submitted(_) | Event::Amended(_) | Event::Withdrawn { .. } | Event::Answered(_) | Event::SenderTold | Event::Woken => None,
+        })
+        .collect()
 }
 
 /// The place of a delivery among everything its recipient was sent about this referral.

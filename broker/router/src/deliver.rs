@@ -1,4 +1,4 @@
-//! Deliver: carry out what is owed. A delivery is settled only after its recipient's queue confirmed it.
+//! Deliver: carry out what is owed. A delivery counts only once its recipient's queue has confirmed it.
 //!
 //! Takes nothing but what the ledger recorded, with the proof that it did. Keeps order within a referral and
 //! runs referrals side by side. What is not confirmed is tried again, under the same id, until it is; nothing
@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use referral::DeliveryId;
 use referral::case::Event;
 use tokio::sync::mpsc;
-use transport::amqp::{Confirmed, Message, NotConfirmed, Publisher, Road};
+use transport::amqp::{Message, NotConfirmed, Publisher, Road};
 use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 
@@ -34,13 +34,13 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// The way to the recipients. Two are real: RabbitMQ, and the simulation's world.
 pub trait Post: Clone + Send + Sync + 'static {
     /// Hands one message over. On `Ok` a queue has it and it survives a crash.
-    fn post(&self, to: Road, message: Message) -> impl Future<Output = Result<Confirmed, NotConfirmed>> + Send;
+    fn post(&self, to: Road, message: Message) -> impl Future<Output = Result<(), NotConfirmed>> + Send;
 }
 
 impl Post for Publisher {
-    fn post(&self, to: Road, message: Message) -> impl Future<Output = Result<Confirmed, NotConfirmed>> + Send {
+    fn post(&self, to: Road, message: Message) -> impl Future<Output = Result<(), NotConfirmed>> + Send {
         let publisher = self.clone();
-        async move { publisher.publish(to, message).await }
+        async move { publisher.publish(to, message).await.map(|_confirmed| ()) }
     }
 }
 
@@ -141,7 +141,7 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
                     while let Some(Some((owed, outcome))) = futures_util::FutureExt::now_or_never(under_way.next()) {
                         self.came_back(&mut lines, &mut settled, owed, outcome);
                     }
-                    self.settle(settled).await;
+                    self.confirmed(settled).await;
                 }
                 order = orders.recv(), if !shutdown.is_requested() => match order {
                     Some(Order::Owed(owed)) => owed.into_iter().for_each(|owed| lines.join(owed)),
@@ -171,7 +171,7 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
         loop {
             let outcome = self.post.post(Road::new(owed.exchange.clone(), owed.routing_key.clone()), message(&owed)).await;
             match outcome {
-                Ok(Confirmed { .. }) => {
+                Ok(()) => {
                     self.meters.delivered("confirmed");
                     tracing::info!(
                         referral.id = %owed.referral, delivery.id = %owed.id, authority.code = %owed.routing_key,
@@ -194,20 +194,13 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
         }
     }
 
-    async fn settle(&self, settled: Vec<(uuid::Uuid, uuid::Uuid)>) {
-        if settled.is_empty() {
-            return;
-        }
-        for (delivery, referral) in &settled {
+    /// Says what was confirmed to whoever decides, who records it and then settles it: in this order, so that a
+    /// crash in between costs a repeat and never a rung of the ladder.
+    async fn confirmed(&self, settled: Vec<(uuid::Uuid, uuid::Uuid)>) {
+        for (delivery, referral) in settled {
             let delivered = Event::Delivered(DeliveryId::from_bytes(*delivery.as_bytes()));
-            // Fails only while the broker stops; then the delivery is repeated under the same id and told again.
-            let _ = self.confirmed.send((roads::referral_id(*referral), delivered)).await;
-        }
-        let ids = settled.into_iter().map(|(delivery, _)| delivery).collect();
-        if let Err(error) = self.ledger.settle(ids, self.clock.now()).await {
-            // They are owed again at the next start, and repeated: at least once is what is promised.
-            self.meters.ledger_failed();
-            tracing::error!("deliveries were confirmed and could not be settled, so they will be repeated: {error}");
+            // Fails only while the broker stops; then it is owed still, and repeated under the same id.
+            let _ = self.confirmed.send((roads::referral_id(referral), delivered)).await;
         }
     }
 

@@ -1,0 +1,250 @@
+//! The broker as a whole: what it stands on, and its tasks, from start to an orderly stop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use prometheus::Registry;
+use referral::ReferralId;
+use referral::case::Event;
+use referral::rules::{Library, Rulebook};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tonic::transport::{Certificate, Identity as ServerIdentity, Server, ServerTlsConfig};
+use transport::amqp::{Consumer, Management, Meters as AmqpMeters, Nodes, Publisher, Settler, Subscription, Token};
+use transport::clock::Clock;
+use transport::shutdown::Shutdown;
+use transport::tls::{Files, Identity};
+
+use crate::chase::chase;
+use crate::config::Config;
+use crate::decide::{Decided, Decider, Input, LEDGER_RETRY};
+use crate::deliver::{Deliverer, Order};
+use crate::meters::Meters;
+use crate::operate::Desk;
+use crate::receive::{Collector, Receiver};
+use crate::record::Ledger;
+use crate::record::sqlite::SqliteLedger;
+use crate::{record, roads, topology};
+
+/// How many messages are decided and recorded together at most.
+const BATCH_MAX: usize = 256;
+/// How many unsettled messages each intake partition may have out.
+const PREFETCH: u16 = 256;
+
+/// Why the broker cannot start. In words, with what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotStart(String);
+
+impl CannotStart {
+    /// Any other reason, in its own words.
+    pub fn because(why: impl std::fmt::Display) -> CannotStart {
+        CannotStart(why.to_string())
+    }
+}
+
+/// Reads the rules: the packs of a folder, or those that come with the product.
+pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
+    let endpoints = std::fs::read_to_string(&config.directory.endpoints)
+        .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
+    let mut rules = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
+    if let Some(folder) = &config.policies.packs {
+        rules.library = library(folder)?;
+    }
+    Ok(rules)
+}
+
+fn library(folder: &Path) -> Result<Library, CannotStart> {
+    let unreadable = |error: std::io::Error| CannotStart(format!("cannot read the rule packs in {}: {error}", folder.display()));
+    let mut packs = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            packs.push((name, std::fs::read_to_string(&path).map_err(unreadable)?));
+        }
+    }
+    Library::parse(packs.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(CannotStart::because)
+}
+
+/// Everything checked, nothing started yet.
+pub struct Ready {
+    config: Config,
+    rules: Rulebook,
+    identity: Identity,
+    nodes: Nodes,
+    management: Management,
+    clock: Clock,
+}
+
+impl Ready {
+    /// Checks the configuration, the certificates, the rules and the directory. Touches nothing.
+    pub fn check(config: Config) -> Result<Ready, CannotStart> {
+        let rules = rulebook(&config)?;
+        let tls = &config.tls;
+        let files = Files { ca: tls.ca.clone(), certificate: tls.certificate.clone(), key: tls.key.clone() };
+        let identity = Identity::load(&files).map_err(CannotStart::because)?;
+        let rabbitmq = &config.rabbitmq;
+        let nodes = Nodes::new(rabbitmq.nodes.clone(), rabbitmq.vhost.clone(), rabbitmq.server_name.clone(), identity.clone()).map_err(CannotStart::because)?;
+        let access = &rabbitmq.management;
+        let management = Management::with_password_file(&access.url, &access.user, &access.password_file).map_err(CannotStart::because)?;
+        let clock = Clock::shifted(SignedDuration::from_hours(config.rehearsal.time_shift_hours));
+        Ok(Ready { config, rules, identity, nodes, management, clock })
+    }
+
+    /// Declares the topology and reads it back.
+    pub async fn establish(&self) -> Result<(), CannotStart> {
+        let wanted = topology::topology(&self.config.rabbitmq.vhost, self.config.rabbitmq.management.quorum_group_size, &self.rules.directory);
+        transport::amqp::establish(&self.management, &wanted).await.map_err(CannotStart::because)
+    }
+
+    /// Serves until shutdown is requested, then finishes what is in hand.
+    pub async fn serve(self, registry: &Registry, ready: watch::Sender<bool>, shutdown: Shutdown) -> Result<(), CannotStart> {
+        self.establish().await?;
+        let salts: record::Salts = Box::new(salt);
+        let files = &self.config.ledger;
+        for folder in [files.path.parent(), files.key.parent()].into_iter().flatten() {
+            std::fs::create_dir_all(folder).map_err(|error| CannotStart(format!("cannot make the folder {}: {error}", folder.display())))?;
+        }
+        let signer = record::key::open_or_make(&files.key, &files.origin, salt).map_err(CannotStart::because)?;
+        let ledger = SqliteLedger::open(&files.path, signer, salts).map_err(CannotStart::because)?;
+        let meters = Meters::register(registry).map_err(CannotStart::because)?;
+        let amqp = AmqpMeters::register(registry).map_err(CannotStart::because)?;
+
+        let (inputs, to_decide) = mpsc::channel::<Input<Token>>(4 * BATCH_MAX);
+        let (events, happened) = mpsc::channel::<(ReferralId, Event)>(4 * BATCH_MAX);
+        let (orders, to_deliver) = mpsc::unbounded_channel();
+        let (news, seen) = watch::channel(0);
+
+        let intake = Subscription { queues: (0..roads::PARTITIONS).map(roads::intake_queue).collect(), prefetch: PREFETCH, name: "router intake".to_owned() };
+        let consumer = Consumer::subscribe(self.nodes.clone(), intake, amqp.clone());
+        let settler = consumer.settler();
+        let aside = Subscription { queues: vec![roads::QUARANTINE_QUEUE.to_owned(), roads::UNROUTED_QUEUE.to_owned()], prefetch: 16, name: "router quarantine".to_owned() };
+
+        let mut tasks = JoinSet::new();
+        let deliverer = Deliverer {
+            ledger: ledger.clone(),
+            post: Publisher::start(self.nodes.clone(), "router delivery", amqp.clone()),
+            clock: self.clock,
+            meters: meters.clone(),
+            confirmed: events.clone(),
+        };
+        tasks.spawn(deliverer.run(to_deliver, shutdown.clone()));
+        tasks.spawn(Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs }.run(shutdown.clone()));
+        let collector = Collector { consumer: Consumer::subscribe(self.nodes.clone(), aside, amqp), ledger: ledger.clone(), clock: self.clock, meters: meters.clone() };
+        tasks.spawn(collector.run(shutdown.clone()));
+        tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
+
+        let desk = Desk { ledger: ledger.clone(), rules: self.rules.clone(), clock: self.clock, news: seen, events, shutdown: shutdown.clone() };
+        let server = self.server(desk, shutdown.clone())?;
+        tasks.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!("the doors can no longer ask the broker: {error}");
+            }
+        });
+
+        let decider = Decider { ledger, rules: self.rules, clock: self.clock, meters };
+        let deciding = decide_all(decider, to_decide, happened, orders, settler, news);
+        ready.send_replace(true);
+        tracing::info!("the broker is ready");
+        tasks.spawn(deciding);
+        shutdown.requested().await;
+        ready.send_replace(false);
+        let all_done = async { while tasks.join_next().await.is_some() {} };
+        if shutdown.drained(all_done).await.is_err() {
+            tracing::warn!("not everything in hand was finished in time; it is done again after the next start");
+        }
+        tracing::info!("the broker has stopped");
+        Ok(())
+    }
+
+    fn server<L: Ledger>(&self, desk: Desk<L>, shutdown: Shutdown) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L>, CannotStart> {
+        let identity = &self.identity;
+        let tls = ServerTlsConfig::new()
+            .identity(ServerIdentity::from_pem(identity.certificate_pem(), identity.key_pem()))
+            .client_ca_root(Certificate::from_pem(identity.ca_pem()));
+        let listen = self.config.operate.listen;
+        let incoming = std::net::TcpListener::bind(listen)
+            .and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                tokio::net::TcpListener::from_std(listener)
+            })
+            .map_err(|error| CannotStart(format!("cannot listen on {listen} for the doors: {error}")))?;
+        let server = Server::builder()
+            .tls_config(tls)
+            .map_err(CannotStart::because)?
+            // A submission is at most 256 KiB and a party's page of rungs is small: more is not one of ours.
+            .max_frame_size(Some(256 * 1024))
+            .http2_keepalive_interval(Some(Duration::from_secs(20)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .add_service(desk.service());
+        let incoming = tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
+        Ok(server.serve_with_incoming_shutdown(incoming, async move { shutdown.requested().await }))
+    }
+}
+
+/// Chance is the shell's to give. A machine without any cannot keep a record that proves anything.
+fn salt() -> [u8; 32] {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).unwrap_or_else(|error| {
+        tracing::error!("this machine gives no random numbers: {error}");
+        std::process::abort();
+    });
+    salt
+}
+
+/// Decides what comes, in batches, until nothing can come any more.
+async fn decide_all<L: Ledger>(
+    decider: Decider<L>,
+    mut inputs: mpsc::Receiver<Input<Token>>,
+    mut events: mpsc::Receiver<(ReferralId, Event)>,
+    orders: mpsc::UnboundedSender<Order>,
+    settler: Settler,
+    news: watch::Sender<u64>,
+) {
+    let mut batch: Vec<Input<Token>> = Vec::new();
+    let (mut arrived, mut happened) = (Vec::new(), Vec::new());
+    let (mut more_inputs, mut more_events) = (true, true);
+    while more_inputs || more_events || !batch.is_empty() {
+        if batch.is_empty() {
+            tokio::select! {
+                count = inputs.recv_many(&mut arrived, BATCH_MAX), if more_inputs => more_inputs = count > 0,
+                count = events.recv_many(&mut happened, BATCH_MAX), if more_events => more_events = count > 0,
+            }
+            // What else is there by now goes along: one commit for all of it.
+            while arrived.len() < BATCH_MAX && let Ok(input) = inputs.try_recv() {
+                arrived.push(input);
+            }
+            while happened.len() < BATCH_MAX && let Ok(event) = events.try_recv() {
+                happened.push(event);
+            }
+            batch.append(&mut arrived);
+            batch.extend(happened.drain(..).map(|(referral, event)| Input::inside(referral, event)));
+            if batch.is_empty() {
+                continue;
+            }
+        }
+        decider.meters.batch(batch.len());
+        match decider.decide(std::mem::take(&mut batch)).await {
+            Ok(Decided { settled, owed, again, news: is_news }) => {
+                if !owed.is_empty() {
+                    // The other end stops only when the broker does; then the ledger still owes it.
+                    let _ = orders.send(Order::Owed(owed));
+                }
+                settler.settle(&settled).await;
+                if is_news {
+                    news.send_modify(|count| *count += 1);
+                }
+                batch = again;
+            }
+            Err((error, undecided)) => {
+                decider.meters.ledger_failed();
+                tracing::error!("the ledger did not record a batch of {}; it is decided again: {error}", undecided.len());
+                batch = undecided;
+                let _ = orders.send(Order::AskLedger);
+                tokio::time::sleep(LEDGER_RETRY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The configuration: one TOML file. What may be left out has a default here; what is unknown is an error.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Everything the broker needs to know.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where RabbitMQ is.
+    pub rabbitmq: RabbitMq,
+    /// Who we are.
+    pub tls: Tls,
+    /// Where the record is kept.
+    pub ledger: LedgerFiles,
+    /// Where the doors ask.
+    pub operate: Operate,
+    /// Whom we deliver to.
+    pub directory: DirectoryFiles,
+    /// Which rules.
+    #[serde(default)]
+    pub policies: Policies,
+    /// Where numbers and health are read.
+    pub metrics: Listen,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+    /// A clock that runs ahead, for rehearsals only.
+    #[serde(default)]
+    pub rehearsal: Rehearsal,
+}
+
+/// Where RabbitMQ is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RabbitMq {
+    /// Every node, host:port of AMQP over TLS.
+    pub nodes: Vec<String>,
+    /// The virtual host.
+    #[serde(default = "vhost")]
+    pub vhost: String,
+    /// The name in the nodes' certificates.
+    #[serde(default = "localhost")]
+    pub server_name: String,
+    /// The management interface, by which the topology is declared and read back.
+    pub management: Management,
+}
+
+/// The management interface.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Management {
+    /// Its address, on loopback or the operators' network.
+    pub url: String,
+    /// The provisioning user.
+    pub user: String,
+    /// Its password, in a file that only its owner reads.
+    pub password_file: PathBuf,
+    /// On how many nodes a new queue is kept: 1 on a single node, 3 or 5 in a cluster.
+    #[serde(default = "one")]
+    pub quorum_group_size: u16,
+}
+
+/// Our certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The authority that signs everyone.
+    pub ca: PathBuf,
+    /// Our certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// The ledger's files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerFiles {
+    /// The database.
+    pub path: PathBuf,
+    /// The signing key, made at the first start.
+    pub key: PathBuf,
+    /// The name of the log it signs.
+    #[serde(default = "origin")]
+    pub origin: String,
+}
+
+/// Where the doors ask.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operate {
+    /// The address.
+    pub listen: SocketAddr,
+}
+
+/// A listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// The address.
+    pub listen: SocketAddr,
+}
+
+/// The directory's files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryFiles {
+    /// The parties of this deployment.
+    pub endpoints: PathBuf,
+}
+
+/// The rules' files.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    /// A folder of packs to use instead of those that come with the product.
+    pub packs: Option<PathBuf>,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// How much is logged, such as `info` or `info,router=debug`.
+    #[serde(default = "info")]
+    pub log: String,
+    /// An OTLP collector; empty for none.
+    #[serde(default)]
+    pub otlp: String,
+}
+
+impl Default for Telemetry {
+    fn default() -> Telemetry {
+        Telemetry { log: info(), otlp: String::new() }
+    }
+}
+
+/// A clock that runs ahead.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rehearsal {
+    /// Must be true for the shift to be used: a deployment with real people never sets it.
+    #[serde(default)]
+    pub allowed: bool,
+    /// How far ahead, in hours.
+    #[serde(default)]
+    pub time_shift_hours: i64,
+}
+
+fn vhost() -> String {
+    "safeguarding".to_owned()
+}
+fn localhost() -> String {
+    "localhost".to_owned()
+}
+fn origin() -> String {
+    "localhost/safeguarding-ledger".to_owned()
+}
+fn info() -> String {
+    "info".to_owned()
+}
+fn one() -> u16 {
+    1
+}
+
+/// What is wrong with a configuration, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    /// It cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not say what it should.
+    #[error("the configuration {path} is not one: {because}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the line.
+        because: String,
+    },
+    /// A clock that runs ahead among real people.
+    #[error("[rehearsal] time_shift_hours is set without allowed = true: a shifted clock is for rehearsals only")]
+    RehearsalNotAllowed,
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are relative to the file.
+    pub fn read(path: &Path) -> Result<Config, BadConfig> {
+        let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
+        let mut config: Config = toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        let files = [
+            &mut config.tls.ca,
+            &mut config.tls.certificate,
+            &mut config.tls.key,
+            &mut config.ledger.path,
+            &mut config.ledger.key,
+            &mut config.directory.endpoints,
+            &mut config.rabbitmq.management.password_file,
+        ];
+        for file in files.into_iter().chain(config.policies.packs.as_mut()) {
+            *file = base.join(&*file);
+        }
+        if config.rehearsal.time_shift_hours != 0 && !config.rehearsal.allowed {
+            return Err(BadConfig::RehearsalNotAllowed);
+        }
+        Ok(config)
+    }
+}

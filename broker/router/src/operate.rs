@@ -1,0 +1,237 @@
+//! Operate: what the doors ask the broker. They have no memory and no ledger; the broker answers them over
+//! mutual TLS, and nobody else. A party is told of its own referrals only: another's is not found, in the same
+//! words as one that never was.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use prost::Message as _;
+use proto::tell;
+use proto::wire::broker::v1 as wire;
+use proto::wire::broker::v1::case_service_server::{CaseService, CaseServiceServer};
+use proto::wire::common::v1 as common;
+use proto::wire::common::v1::progress_entry::Step;
+use referral::case::{Case, Event, Routing, Stage};
+use referral::rules::Rulebook;
+use referral::{Endpoint, IdempotencyKey, ReferralId};
+use tokio::sync::{mpsc, watch};
+use tonic::{Request, Response, Status};
+use transport::clock::Clock;
+use transport::shutdown::Shutdown;
+
+use crate::record::{Ledger, LedgerError, Told};
+use crate::roads;
+
+/// The doors' certificates carry this name.
+const ADAPTER: &str = "service.adapter";
+/// How many rungs are read at once.
+const PAGE: usize = 200;
+
+/// Answers the doors.
+pub struct Desk<L> {
+    /// What was recorded.
+    pub ledger: L,
+    /// The rules, for previews.
+    pub rules: Rulebook,
+    /// What the time is.
+    pub clock: Clock,
+    /// Grows whenever somebody has news.
+    pub news: watch::Receiver<u64>,
+    /// To whoever decides.
+    pub events: mpsc::Sender<(ReferralId, Event)>,
+    /// Streams end when the broker stops.
+    pub shutdown: Shutdown,
+}
+
+impl<L: Ledger> Desk<L> {
+    /// The gRPC service.
+    pub fn service(self) -> CaseServiceServer<Caller<L>> {
+        CaseServiceServer::new(Caller(std::sync::Arc::new(self)))
+    }
+
+    /// The case, if it is `party`'s.
+    async fn case_of(&self, party: &Endpoint, referral: ReferralId) -> Result<Case, Status> {
+        let stored = self.ledger.load(&[roads::ledger_id(referral)]).await.map_err(not_now)?;
+        let case: Option<Case> = match stored.into_iter().flatten().next() {
+            Some(stored) => Some(serde_json::from_slice(&stored.state).map_err(|_| Status::internal("the case cannot be read"))?),
+            None => None,
+        };
+        case.filter(|case| case.sender() == party).ok_or_else(no_such_referral)
+    }
+
+    /// Every rung of one referral that `party` may see, in order.
+    async fn ladder(&self, party: &Endpoint, referral: ReferralId) -> Result<Vec<common::ProgressEntry>, Status> {
+        let told = self.ledger.told_about(&party.to_string(), roads::ledger_id(referral)).await.map_err(not_now)?;
+        Ok(told.into_iter().filter_map(entry).collect())
+    }
+
+    /// Once how it ended has been handed to the sender, the case may close (P9).
+    async fn told_how_it_ended(&self, referral: ReferralId) {
+        // Fails only while the broker stops; then it stays open, and is told again.
+        let _ = self.events.send((referral, Event::SenderTold)).await;
+    }
+}
+
+/// The desk, shared by all calls.
+pub struct Caller<L>(std::sync::Arc<Desk<L>>);
+
+fn no_such_referral() -> Status {
+    Status::not_found("there is no such referral of yours")
+}
+
+fn not_now(error: LedgerError) -> Status {
+    tracing::error!("a question of a door could not be answered: {error}");
+    Status::unavailable("the ledger does not answer just now; try again")
+}
+
+/// An entry with its position. What was erased is passed over.
+fn entry(told: Told) -> Option<common::ProgressEntry> {
+    let mut entry = common::ProgressEntry::decode(told.body.as_slice()).ok()?;
+    entry.position = told.sequence;
+    entry.step.is_some().then_some(entry)
+}
+
+fn ends_it(entry: &common::ProgressEntry) -> bool {
+    matches!(entry.step, Some(Step::Decided(_) | Step::ReturnedToSender(_)))
+}
+
+fn party(text: &str) -> Result<Endpoint, Status> {
+    Endpoint::parse(text).map_err(|_| Status::invalid_argument("party is not an endpoint"))
+}
+
+fn referral(text: &str) -> Result<ReferralId, Status> {
+    ReferralId::parse(text).map_err(|_| no_such_referral())
+}
+
+/// Nobody but the doors is answered.
+fn only_the_doors<T>(request: &Request<T>) -> Result<(), Status> {
+    let certificates = request.peer_certs();
+    let first = certificates.as_ref().and_then(|chain| chain.first());
+    let name = first.and_then(|der| transport::tls::common_name(der).ok());
+    if name.as_deref() == Some(ADAPTER) { Ok(()) } else { Err(Status::permission_denied("only the doors may ask the broker")) }
+}
+
+type WatchStream = Pin<Box<dyn Stream<Item = Result<wire::WatchResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl<L: Ledger> CaseService for Caller<L> {
+    async fn preview(&self, request: Request<wire::PreviewRequest>) -> Result<Response<wire::PreviewResponse>, Status> {
+        only_the_doors(&request)?;
+        let desk = &self.0;
+        let wire::PreviewRequest { party: sender, content } = request.into_inner();
+        let sender = party(&sender)?;
+        let content = content.ok_or_else(|| Status::invalid_argument("content is missing"))?;
+        let nothing_is_stored = IdempotencyKey::from_bytes([0; 16]);
+        let submission = proto::read::submission(&sender, nothing_is_stored, desk.clock.now(), &content)
+            .map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
+        let referrals = submission.split();
+        let children = referrals.iter().zip(0u32..).map(|(referral, nth)| {
+            let ruling = desk.rules.rule(referral, &[]);
+            tell::preview(nth, &Routing::of(&ruling, &desk.rules))
+        });
+        Ok(Response::new(wire::PreviewResponse { children: children.collect() }))
+    }
+
+    async fn get(&self, request: Request<wire::GetRequest>) -> Result<Response<wire::GetResponse>, Status> {
+        only_the_doors(&request)?;
+        let wire::GetRequest { party: sender, referral_id } = request.into_inner();
+        let (sender, id) = (party(&sender)?, referral(&referral_id)?);
+        let case = self.0.case_of(&sender, id).await?;
+        let ladder = self.0.ladder(&sender, id).await?;
+        if matches!(case.stage(), Stage::Decided | Stage::Returned | Stage::Refused) {
+            self.0.told_how_it_ended(id).await;
+        }
+        Ok(Response::new(wire::GetResponse { status: Some(tell::status(&case, ladder)) }))
+    }
+
+    async fn list(&self, request: Request<wire::ListRequest>) -> Result<Response<wire::ListResponse>, Status> {
+        only_the_doors(&request)?;
+        let wire::ListRequest { party: sender, page_size, page_token, open_only } = request.into_inner();
+        let sender = party(&sender)?;
+        let after = if page_token.is_empty() { 0 } else { page_token.parse().map_err(|_| Status::invalid_argument("page_token is not one of ours"))? };
+        let size = usize::try_from(page_size.clamp(1, 200)).unwrap_or(200);
+        let page = self.0.ledger.list(&sender.to_string(), after, size).await.map_err(not_now)?;
+        let next_page_token = match page.last() {
+            Some(last) if page.len() == size => last.number.to_string(),
+            _ => String::new(),
+        };
+        let cases = page.into_iter().filter(|listed| listed.open || !open_only).filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok());
+        Ok(Response::new(wire::ListResponse { referrals: cases.map(|case| tell::summary(&case)).collect(), next_page_token }))
+    }
+
+    type WatchStream = WatchStream;
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<WatchStream>, Status> {
+        only_the_doors(&request)?;
+        let wire::WatchRequest { party: sender, after, referral_id } = request.into_inner();
+        let sender = party(&sender)?;
+        let only = if referral_id.is_empty() { None } else { Some(referral(&referral_id)?) };
+        if let Some(id) = only {
+            self.0.case_of(&sender, id).await?;
+        }
+        let (entries, stream) = mpsc::channel(64);
+        tokio::spawn(follow(self.0.clone(), sender, only, after, entries));
+        let stream: WatchStream = Box::pin(tokio_stream::wrappers::ReceiverStream::new(stream));
+        Ok(Response::new(stream))
+    }
+
+    async fn find_delivery(&self, request: Request<wire::FindDeliveryRequest>) -> Result<Response<wire::FindDeliveryResponse>, Status> {
+        only_the_doors(&request)?;
+        let wire::FindDeliveryRequest { party: recipient, delivery_id } = request.into_inner();
+        let recipient = party(&recipient)?;
+        let not_found = || Status::not_found("there is no such delivery to you");
+        let delivery = uuid::Uuid::parse_str(&delivery_id).map_err(|_| not_found())?;
+        let found = self.0.ledger.find_delivery(delivery).await.map_err(not_now)?;
+        let found = found.filter(|found| found.routing_key == recipient.to_string()).ok_or_else(not_found)?;
+        let stored = self.0.ledger.load(&[found.referral]).await.map_err(not_now)?;
+        let case: Case = stored.into_iter().flatten().next().and_then(|stored| serde_json::from_slice(&stored.state).ok()).ok_or_else(not_found)?;
+        let id = referral::DeliveryId::from_bytes(*delivery.as_bytes());
+        let digest = case.recipients().iter().flat_map(|recipient| &recipient.deliveries).find(|known| known.id == id).and_then(|known| known.digest);
+        let digest = digest.ok_or_else(not_found)?.as_bytes().to_vec();
+        Ok(Response::new(wire::FindDeliveryResponse { referral_id: case.id().to_string(), digest }))
+    }
+}
+
+/// Sends every rung after `after`, and then each one as it is climbed, until the listener has gone.
+async fn follow<L: Ledger>(
+    desk: std::sync::Arc<Desk<L>>,
+    sender: Endpoint,
+    only: Option<ReferralId>,
+    mut after: u64,
+    entries: mpsc::Sender<Result<wire::WatchResponse, Status>>,
+) {
+    let mut news = desk.news.clone();
+    loop {
+        news.mark_unchanged();
+        let page = match desk.ledger.progress(&sender.to_string(), after, PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                let _ = entries.send(Err(not_now(error))).await;
+                return;
+            }
+        };
+        let read_all = page.len() < PAGE;
+        for told in page {
+            after = told.sequence;
+            let id = roads::referral_id(told.referral);
+            if only.is_some_and(|only| only != id) {
+                continue;
+            }
+            let Some(entry) = entry(told) else { continue };
+            let ends = ends_it(&entry);
+            if entries.send(Ok(wire::WatchResponse { entry: Some(entry) })).await.is_err() {
+                return;
+            }
+            if ends {
+                desk.told_how_it_ended(id).await;
+            }
+        }
+        if read_all {
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() { return },
+                () = entries.closed() => return,
+                () = desk.shutdown.requested() => return,
+            }
+        }
+    }
+}
