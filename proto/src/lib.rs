@@ -4,10 +4,11 @@
 //! What goes out cannot fail. No message can be printed: generated messages have no `Debug`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-pub mod words;
+mod rendering;
 
 pub mod read;
 pub mod tell;
+pub mod words;
 pub mod write;
 
 /// The generated messages, clients and servers: let in by this door only.

@@ -4,14 +4,14 @@ use prost::Message as _;
 use referral::case::{Case, Clock, ClockState, News, RecipientNews, Routing, Rung, Stage};
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
 use referral::rules::explain::{Sentence, Withheld};
-use referral::rules::pack::{Extent, LawfulBasis};
+use referral::rules::pack::{ClockEnd, Extent};
 use referral::rules::table::Evidence;
 use referral::rules::{ClockStart, Decision, PackId, Role};
-use referral::submission::Body;
 use referral::time::Due;
 use referral::vocab::{Category, Vocabulary};
 use referral::{Digest, Endpoint, Moment, ReferralId};
 
+use crate::rendering;
 use crate::wire::common::v1 as common;
 use crate::wire::common::v1::progress_entry::Step;
 use crate::wire::delivery::v1 as wire;
@@ -49,7 +49,6 @@ pub fn notice(notice: &Notice, sequence: u32) -> Encoded {
 }
 
 fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
-    let flag = |name: &String| common::Flag { name: name.clone(), rule_id: String::new(), text: name.replace('_', " ") };
     wire::Delivery {
         delivery_id: disclosure.delivery().to_string(),
         referral_id: disclosure.referral().to_string(),
@@ -64,16 +63,16 @@ fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
         harm: disclosure.harm().number(),
         items: disclosure.items().iter().map(item).collect(),
         withheld: disclosure.withheld().iter().map(withheld).collect(),
-        bases: disclosure.bases().iter().map(|basis| lawful_basis(*basis)).collect(),
+        bases: disclosure.bases().iter().map(ToString::to_string).collect(),
         handling: handling(disclosure.handling()),
         clocks: disclosure.clocks().iter().map(|clock| clock_start(clock, Some(disclosure.to()))).collect(),
         sentences: disclosure.sentences().iter().map(sentence).collect(),
-        flags: disclosure.flags().iter().map(flag).collect(),
+        flags: disclosure.flags().to_vec(),
+        notice: String::new(),
         how_to_answer: how_to_answer(disclosure.role()).to_owned(),
-        rendering: rendering(disclosure),
+        rendering: rendering::of_disclosure(disclosure, how_to_answer(disclosure.role())),
         edition: disclosure.pack().map(edition),
         sequence,
-        news: None,
     }
 }
 
@@ -86,8 +85,10 @@ fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
         matter: matter(notice.matter) as i32,
         sender: notice.sender.to_string(),
         received: Some(timestamp(notice.received)),
+        clocks: notice.clock.map(|name| common::Clock { name: name.to_string(), ..common::Clock::default() }).into_iter().collect(),
+        notice: notice.text.clone(),
         how_to_answer: NO_ANSWER.to_owned(),
-        rendering: format!("{}\nReferral {} of {}, received {}.\n", notice.text, notice.referral, notice.sender, notice.received),
+        rendering: rendering::of_notice(notice, NO_ANSWER),
         sequence,
         ..wire::Delivery::default()
     }
@@ -99,6 +100,12 @@ pub fn entry(referral: ReferralId, at: Moment, digest: Digest, linked: &[Referra
     common::ProgressEntry { position: 0, referral_id: referral.to_string(), time: Some(timestamp(at)), step: Some(step) }
 }
 
+/// A message that could not be processed, as its sender sees it. `why` is without content.
+pub fn quarantined(referral: ReferralId, at: Moment, why: &str) -> common::ProgressEntry {
+    let step = Step::Quarantined(common::Quarantined { why: why.to_owned() });
+    common::ProgressEntry { position: 0, referral_id: referral.to_string(), time: Some(timestamp(at)), step: Some(step) }
+}
+
 fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
     match news {
         News::Accepted => Step::Accepted(common::Accepted {
@@ -107,16 +114,12 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         }),
         News::Routed(routing) => Step::Routed(routed(routing)),
         News::Held(routing) => Step::Held(held(routing)),
-        News::ReturnedToSender(routing) | News::Refused(routing) => Step::ReturnedToSender(returned(routing)),
+        News::ReturnedToSender(routing) => Step::ReturnedToSender(returned(routing)),
+        News::Refused(routing) => Step::Refused(refused(routing)),
         News::Amended { same_key } => Step::Amended(common::Amended { content_digest: digest.to_string(), under_the_same_key: *same_key }),
-        News::Withdrawn => Step::Withdrawn(common::Withdrawn { by: None, reason: String::new() }),
-        News::Delivered(to) => {
-            Step::Delivered(common::Delivered { endpoint: to.to_string(), ..common::Delivered::default() })
-        }
-        News::NotConnected(to) => Step::NotDelivered(common::NotDelivered {
-            endpoint: to.to_string(),
-            why: "this broker has no connection to that party; an operator was told. If it cannot wait, telephone them".to_owned(),
-        }),
+        News::Withdrawn => Step::Withdrawn(common::Withdrawn {}),
+        News::Delivered(to) => Step::Delivered(common::Delivered { endpoint: to.to_string() }),
+        News::NotConnected(to) => Step::NotConnected(common::NotConnected { endpoint: to.to_string() }),
         News::Collected(at) => Step::Collected(common::Collected { endpoint: at.to_string() }),
         News::Acknowledged { at, by } => {
             Step::Acknowledged(common::Acknowledged { endpoint: at.to_string(), by: Some(practitioner(by)) })
@@ -127,9 +130,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
             outcome: outcome.number(),
             reason: reason.open().clone(),
         }),
-        News::OutcomeReturned => Step::OutcomeReturned(common::OutcomeReturned::default()),
+        News::OutcomeReturned => Step::OutcomeReturned(common::OutcomeReturned {}),
         News::ClockBreached { clock, due } => Step::ClockBreached(common::ClockBreached {
-            clock: Some(clock_of(clock.as_str(), *due, None, String::new())),
+            clock: Some(clock_of(clock.as_str(), *due)),
         }),
     }
 }
@@ -140,9 +143,10 @@ pub fn preview(child: u32, routing: &Routing) -> common::ChildPreview {
     let verdict = match &routing.decision {
         Decision::Deliver { .. } => Verdict::Routed(routed(routing)),
         Decision::HoldForReview { .. } => Verdict::Held(held(routing)),
-        Decision::ReturnToSender | Decision::Refuse => Verdict::ReturnedToSender(returned(routing)),
+        Decision::ReturnToSender => Verdict::ReturnedToSender(returned(routing)),
+        Decision::Refuse => Verdict::Refused(refused(routing)),
     };
-    common::ChildPreview { child, verdict: Some(verdict), missing: Vec::new() }
+    common::ChildPreview { child, verdict: Some(verdict) }
 }
 
 /// How a referral stands, with what happened so far.
@@ -153,11 +157,6 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
             endpoint: recipient.to.to_string(),
             role: role(recipient.role) as i32,
             stage: highest.map_or(common::Stage::Routed, rung) as i32,
-            acknowledged_by: None,
-            outcome: match recipient.role {
-                Role::Responsible => case.outcome().map_or(0, Word::number),
-                Role::Notified | Role::EarlierRecipient => 0,
-            },
         }
     });
     common::ReferralStatus {
@@ -172,6 +171,9 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
         received: Some(timestamp(case.received())),
         content_digest: case.digest().map(|digest| digest.to_string()).unwrap_or_default(),
         level: case.level().number(),
+        outcome: case.outcome().map_or(0, Word::number),
+        withdrawn: case.is_withdrawn(),
+        edition: case.edition().map(edition),
     }
 }
 
@@ -184,7 +186,7 @@ pub fn summary(case: &Case) -> common::ReferralSummary {
         stage: stage(case) as i32,
         open: case.is_open(),
         received: Some(timestamp(case.received())),
-        next_due: next.map(|clock| clock_of(clock.name.as_str(), clock.due, None, String::new())),
+        next_due: next.map(clock_running),
     }
 }
 
@@ -192,8 +194,10 @@ fn stage(case: &Case) -> common::Stage {
     match case.stage() {
         _ if case.is_withdrawn() && case.stage() < Stage::Decided => common::Stage::Withdrawn,
         Stage::Held => common::Stage::Held,
-        Stage::Returned | Stage::Refused => common::Stage::ReturnedToSender,
-        Stage::NotConnected | Stage::Routed => common::Stage::Routed,
+        Stage::Returned => common::Stage::ReturnedToSender,
+        Stage::Refused => common::Stage::Refused,
+        Stage::NotConnected => common::Stage::NotConnected,
+        Stage::Routed => common::Stage::Routed,
         Stage::Delivered => common::Stage::Delivered,
         Stage::Collected => common::Stage::Collected,
         Stage::Acknowledged => common::Stage::Acknowledged,
@@ -221,7 +225,7 @@ fn routed(routing: &Routing) -> common::Routed {
         recipients: routing.recipients.iter().map(recipient).collect(),
         clocks: routing.clocks.iter().map(|clock| clock_start(clock, owner)).collect(),
         sentences: routing.sentences.iter().map(sentence).collect(),
-        flags: routing.flags.iter().map(|name| common::Flag { name: name.clone(), rule_id: String::new(), text: name.replace('_', " ") }).collect(),
+        flags: routing.flags.clone(),
         edition: routing.pack.as_ref().map(edition),
     }
 }
@@ -231,38 +235,48 @@ fn recipient(news: &RecipientNews) -> common::RoutedRecipient {
     let given = |&category: &Category| common::Given {
         category: category.number(),
         extent: if minimum(category) { common::Extent::Minimum } else { common::Extent::Whole } as i32,
-        rule_id: String::new(),
     };
     common::RoutedRecipient {
         endpoint: news.to.to_string(),
         role: role(news.role) as i32,
         given: news.given.iter().map(given).collect(),
         withheld: news.withheld.iter().map(withheld).collect(),
-        bases: news.bases.iter().map(|basis| lawful_basis(*basis)).collect(),
+        bases: news.bases.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn held(routing: &Routing) -> common::Held {
-    let first = routing.by.iter().rev().find(|reason| !reason.because.is_empty());
+    let (why, rule_id) = decisive(routing);
+    let intended = match &routing.decision {
+        Decision::HoldForReview { intended } => intended.as_ref().map(ToString::to_string),
+        Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => None,
+    };
     common::Held {
-        why: first.map(|reason| reason.because.clone()).unwrap_or_default(),
-        rule_id: first.map(|reason| reason.rule.to_string()).unwrap_or_default(),
+        why,
+        rule_id,
         who_acts: common::WhoActs::Broker as i32,
-        by: match &routing.decision {
-            Decision::HoldForReview { intended: Some(to) } => to.to_string(),
-            Decision::HoldForReview { intended: None } | Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => String::new(),
-        },
+        intended: intended.unwrap_or_default(),
         sentences: routing.sentences.iter().map(sentence).collect(),
+        flags: routing.flags.clone(),
+        edition: routing.pack.as_ref().map(edition),
     }
 }
 
 fn returned(routing: &Routing) -> common::ReturnedToSender {
-    let last = routing.by.last();
-    common::ReturnedToSender {
-        why: last.map(|reason| reason.because.clone()).unwrap_or_default(),
-        rule_id: last.map(|reason| reason.rule.to_string()).unwrap_or_default(),
-        sentences: routing.sentences.iter().map(sentence).collect(),
-    }
+    let (why, rule_id) = decisive(routing);
+    let sentences = routing.sentences.iter().map(sentence).collect();
+    common::ReturnedToSender { why, rule_id, sentences, edition: routing.pack.as_ref().map(edition) }
+}
+
+fn refused(routing: &Routing) -> common::Refused {
+    let (why, rule_id) = decisive(routing);
+    let sentences = routing.sentences.iter().map(sentence).collect();
+    common::Refused { why, rule_id, sentences, edition: routing.pack.as_ref().map(edition) }
+}
+
+/// Why, and by which rule. The route stands first among the reasons; what held the referral back, after it.
+fn decisive(routing: &Routing) -> (String, String) {
+    routing.by.last().map(|reason| (reason.because.clone(), reason.rule.to_string())).unwrap_or_default()
 }
 
 fn sentence(sentence: &Sentence) -> common::Sentence {
@@ -282,43 +296,65 @@ fn sentence(sentence: &Sentence) -> common::Sentence {
 }
 
 fn withheld(withheld: &Withheld) -> common::Withheld {
-    let (extent, reason) = match withheld.given {
-        Extent::Minimum => (common::Extent::Minimum, withheld.because.clone()),
-        Extent::Review => (common::Extent::Whole, format!("until a person has looked: {}", withheld.because)),
-        Extent::Nothing | Extent::Whole => (common::Extent::Whole, withheld.because.clone()),
-    };
-    common::Withheld { category: withheld.category.number(), rule_id: withheld.rule.clone(), reason, extent: extent as i32 }
+    common::Withheld {
+        category: withheld.category.number(),
+        rule_id: withheld.rule.clone(),
+        reason: withheld.because.clone(),
+        given: extent(withheld.given) as i32,
+    }
 }
 
-fn lawful_basis(basis: LawfulBasis) -> common::LawfulBasis {
-    common::LawfulBasis { id: basis.as_str().to_owned(), rule_id: String::new(), text: String::new() }
+fn extent(extent: Extent) -> common::Extent {
+    match extent {
+        Extent::Nothing => common::Extent::Nothing,
+        Extent::Review => common::Extent::Review,
+        Extent::Minimum => common::Extent::Minimum,
+        Extent::Whole => common::Extent::Whole,
+    }
 }
 
 fn clock_start(clock: &ClockStart, owner: Option<&Endpoint>) -> common::Clock {
-    clock_of(clock.name.as_str(), clock.due, owner, clock.by.rule.to_string())
+    common::Clock {
+        owner: owner.map(ToString::to_string).unwrap_or_default(),
+        stopped_by: stopped_by(clock.ends_with) as i32,
+        rule_id: clock.by.rule.to_string(),
+        ..clock_of(clock.name.as_str(), clock.due)
+    }
 }
 
-fn clock_of(name: &str, due: Due, owner: Option<&Endpoint>, rule_id: String) -> common::Clock {
+fn clock_running(clock: &Clock) -> common::Clock {
+    common::Clock { stopped_by: stopped_by(clock.ends_with) as i32, ..clock_of(clock.name.as_str(), clock.due) }
+}
+
+fn clock_of(name: &str, due: Due) -> common::Clock {
     common::Clock {
         name: name.to_owned(),
         due: Some(timestamp(due.by)),
         due_date: due.date.map(|date| date.to_string()).unwrap_or_default(),
-        owner: owner.map(ToString::to_string).unwrap_or_default(),
-        rule_id,
         provisional: due.provisional,
+        ..common::Clock::default()
+    }
+}
+
+fn stopped_by(end: ClockEnd) -> common::Stage {
+    match end {
+        ClockEnd::Acknowledged => common::Stage::Acknowledged,
+        ClockEnd::Decided => common::Stage::Decided,
     }
 }
 
 fn clock_status(clock: &Clock) -> common::ClockStatus {
-    common::ClockStatus {
-        clock: Some(clock_of(clock.name.as_str(), clock.due, None, String::new())),
-        met: matches!(clock.state, ClockState::Met { .. }),
-        breached: matches!(clock.state, ClockState::Breached { .. }),
+    let status = common::ClockStatus { clock: Some(clock_running(clock)), ..common::ClockStatus::default() };
+    match clock.state {
+        ClockState::Running => status,
+        ClockState::Met { at } => common::ClockStatus { met: Some(timestamp(at)), ..status },
+        ClockState::Breached { at } => common::ClockStatus { breached: Some(timestamp(at)), ..status },
+        ClockState::Stopped => common::ClockStatus { stopped: true, ..status },
     }
 }
 
 fn edition(pack: &PackId) -> common::Edition {
-    common::Edition { name: pack.edition.clone(), version: String::new(), hash: pack.hash.to_string() }
+    common::Edition { name: pack.edition.clone(), hash: pack.hash.to_string() }
 }
 
 fn role(role: Role) -> common::RecipientRole {
@@ -345,74 +381,19 @@ fn how_to_answer(role: Role) -> &'static str {
     }
 }
 
-fn item(item: &DisclosedItem) -> common::InformationItem {
-    common::InformationItem {
+fn item(item: &DisclosedItem) -> wire::DisclosedItem {
+    use common::information_item::Body as Whole;
+    use wire::disclosed_item::Body as Given;
+    wire::DisclosedItem {
         category: item.category.number(),
         subject: item.subject.number(),
         knowledge: item.knowledge.number(),
+        extent: extent(item.extent) as i32,
         handling: handling(&item.handling),
-        about_child: None,
-        summary: String::new(),
-        body: Some(body(&item.body)),
-    }
-}
-
-/// All of it as short text, for a person without a system.
-fn rendering(disclosure: &Disclosure) -> String {
-    let what = match disclosure.matter() {
-        Matter::Referral => "REFERRAL",
-        Matter::Amendment => "AMENDED REFERRAL (replaces what you were sent before)",
-        Matter::Withdrawal => "WITHDRAWAL",
-        Matter::ClockBreached => "CLOCK BREACHED",
-    };
-    let mut lines = vec![
-        format!("{what}: {}, {}", disclosure.level().words(), disclosure.harm().words()),
-        format!("Referral {}", disclosure.referral()),
-        format!("From {}, received {}", disclosure.sender(), disclosure.received()),
-        format!("To {} as {}", disclosure.to(), role_words(disclosure.role())),
-        String::new(),
-    ];
-    for item in disclosure.items() {
-        let extent = if item.extent == Extent::Minimum { " (the minimum)" } else { "" };
-        lines.push(format!("{}{extent}:", item.category.words()));
-        lines.extend(body_lines(&item.body));
-    }
-    if !disclosure.withheld().is_empty() {
-        lines.push(String::new());
-        lines.push("Withheld:".to_owned());
-        lines.extend(disclosure.withheld().iter().map(|withheld| {
-            let how = match withheld.given {
-                Extent::Minimum => "all but the minimum",
-                Extent::Review => "until a person has looked",
-                Extent::Nothing | Extent::Whole => "all of it",
-            };
-            format!("  {}, {how}: {} ({})", withheld.category.words(), withheld.because, withheld.rule)
-        }));
-    }
-    lines.push(String::new());
-    lines.push("Why:".to_owned());
-    lines.extend(disclosure.sentences().iter().map(|sentence| match &sentence.reason {
-        Some(reason) => format!("  {} [{}; {}]", sentence.text, reason.rule, reason.source),
-        None => format!("  {}", sentence.text),
-    }));
-    lines.push(String::new());
-    lines.push(how_to_answer(disclosure.role()).to_owned());
-    lines.push(String::new());
-    lines.join("\n")
-}
-
-fn role_words(role: Role) -> &'static str {
-    match role {
-        Role::Responsible => "the responsible authority",
-        Role::Notified => "told",
-        Role::EarlierRecipient => "a recipient of an earlier version",
-    }
-}
-
-fn body_lines(body: &Body) -> Vec<String> {
-    match body {
-        Body::Text(text) => text.open().lines().map(|line| format!("  {line}")).collect(),
-        Body::Fields(fields) => fields.iter().filter(|field| !field.value.open().is_empty()).map(|field| format!("  {}: {}", field.name.replace('_', " "), field.value.open())).collect(),
-        Body::Attachment { reference, media_type, .. } => vec![format!("  held by the sender ({media_type}): {}", reference.open())],
+        body: Some(match body(&item.body) {
+            Whole::Text(text) => Given::Text(text),
+            Whole::Fields(fields) => Given::Fields(fields),
+            Whole::Attachment(attachment) => Given::Attachment(attachment),
+        }),
     }
 }
