@@ -6,6 +6,7 @@
 
 mod rendering;
 
+pub mod json;
 pub mod read;
 pub mod tell;
 pub mod words;
