@@ -71,7 +71,8 @@ impl fmt::Debug for NhsNumber {
     }
 }
 
-/// A unique pupil number: a check letter, then eleven digits; the last may be a letter (a temporary one).
+/// A unique pupil number, thirteen characters: a check letter, then twelve digits; the last may be a letter (a
+/// temporary one).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upn(String);
 
@@ -82,11 +83,11 @@ impl Upn {
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         const WHAT: &str = "a unique pupil number";
         let bytes = text.trim().to_ascii_uppercase().into_bytes();
-        let (Some((&letter, rest)), 12) = (bytes.split_first(), bytes.len()) else {
-            return malformed(WHAT, "it needs a letter and eleven more characters");
+        let (Some((&letter, rest)), 13) = (bytes.split_first(), bytes.len()) else {
+            return malformed(WHAT, "it needs a letter and twelve more characters");
         };
         let place = |byte: u8| Self::ALPHABET.iter().position(|&known| known == byte).map(|at| at as u32);
-        let value = |at: usize, byte: u8| digit(byte).or_else(|| if at == 10 { place(byte) } else { None });
+        let value = |at: usize, byte: u8| digit(byte).or_else(|| if at == 11 { place(byte) } else { None });
         let mut weighted = 0;
         for (at, &byte) in rest.iter().enumerate() {
             match value(at, byte) {
@@ -106,7 +107,7 @@ impl Upn {
         self.0.ends_with(|last: char| last.is_ascii_alphabetic())
     }
 
-    /// The twelve characters.
+    /// The thirteen characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }
