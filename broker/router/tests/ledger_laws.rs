@@ -1,5 +1,5 @@
 //! The laws every ledger keeps. Each is written once and held against every ledger there is; a new
-//! one is put under them with one line in `held_by!`.
+//! one is put under them with a `Home` to live in and one line in `laws!`.
 
 mod ledger_support;
 
@@ -38,6 +38,7 @@ laws! {
     what_is_owed_is_covered_by_a_signed_checkpoint
     settling_twice_changes_nothing
     each_party_is_told_in_its_own_sequence_without_gaps
+    a_party_is_told_about_one_referral_what_it_was_told_and_nothing_else
     a_case_is_woken_when_its_time_has_come_and_not_before
     a_party_sees_its_own_referrals_page_by_page
     content_is_kept_once_and_apart
@@ -390,6 +391,28 @@ async fn each_party_is_told_in_its_own_sequence_without_gaps(home: impl Home) {
         );
     }
     assert_eq!(ledger.progress("school.3", 0, 10).await.unwrap(), []);
+}
+
+async fn a_party_is_told_about_one_referral_what_it_was_told_and_nothing_else(home: impl Home) {
+    let ledger = home.open();
+    for expected in 0..2 {
+        for number in [1, 2] {
+            recorded(commit_one(&ledger, step(referral(number), expected)).await);
+        }
+    }
+    let told = ledger
+        .told_about("school.100000", referral(2))
+        .await
+        .unwrap();
+    let all = ledger.progress("school.100000", 0, 10).await.unwrap();
+    assert_eq!(told, [all[1].clone(), all[3].clone()]);
+    assert_eq!(
+        ledger
+            .told_about("school.200000", referral(2))
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 async fn a_case_is_woken_when_its_time_has_come_and_not_before(home: impl Home) {
