@@ -1,14 +1,24 @@
 //! safeguarding-broker: the command line.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use prometheus::Registry;
+use prost::Message as _;
+use proto::wire::common::v1::Submission;
+use referral::case::Routing;
+use referral::{Endpoint, IdempotencyKey, Moment};
 use router::broker::{CannotStart, Ready};
 use router::config::Config;
+use router::record::log::PublicKey;
+use router::record::verify::{self, Records};
+use router::record::{LedgerError, key};
 use tokio::sync::watch;
+use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 
 /// The inter-agency safeguarding referral broker: receives, decides, records, delivers and chases.
@@ -29,6 +39,61 @@ enum Command {
     },
     /// Check configuration, certificates, rules and directory, declare the topology and read it back.
     Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Verify or export the ledger. Works beside a running broker.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Say how a submission would be ruled, and why. Nothing is stored or sent.
+    Explain {
+        /// The configuration file, for its rules and its directory.
+        #[arg(long)]
+        config: PathBuf,
+        /// The endpoint that would send it, such as school.999001.
+        #[arg(long)]
+        sender: String,
+        /// The moment of receipt, RFC 3339; now if left out.
+        #[arg(long)]
+        received: Option<String>,
+        /// A file with an encoded safeguarding.common.v1.Submission, or in protobuf's JSON mapping.
+        submission: PathBuf,
+    },
+}
+
+/// What can be done with a ledger.
+#[derive(Subcommand)]
+enum LedgerCommand {
+    /// Recompute everything and name every entry that was altered, is missing, or changed its place.
+    Verify {
+        /// The configuration file: where the ledger and its key are.
+        #[arg(long, required_unless_present = "bundle")]
+        config: Option<PathBuf>,
+        /// A bundle to verify instead; needs no ledger and no broker.
+        #[arg(long, requires = "key")]
+        bundle: Option<PathBuf>,
+        /// The ledger's public key, as `ledger key` prints it.
+        #[arg(long)]
+        key: Option<String>,
+        /// A file with a checkpoint seen earlier: shows whether history was rewritten since.
+        #[arg(long)]
+        seen: Option<PathBuf>,
+    },
+    /// Write the ledger as a bundle of JSON lines.
+    Export {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// With the records of this referral only, for an ombudsman.
+        #[arg(long, conflicts_with = "without_records")]
+        referral: Option<uuid::Uuid>,
+        /// With no records at all, for a witness: the bundle then tells nothing about anybody.
+        #[arg(long)]
+        without_records: bool,
+    },
+    /// Print the public key with which recipients and auditors check what the ledger signed.
+    Key {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
@@ -59,9 +124,77 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
                 ready.establish().await?;
                 println!("configuration, certificates, rules, directory and topology are in order");
             }
+            Command::Ledger(command) => ledger(command)?,
+            Command::Explain { config, sender, received, submission } => {
+                print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
+            }
         }
         Ok(())
     })
+}
+
+fn public_key(config: &Config) -> Result<PublicKey, LedgerError> {
+    Ok(key::open(&config.ledger.key, &config.ledger.origin)?.public().clone())
+}
+
+fn ledger(command: LedgerCommand) -> Result<(), Box<dyn std::error::Error>> {
+    match command {
+        LedgerCommand::Verify { config, bundle, key, seen } => {
+            let seen = seen.map(std::fs::read_to_string).transpose()?;
+            let given = key.map(|key| PublicKey::parse(&key).map_err(|_| "the key is not a public key as `ledger key` prints it")).transpose()?;
+            let report = match (bundle, config) {
+                (Some(bundle), _) => {
+                    let key = given.ok_or("a bundle is verified with --key")?;
+                    verify::verify_bundle(BufReader::new(File::open(bundle)?), &key, seen.as_deref())?
+                }
+                (None, Some(config)) => {
+                    let config = Config::read(&config)?;
+                    let key = given.map_or_else(|| public_key(&config), Ok)?;
+                    verify::verify(&config.ledger.path, &key, seen.as_deref())?
+                }
+                (None, None) => return Err("name a ledger by --config, or a --bundle".into()),
+            };
+            println!("{report}");
+            if report.holds() { Ok(()) } else { Err("the ledger does not hold".into()) }
+        }
+        LedgerCommand::Export { config, referral, without_records } => {
+            let records = match referral {
+                _ if without_records => Records::None,
+                Some(referral) => Records::Of(referral),
+                None => Records::All,
+            };
+            verify::export(&Config::read(&config)?.ledger.path, records, &mut BufWriter::new(std::io::stdout().lock()))?;
+            Ok(())
+        }
+        LedgerCommand::Key { config } => {
+            println!("{}", public_key(&Config::read(&config)?)?);
+            Ok(())
+        }
+    }
+}
+
+fn explain(config: &Config, sender: &str, received: Option<&str>, file: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    let rules = router::broker::rulebook(config)?;
+    let sender = Endpoint::parse(sender)?;
+    let received: Moment = received.map_or_else(|| Ok(Clock::system().now()), str::parse)?;
+    let bytes = std::fs::read(file)?;
+    let content: Submission = match std::str::from_utf8(&bytes) {
+        Ok(text) if text.trim_start().starts_with('{') => proto::json::read(text)?,
+        _ => Submission::decode(bytes.as_slice()).map_err(|_| "the file is neither a Submission in protobuf nor in its JSON mapping")?,
+    };
+    let nothing_is_stored = IdempotencyKey::from_bytes([0; 16]);
+    let submission = proto::read::submission(&sender, nothing_is_stored, received, &content)?;
+    let mut text = String::new();
+    for (referral, nth) in submission.split().iter().zip(1..) {
+        text.push_str(&format!("child {nth}\n"));
+        for sentence in Routing::of(&rules.rule(referral, &[]), &rules).sentences {
+            match sentence.reason {
+                Some(reason) => text.push_str(&format!("  {} [{}; {}; {}]\n", sentence.text, reason.rule, reason.source, reason.evidence.words())),
+                None => text.push_str(&format!("  {}\n", sentence.text)),
+            }
+        }
+    }
+    Ok(text)
 }
 
 async fn serve(config: Config) -> Result<(), CannotStart> {
