@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::pack::{Draft, Extent, Hold, LawfulBasis, PackKind, Tables};
+use super::pack::{Draft, Extent, Hold, LawfulBasis, PackKind, RouteTo, Tables};
 use super::table::{Column, Cube, Row, Table};
 use super::{PackId, RulePack};
 use crate::vocab::*;
@@ -39,7 +39,9 @@ fn significant_harm() -> u64 {
 /// Cells of the matrix that no partnership may open (rules.md 1(d), the bold ones).
 const NEVER: &[(&[RecipientKind], &[Category])] = &[
     (&[RecipientKind::School], &[Category::SexualHealth, Category::ParentHealth, Category::CriminalOffence]),
-    (&[RecipientKind::Parent], &[Category::SexualHealth, Category::ThirdParty]),
+    // A practitioner who refers may be named to a parent, a member of the public or an anonymous caller never;
+    // no column tells them apart, so the cell stays closed.
+    (&[RecipientKind::Parent], &[Category::SexualHealth, Category::ThirdParty, Category::ReferrerIdentity]),
     (&[RecipientKind::OtherHousehold], &[Category::ProtectedAddress, Category::DomesticAbuseDetail]),
     (&[RecipientKind::Employer], &[Category::AllegationAgainstProfessional]),
 ];
@@ -137,26 +139,61 @@ fn doubles<Outcome>(table: &Table<Outcome>) -> Vec<String> {
 }
 
 fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
-    // That no authority can be located is not a hold but a route to nobody; the other two stand here.
-    let exceptions = [
-        Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental])),
-        Cube::everything().and(Column::Marking, only(&[Marking::AboveOfficialSensitive])),
-    ];
-    let held = |row: &Row<Hold>| -> Vec<String> {
-        let at_harm = row.when.clone().and(Column::Level, significant_harm());
-        let rest = if at_harm.is_empty() { Vec::new() } else { at_harm.subtract_all(&exceptions) };
-        rest.into_iter().map(|cube| format!("{} holds it when {cube}", row.reason.rule)).collect()
+    let at_harm = |when: &Cube| when.clone().and(Column::Level, significant_harm());
+    let left = |when: &Cube, allowed: &[Cube]| {
+        let at_harm = at_harm(when);
+        if at_harm.is_empty() { Vec::new() } else { at_harm.subtract_all(allowed) }
     };
-    tables.hold.0.iter().flat_map(held).collect()
+    let held = tables.hold.0.iter().flat_map(|row| {
+        let rest = left(&row.when, &exceptions_for(row.outcome));
+        rest.into_iter().map(|cube| format!("{} holds it when {cube}", row.reason.rule))
+    });
+    let lost = tables.route.0.iter().flat_map(|row| {
+        let rest = left(&row.when, &places_for(row.outcome));
+        rest.into_iter().map(|cube| format!("{} names an authority that is not known when {cube}", row.reason.rule))
+    });
+    held.chain(lost).collect()
 }
 
+/// Where P4 lets a hold stand at significant harm: a person looks where the sender recorded that sharing would
+/// do the child more harm; what is marked above OFFICIAL-SENSITIVE is refused; nothing goes back.
+fn exceptions_for(hold: Hold) -> Vec<Cube> {
+    match hold {
+        Hold::Review => vec![Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental]))],
+        Hold::Refuse => vec![Cube::everything().and(Column::Marking, only(&[Marking::AboveOfficialSensitive]))],
+        Hold::ReturnToSender => Vec::new(),
+    }
+}
+
+/// Where a route is sure to name somebody: a referral without a place waits for a person, so at significant
+/// harm a row must ask for the place that it names, and may name nobody only where no place is known.
+fn places_for(route: RouteTo) -> Vec<Cube> {
+    let devolved = only(&[Area::Wales, Area::Scotland, Area::NorthernIreland]);
+    let known = |column, areas| vec![Cube::everything().and(column, areas)];
+    match route {
+        RouteTo::Home => known(Column::Home, only(&[Area::England])),
+        RouteTo::Located => known(Column::Located, only(&[Area::England])),
+        RouteTo::DevolvedHome => known(Column::Home, devolved),
+        RouteTo::DevolvedLocated => known(Column::Located, devolved),
+        // Adult safeguarding is found wherever any place is known.
+        RouteTo::AdultServices => known(Column::Age, only(&[AgeBand::Adult])),
+        RouteTo::Nobody => vec![Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown]))],
+        // No column says yet whether these are known.
+        RouteTo::Placing | RouteTo::PlanHolder | RouteTo::Enquiry => Vec::new(),
+    }
+}
+
+/// Who acts, who is told and what they are given: none of it may ask for agreement at significant harm.
 fn consent_bars(tables: &Tables) -> Vec<String> {
-    let asks = |row: &Row<Extent>| {
-        let at_harm = row.when.values(Column::Level) & significant_harm() != 0;
-        at_harm && row.when.values(Column::Agreement) != Column::Agreement.all_values()
-    };
-    let both = tables.share.0.iter().chain(&tables.withhold.0);
-    both.filter(|row| asks(row)).map(|row| format!("{} asks for agreement", row.reason.rule)).collect()
+    fn asking<Outcome>(table: &Table<Outcome>) -> impl Iterator<Item = String> {
+        let asks = |row: &&Row<Outcome>| {
+            let at_harm = row.when.values(Column::Level) & significant_harm() != 0;
+            at_harm && row.when.values(Column::Agreement) != Column::Agreement.all_values()
+        };
+        table.0.iter().filter(asks).map(|row| format!("{} asks for agreement", row.reason.rule))
+    }
+    let who = asking(&tables.route).chain(asking(&tables.desk)).chain(asking(&tables.notify));
+    who.chain(asking(&tables.share)).chain(asking(&tables.withhold)).collect()
 }
 
 fn opened_to_the_unknown(tables: &Tables) -> Vec<String> {
