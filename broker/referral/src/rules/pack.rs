@@ -322,12 +322,11 @@ impl Reader<'_> {
     }
 
     fn head(&mut self, root: &DeTable<'_>) -> (String, u32, Date, PackKind, Vec<RuleId>) {
-        let empty = DeTable::new();
-        let head = match root.get("pack").map(Spanned::get_ref) {
-            Some(DeValue::Table(head)) => head,
+        let (head, at) = match root.get_key_value("pack").map(|(key, entry)| (key.span().start, entry.get_ref())) {
+            Some((at, DeValue::Table(head))) => (head, at),
             _ => {
                 self.fault(0, "a pack begins with [pack]: edition, version, effective_from, kind");
-                &empty
+                return (String::new(), 0, Date::MIN, PackKind::Edition, Vec::new());
             }
         };
         for (key, _) in head.iter() {
@@ -335,27 +334,45 @@ impl Reader<'_> {
                 self.fault(key.span().start, format!("[pack] has no \"{}\"", key.get_ref()));
             }
         }
-        let edition = self.text_of(head, "edition").unwrap_or_default();
-        let version = self.number(head, "version").unwrap_or(0);
+        // A fault stands where the entry is, and at [pack] where there is none.
+        let place = |name: &str| head.get(name).map_or(at, |entry| entry.span().start);
+        let edition = self.text_of(head, "edition").filter(|name| !name.trim().is_empty());
+        let version = self.number(head, "version");
         let date = self.text_of(head, "effective_from").and_then(|text| text.parse::<Date>().ok());
         let kind = match self.text_of(head, "kind").as_deref() {
             Some("edition") => Some(PackKind::Edition),
             Some("overlay") => Some(PackKind::Overlay),
             _ => None,
         };
-        let ends = match head.get("ends").map(Spanned::get_ref) {
-            Some(DeValue::Array(ids)) => ids.iter().filter_map(|id| id.get_ref().as_str()).map(|id| RuleId(id.to_owned())).collect(),
-            _ => Vec::new(),
-        };
-        if !head.is_empty() {
-            if date.is_none() {
-                self.fault(0, "[pack] effective_from needs a date as text, such as \"2026-09-30\"");
-            }
-            if kind.is_none() {
-                self.fault(0, "[pack] kind is \"edition\" or \"overlay\"");
-            }
+        if edition.is_none() {
+            self.fault(place("edition"), "[pack] edition needs a name, such as \"WT2026\"");
         }
-        (edition, version, date.unwrap_or(Date::MIN), kind.unwrap_or(PackKind::Edition), ends)
+        if version.is_none() && !head.contains_key("version") {
+            self.fault(at, "[pack] version needs a whole number");
+        }
+        if date.is_none() {
+            self.fault(place("effective_from"), "[pack] effective_from needs a date as text, such as \"2026-09-30\"");
+        }
+        if kind.is_none() {
+            self.fault(place("kind"), "[pack] kind is \"edition\" or \"overlay\"");
+        }
+        let ends = self.ends(head);
+        if kind == Some(PackKind::Edition) && !ends.is_empty() {
+            self.fault(place("ends"), "only an overlay ends rules; an edition replaces the one before");
+        }
+        (edition.unwrap_or_default(), version.unwrap_or(0), date.unwrap_or(Date::MIN), kind.unwrap_or(PackKind::Edition), ends)
+    }
+
+    fn ends(&mut self, head: &DeTable<'_>) -> Vec<RuleId> {
+        let Some(entry) = head.get("ends") else { return Vec::new() };
+        let ids = match entry.get_ref() {
+            DeValue::Array(ids) => ids.iter().map(|id| id.get_ref().as_str().map(|id| RuleId(id.to_owned()))).collect(),
+            _ => None,
+        };
+        if ids.is_none() {
+            self.fault(entry.span().start, "[pack] ends is a list of rule ids in quotation marks");
+        }
+        ids.unwrap_or_default()
     }
 
     fn table<Outcome>(
@@ -490,11 +507,20 @@ impl Reader<'_> {
     }
 
     fn amount(&mut self, row: &DeTable<'_>) -> Option<Amount> {
-        match (self.number(row, "working_days"), self.number(row, "elapsed_hours")) {
-            (Some(days), None) => Some(Amount::WorkingDays(u16::try_from(days).ok()?)),
-            (None, Some(hours)) => Some(Amount::ElapsedHours(u16::try_from(hours).ok()?)),
-            _ => None,
-        }
+        let entry = match (row.get("working_days"), row.get("elapsed_hours")) {
+            (Some(_), Some(second)) => {
+                self.fault(second.span().start, "a clock runs for working_days or for elapsed_hours, not for both");
+                return None;
+            }
+            (one, other) => one.or(other)?,
+        };
+        let in_days = row.contains_key("working_days");
+        let length = self.number(row, if in_days { "working_days" } else { "elapsed_hours" })?;
+        let Ok(length) = u16::try_from(length) else {
+            self.fault(entry.span().start, format!("a clock runs for at most {} days or hours", u16::MAX));
+            return None;
+        };
+        Some(if in_days { Amount::WorkingDays(length) } else { Amount::ElapsedHours(length) })
     }
 
     fn number(&mut self, row: &DeTable<'_>, name: &str) -> Option<u32> {
