@@ -151,6 +151,13 @@ impl Library {
         for from in dates {
             let in_force = || drafts.iter().filter(|draft| draft.effective_from <= from);
             let Some(edition) = in_force().rfind(|draft| draft.kind == PackKind::Edition) else { continue };
+            // Which of two rules would be a guess.
+            let rivals = in_force().filter(|draft| draft.kind == PackKind::Edition && draft.effective_from == edition.effective_from);
+            let rivals: Vec<String> = rivals.map(|draft| format!("{}/{}", draft.edition, draft.version)).collect();
+            if rivals.len() > 1 {
+                let failure = ProofFailure { property: "One edition rules from one date", situations: vec![rivals.join(" and ")] };
+                return Err(LibraryFault::Unproved { from: edition.effective_from, failures: vec![failure] });
+            }
             let overlays: Vec<&Draft> = in_force().filter(|draft| draft.kind == PackKind::Overlay).collect();
             let pack = prove::prove(edition, &overlays).map_err(|failures| LibraryFault::Unproved { from, failures })?;
             library.push((from, Arc::new(pack)));
