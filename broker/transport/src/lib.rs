@@ -5,5 +5,7 @@
 
 pub mod amqp;
 pub mod clock;
+pub mod metrics;
 pub mod shutdown;
+pub mod telemetry;
 pub mod tls;
