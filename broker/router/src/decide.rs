@@ -14,7 +14,9 @@ use referral::rules::{Rulebook, Ruling};
 use referral::submission::{Arrival, Says, What};
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
+use tracing::Instrument as _;
 use transport::clock::Clock;
+use transport::telemetry;
 
 use crate::meters::Meters;
 use crate::record::{Commit, Committed, Content, Kind, Ledger, LedgerError, Owed, Progress, Recorded, Version};
@@ -109,7 +111,7 @@ impl<L: Ledger> Decider<L> {
             }
         }
         let (of_input, commits): (Vec<usize>, Vec<Commit>) = pending.into_iter().map(|pending| (pending.input, pending.commit)).unzip();
-        let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.ledger.commit(commits).await };
+        let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.record(&inputs, commits).await };
         match committed {
             Ok(committed) => {
                 let confirmed = confirmed_deliveries(&inputs);
@@ -123,6 +125,15 @@ impl<L: Ledger> Decider<L> {
             }
             Err(error) => Err((error, inputs)),
         }
+    }
+
+    /// One commit for the whole batch, in a span that is linked to every trace it serves.
+    async fn record<Token>(&self, inputs: &[Input<Token>], commits: Vec<Commit>) -> Result<Vec<Committed>, LedgerError> {
+        let span = tracing::info_span!("record", messaging.batch.message_count = commits.len());
+        for traceparent in inputs.iter().filter_map(|input| input.traceparent.as_deref()) {
+            telemetry::link(&span, traceparent);
+        }
+        self.ledger.commit(commits).instrument(span).await
     }
 
     async fn load<Token>(&self, inputs: &[Input<Token>]) -> Result<HashMap<ReferralId, Current>, LedgerError> {
@@ -143,6 +154,12 @@ impl<L: Ledger> Decider<L> {
 
     /// One event: the core's step, encoded for the ledger. None where nothing changes.
     fn judge<Token>(&self, id: ReferralId, event: &Event, input: &Input<Token>, current: &mut Current) -> Option<Commit> {
+        let span = tracing::info_span!("decide", referral.id = %id, event.kind = kind_of(event).as_str());
+        if let Some(traceparent) = &input.traceparent {
+            telemetry::follow(&span, traceparent);
+        }
+        let _entered = span.enter();
+        let traceparent = telemetry::traceparent().or_else(|| input.traceparent.clone());
         let now = self.clock.now();
         let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &self.rules);
         if let Some(surprise) = surprise {
@@ -160,13 +177,13 @@ impl<L: Ledger> Decider<L> {
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
                     let encoded = tell::disclosure(disclosure, order);
                     case.was_encoded(disclosure.delivery(), encoded.digest);
-                    owed.push(roads::delivery(disclosure.delivery(), id, order, disclosure.to(), encoded, input.traceparent.as_deref()));
+                    owed.push(roads::delivery(disclosure.delivery(), id, order, disclosure.to(), encoded, traceparent.as_deref()));
                 }
                 Effect::Notify(notice) => {
                     let order = order_of(&case, &notice.to, notice.delivery);
                     let encoded = tell::notice(notice, order);
                     case.was_encoded(notice.delivery, encoded.digest);
-                    owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, input.traceparent.as_deref()));
+                    owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, traceparent.as_deref()));
                 }
                 Effect::TellSender(news) => {
                     self.meters.told(news);

@@ -14,9 +14,11 @@ use futures_util::stream::FuturesUnordered;
 use referral::DeliveryId;
 use referral::case::Event;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 use transport::amqp::{Message, NotConfirmed, Publisher, Road};
 use transport::clock::Clock;
 use transport::shutdown::Shutdown;
+use transport::telemetry;
 
 use crate::meters::Meters;
 use crate::record::{Ledger, Owed, Recorded};
@@ -167,6 +169,14 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
 
     /// Publishes until it is confirmed, or until the broker is asked to stop: then the ledger still owes it.
     async fn deliver(&self, owed: Recorded<Owed>, shutdown: Shutdown) -> (Recorded<Owed>, bool) {
+        let span = tracing::info_span!("deliver", referral.id = %owed.referral, delivery.id = %owed.id, authority.code = %owed.routing_key);
+        if let Some((_, traceparent)) = owed.headers.iter().find(|(name, _)| name == roads::TRACEPARENT) {
+            telemetry::follow(&span, traceparent);
+        }
+        self.until_confirmed(owed, shutdown).instrument(span).await
+    }
+
+    async fn until_confirmed(&self, owed: Recorded<Owed>, shutdown: Shutdown) -> (Recorded<Owed>, bool) {
         let mut pause = RETRY.0;
         loop {
             let outcome = self.post.post(Road::new(owed.exchange.clone(), owed.routing_key.clone()), message(&owed)).await;
@@ -228,6 +238,10 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
 
 fn message(owed: &Recorded<Owed>) -> Message {
     let mut headers = owed.headers.clone();
+    // The recipient goes on from this delivery, not from the decision before it.
+    if let (Some(now), Some((_, traceparent))) = (telemetry::traceparent(), headers.iter_mut().find(|(name, _)| name == roads::TRACEPARENT)) {
+        *traceparent = now;
+    }
     headers.push((roads::PROOF_HEADER.to_owned(), owed.proof().text()));
     Message {
         id: owed.id.to_string(),

@@ -12,14 +12,16 @@ use prost::Message as _;
 use proto::wire::common::v1::Submission;
 use referral::case::Routing;
 use referral::{Endpoint, IdempotencyKey, Moment};
-use router::broker::{CannotStart, Ready};
+use router::broker::Ready;
 use router::config::Config;
 use router::record::log::PublicKey;
 use router::record::verify::{self, Records};
 use router::record::{LedgerError, key};
 use tokio::sync::watch;
 use transport::clock::Clock;
+use transport::metrics::MetricsListener;
 use transport::shutdown::Shutdown;
+use transport::telemetry::{self, Settings};
 
 /// The inter-agency safeguarding referral broker: receives, decides, records, delivers and chases.
 #[derive(Parser)]
@@ -197,9 +199,29 @@ fn explain(config: &Config, sender: &str, received: Option<&str>, file: &Path) -
     Ok(text)
 }
 
-async fn serve(config: Config) -> Result<(), CannotStart> {
-    let shutdown = Shutdown::on_signals(DRAIN).map_err(CannotStart::because)?;
+/// The attributes of this program's spans and logs: names of things, never of people.
+const KEYS: &[&str] = &["referral.id", "delivery.id", "authority.code", "event.kind", "quarantine.id", "quarantine.reason"];
+
+async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let shutdown = Shutdown::on_signals(DRAIN)?;
+    let settings = Settings {
+        service: "safeguarding-broker",
+        version: env!("CARGO_PKG_VERSION"),
+        own_crates: &["router", "safeguarding_broker", "transport"],
+        keys: KEYS,
+        log: config.telemetry.log.clone(),
+        otlp: config.telemetry.otlp.clone(),
+    };
+    let listen = config.metrics.listen;
+    let checked = Ready::check(config)?;
+    let telemetry = telemetry::start(&settings)?;
     let registry = Registry::new();
-    let (ready, _is_ready) = watch::channel(false);
-    Ready::check(config)?.serve(&registry, ready, shutdown).await
+    telemetry.register(&registry)?;
+    let metrics = MetricsListener::bind(&listen.to_string()).await.map_err(|error| format!("cannot listen on {listen} for metrics: {error}"))?;
+    let (ready, is_ready) = watch::channel(false);
+    let not_ready = move || if *is_ready.borrow() { Vec::new() } else { vec!["the broker is starting or stopping".to_owned()] };
+    tokio::spawn(metrics.serve(registry.clone(), not_ready, shutdown.clone()));
+    let served = checked.serve(&registry, ready, shutdown).await;
+    telemetry.stop().await;
+    Ok(served?)
 }

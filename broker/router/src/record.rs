@@ -6,7 +6,6 @@
 //! never asks the time, and never shows what it holds in an error or in `Debug`.
 
 pub mod key;
-pub mod log;
 pub mod memory;
 pub mod sqlite;
 pub mod verify;
@@ -15,16 +14,12 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 
-pub use log::Proof;
+/// The log itself, which recipients verify with too.
+pub use evidence as log;
+pub use evidence::{DeliveryId, Digest, Moment, Proof};
 
-/// A moment in time, as given by whoever asks.
-pub type Moment = jiff::Timestamp;
 /// The name of a referral.
 pub type ReferralId = uuid::Uuid;
-/// The name of a delivery: the AMQP message id, the same for ever however often it is sent.
-pub type DeliveryId = uuid::Uuid;
-/// A SHA-256.
-pub type Digest = [u8; 32];
 /// Where salts come from. Chance is the shell's to give; a simulation gives a seeded one.
 pub type Salts = Box<dyn FnMut() -> [u8; 32] + Send>;
 
@@ -49,7 +44,7 @@ pub struct Kind(&'static str);
 impl Kind {
     /// A step of a case that was decided.
     pub const DECISION: Kind = Kind("decision");
-    pub(crate) const DELIVERY: Kind = Kind("delivery");
+    pub(crate) const DELIVERY: Kind = Kind(evidence::DELIVERY);
     pub(crate) const ERASED: Kind = Kind("erased");
 
     /// A kind of the caller's own: lower-case letters and hyphens, 32 at most, and not one the
@@ -604,10 +599,7 @@ impl ErasureRecord {
     }
 }
 
-/// Microseconds since 1970, the ledger's grain: what is stored is what a leaf says.
-pub(crate) fn micros(at: Moment) -> i64 {
-    at.as_microsecond()
-}
+pub(crate) use evidence::micros;
 
 /// The same, rounded up: nobody is woken before the time.
 pub(crate) fn micros_not_before(at: Moment) -> i64 {

@@ -1,4 +1,5 @@
-//! The log: RFC 6962 hashing over salted commitments, and checkpoints as C2SP signed notes.
+//! Evidence: a log anyone can check. RFC 6962 hashing over salted commitments, and checkpoints as C2SP signed
+//! notes. The broker's ledger writes it; recipients and auditors verify with it.
 //!
 //! A leaf says of which kind an entry is, when it was made, and commits to its content; whoever
 //! holds content and salt can check it, whoever holds neither learns nothing. Pure arithmetic:
@@ -15,7 +16,20 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
-use super::{DeliveryId, Digest, Moment, micros};
+/// A moment in time, as given by whoever asks.
+pub type Moment = jiff::Timestamp;
+/// The name of a delivery: the AMQP message id, the same for ever however often it is sent.
+pub type DeliveryId = uuid::Uuid;
+/// A SHA-256.
+pub type Digest = [u8; 32];
+
+/// What the leaf of a delivery is about.
+pub const DELIVERY: &str = "delivery";
+
+/// Microseconds since 1970, the log's grain: what is stored is what a leaf says.
+pub fn micros(at: Moment) -> i64 {
+    at.as_microsecond()
+}
 
 /// A node of the tree.
 pub type Hash = [u8; 32];
@@ -663,7 +677,7 @@ impl Proof {
     ) -> Result<Checkpoint, Unproved> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)?;
         let leaf = Leaf {
-            kind: super::Kind::DELIVERY.as_str().to_owned(),
+            kind: DELIVERY.to_owned(),
             at_micros: self.at_micros,
             commitment: commitment(&self.salt, &delivery_record(delivery, recipient, body)),
         };
