@@ -37,7 +37,7 @@ check() {
     local name=$1 log
     shift
     log=$(log_of "$name")
-    # In a shell of its own, so that a helper that gives up ends the check and not the run.
+    # In a shell of its own, so that a function that gives up ends the check and not the run.
     if ("$@") >"$log" 2>&1 </dev/null 9>&-; then
         it_passed "$name"
     else
