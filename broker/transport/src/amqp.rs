@@ -14,6 +14,8 @@ use crate::tls::Identity;
 mod connection;
 mod consumer;
 mod desk;
+#[cfg(test)]
+mod forbidden;
 mod management;
 mod meters;
 mod publisher;

@@ -9,3 +9,7 @@ pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+
+// The tests beside the code use the same RabbitMQ helper as those outside, which knows this crate by its name.
+#[cfg(test)]
+extern crate self as transport;
