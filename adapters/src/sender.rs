@@ -1,0 +1,77 @@
+//! Who stands at the door: the peer's certificate, and nothing else, says so; and what that party may say here.
+
+use referral::Endpoint;
+use tonic::Request;
+
+use crate::status::Refusal;
+
+/// A door of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `safeguarding.school.v1.SchoolService`.
+    School,
+    /// `safeguarding.referral.v1.ReferralService`.
+    Referral,
+    /// `safeguarding.childrens_services.v1.FrontDoorService`.
+    FrontDoor,
+}
+
+/// The party that calls, if it may come through `door`.
+pub fn at<T>(door: Door, request: &Request<T>) -> Result<Endpoint, Refusal> {
+    let certificates = request.peer_certs();
+    // The leaf stands first; whoever issued it does not call.
+    let leaf = certificates.as_ref().and_then(|chain| chain.first()).ok_or(Refusal::Nobody)?;
+    let name = transport::tls::common_name(leaf).map_err(|_| Refusal::Nobody)?;
+    let party = Endpoint::parse(&name).map_err(|_| Refusal::Nobody)?;
+    if may_come_through(&party, door) { Ok(party) } else { Err(Refusal::WrongDoor) }
+}
+
+/// Which party may come through which door. The doors of the police and of health are not built yet, and
+/// nobody slips in through another's.
+fn may_come_through(party: &Endpoint, door: Door) -> bool {
+    match party {
+        Endpoint::School(_) => matches!(door, Door::School | Door::Referral),
+        Endpoint::Authority(..) => matches!(door, Door::FrontDoor | Door::Referral),
+        Endpoint::Police(_) | Endpoint::PolicePrevent(_) | Endpoint::Nhs(_) | Endpoint::Adult(_) | Endpoint::Devolved(_)
+        | Endpoint::Voluntary(_) => false,
+    }
+}
+
+/// A message may leave its sender out; if it names one, it is the certificate's.
+pub fn names_itself(party: &Endpoint, named: &str) -> Result<(), Refusal> {
+    if named.is_empty() || named == party.to_string() { Ok(()) } else { Err(Refusal::SpeaksForAnother) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doors_of(party: &str) -> Vec<Door> {
+        let party = Endpoint::parse(party).unwrap();
+        [Door::School, Door::Referral, Door::FrontDoor].into_iter().filter(|door| may_come_through(&party, *door)).collect()
+    }
+
+    #[test]
+    fn each_party_has_its_own_doors_and_no_other() {
+        assert_eq!(doors_of("school.999001"), [Door::School, Door::Referral]);
+        for desk in ["front-door", "edt", "early-help", "lado", "restricted", "front-door-manager", "allocated-worker", "child-protection"] {
+            assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor], "{desk}");
+        }
+        for other in ["police.13", "police.13.prevent", "nhs.RR8", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {
+            assert_eq!(doors_of(other), [], "{other}");
+        }
+    }
+
+    #[test]
+    fn without_a_certificate_nobody_is_there() {
+        assert!(matches!(at(Door::School, &Request::new(())), Err(Refusal::Nobody)));
+    }
+
+    #[test]
+    fn a_message_that_names_another_sender_is_refused() {
+        let school = Endpoint::parse("school.999001").unwrap();
+        assert!(names_itself(&school, "").is_ok());
+        assert!(names_itself(&school, "school.999001").is_ok());
+        assert!(matches!(names_itself(&school, "school.999002"), Err(Refusal::SpeaksForAnother)));
+    }
+}

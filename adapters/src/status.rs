@@ -1,0 +1,267 @@
+//! The one place where an error becomes a gRPC status. It says what happened, who has to act, and whether
+//! trying again helps. It never repeats a value, and never lets through what a library said.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proto::read::{Invalid, Violation};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use transport::amqp::NotConfirmed;
+
+/// Whose words the reasons are: the domain of every `ErrorInfo`.
+const DOMAIN: &str = "safeguarding";
+/// Details travel in a header that gRPC libraries cut off at 8 KiB; in it they are a third longer.
+const DETAIL_BYTES_MAX: usize = 4 * 1024;
+/// When to try again: long enough for a queue's leader to be elected.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a call is refused.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The message breaks the contract.
+    Invalid(Invalid),
+    /// The certificate names no party that this broker knows how to read.
+    Nobody,
+    /// The party has no business at this door.
+    WrongDoor,
+    /// The message names another sender than its certificate.
+    SpeaksForAnother,
+    /// There is no such referral, or it is another's: the same words for both.
+    NoSuchReferral,
+    /// There is no such delivery, or it is another's: the same words for both.
+    NoSuchDelivery,
+    /// The answer is to other content than was delivered.
+    OtherContent,
+    /// No queue has said that it has the message.
+    NotReceived(NotConfirmed),
+    /// The broker does not answer.
+    BrokerAway,
+    /// Too much at once from outside.
+    TooMuch,
+    /// Shaped, and not working yet; why.
+    NotYet(&'static str),
+}
+
+/// Who has to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhoActs {
+    Sender,
+    Broker,
+}
+
+impl WhoActs {
+    fn as_str(self) -> &'static str {
+        match self {
+            WhoActs::Sender => "SENDER",
+            WhoActs::Broker => "BROKER",
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason: a stable word, for machines and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Invalid(_) => "INVALID",
+            Refusal::Nobody => "UNKNOWN_PARTY",
+            Refusal::WrongDoor => "NOT_YOUR_SERVICE",
+            Refusal::SpeaksForAnother => "SENDER_IS_ANOTHER",
+            Refusal::NoSuchReferral => "NO_SUCH_REFERRAL",
+            Refusal::NoSuchDelivery => "NO_SUCH_DELIVERY",
+            Refusal::OtherContent => "OTHER_CONTENT",
+            Refusal::NotReceived(_) => "NOT_RECEIVED",
+            Refusal::BrokerAway => "BROKER_AWAY",
+            Refusal::TooMuch => "TOO_MUCH",
+            Refusal::NotYet(_) => "NOT_YET",
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Refusal::Invalid(_) => Code::InvalidArgument,
+            Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother => Code::PermissionDenied,
+            Refusal::NoSuchReferral | Refusal::NoSuchDelivery => Code::NotFound,
+            Refusal::OtherContent => Code::FailedPrecondition,
+            // No retry would be answered otherwise, so no client should be led to try one.
+            Refusal::NotReceived(NotConfirmed::TooLong) => Code::InvalidArgument,
+            Refusal::NotReceived(_) | Refusal::BrokerAway => Code::Unavailable,
+            Refusal::TooMuch => Code::ResourceExhausted,
+            Refusal::NotYet(_) => Code::Unimplemented,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Refusal::Invalid(Invalid(violations)) => match violations.len() {
+                1 => "one field is wrong; the details name it. Nothing was stored".to_owned(),
+                many => format!("{many} fields are wrong; the details name them. Nothing was stored"),
+            },
+            Refusal::Nobody => "your certificate names no party that may speak here".to_owned(),
+            Refusal::WrongDoor => "your certificate's party may not call this service".to_owned(),
+            Refusal::SpeaksForAnother => {
+                "the message names another sender than your certificate; you speak for yourself only. Nothing was stored".to_owned()
+            }
+            Refusal::NoSuchReferral => "there is no such referral of yours".to_owned(),
+            Refusal::NoSuchDelivery => "there is no such delivery to you. Nothing was stored".to_owned(),
+            Refusal::OtherContent => {
+                "the digest is not that of the delivery as it was sent: read it again and answer that. Nothing was stored".to_owned()
+            }
+            Refusal::NotReceived(NotConfirmed::TooLong) => "it is too long to be carried. Nothing was stored".to_owned(),
+            // One sentence for all: whoever reads it has a child in front of them, not a queue.
+            Refusal::NotReceived(_) => {
+                "not received. Try again with the same idempotency key, or telephone the front door; if a child is in danger, call 999".to_owned()
+            }
+            Refusal::BrokerAway => {
+                "what became of it cannot be asked just now; what was received stays received. Try again".to_owned()
+            }
+            Refusal::TooMuch => "you have too much open at once; close something and try again".to_owned(),
+            Refusal::NotYet(why) => format!("not built yet: {why}"),
+        }
+    }
+
+    fn who_acts(&self) -> WhoActs {
+        match self {
+            Refusal::NotReceived(NotConfirmed::TooLong) => WhoActs::Sender,
+            Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::NotYet(_) => WhoActs::Broker,
+            Refusal::Invalid(_) | Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
+            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::TooMuch => WhoActs::Sender,
+        }
+    }
+
+    /// The rule or promise behind it.
+    fn rule(&self) -> &'static str {
+        match self {
+            Refusal::Invalid(Invalid(violations)) => violations.first().map_or("", |violation| violation.rule),
+            Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
+            | Refusal::NoSuchDelivery => "P12",
+            Refusal::OtherContent => "P7",
+            Refusal::NotReceived(_) => "P1",
+            Refusal::BrokerAway | Refusal::TooMuch | Refusal::NotYet(_) => "",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Refusal::NotReceived(NotConfirmed::TooLong) => None,
+            Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::TooMuch => Some(RETRY_AFTER),
+            Refusal::Invalid(_) | Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
+            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::NotYet(_) => None,
+        }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Status {
+        let mut details = ErrorDetails::new();
+        let mut metadata = HashMap::from([("who_acts".to_owned(), refusal.who_acts().as_str().to_owned())]);
+        if !refusal.rule().is_empty() {
+            metadata.insert("rule".to_owned(), refusal.rule().to_owned());
+        }
+        details.set_error_info(refusal.reason(), DOMAIN, metadata);
+        if let Some(delay) = refusal.retry_after() {
+            details.set_retry_info(Some(delay));
+        }
+        if let Refusal::Invalid(Invalid(violations)) = &refusal {
+            details.set_bad_request(that_fit(violations));
+        }
+        Status::with_error_details(refusal.code(), refusal.words(), details)
+    }
+}
+
+/// The violations that fit into a status, and a last one that says how many did not.
+fn that_fit(violations: &[Violation]) -> Vec<tonic_types::FieldViolation> {
+    let mut room = DETAIL_BYTES_MAX;
+    let mut fitting = Vec::new();
+    for violation in violations {
+        let told = tonic_types::FieldViolation {
+            field: violation.field.clone(),
+            description: violation.because.clone(),
+            reason: reason_of(violation.rule),
+            localized_message: None,
+        };
+        // What protobuf adds to the texts is less than these twenty bytes.
+        let size = told.field.len() + told.description.len() + told.reason.len() + 20;
+        if size > room {
+            let left = violations.len() - fitting.len();
+            fitting.push(tonic_types::FieldViolation::new("", format!("and {left} more: mend these first")));
+            break;
+        }
+        room -= size;
+        fitting.push(told);
+    }
+    fitting
+}
+
+/// `ID-01` as `ID_01`: reasons are written in capitals and underscores.
+fn reason_of(rule: &str) -> String {
+    rule.replace('-', "_").to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(refusal: Refusal) -> (Code, String, ErrorDetails) {
+        let status = Status::from(refusal);
+        (status.code(), status.message().to_owned(), status.get_error_details())
+    }
+
+    fn violation(nth: usize) -> Violation {
+        Violation { field: format!("content.items[{nth}].text"), rule: "ID-04", because: "is missing".to_owned() }
+    }
+
+    #[test]
+    fn what_was_not_received_says_so_says_whom_to_telephone_and_when_to_try_again() {
+        for why in [NotConfirmed::Unroutable, NotConfirmed::Refused, NotConfirmed::NoAnswer, NotConfirmed::NotConnected] {
+            let (code, words, details) = status(Refusal::NotReceived(why));
+            assert_eq!(code, Code::Unavailable, "{why:?}");
+            assert!(words.starts_with("not received. Try again") && words.contains("telephone the front door"), "{words}");
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_AFTER));
+            let info = details.error_info().unwrap();
+            assert_eq!((info.reason.as_str(), info.domain.as_str()), ("NOT_RECEIVED", "safeguarding"));
+            assert_eq!((info.metadata["who_acts"].as_str(), info.metadata["rule"].as_str()), ("BROKER", "P1"));
+        }
+    }
+
+    #[test]
+    fn what_no_retry_can_mend_does_not_invite_one() {
+        for refusal in [
+            Refusal::Nobody,
+            Refusal::WrongDoor,
+            Refusal::SpeaksForAnother,
+            Refusal::NoSuchReferral,
+            Refusal::NoSuchDelivery,
+            Refusal::OtherContent,
+            Refusal::NotReceived(NotConfirmed::TooLong),
+            Refusal::NotYet("because"),
+            Refusal::Invalid(Invalid(vec![violation(0)])),
+        ] {
+            let reason = refusal.reason();
+            let (code, _, details) = status(refusal);
+            assert!(details.retry_info().is_none(), "{reason}");
+            assert_ne!(code, Code::Unavailable, "{reason}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once_with_its_rule() {
+        let (code, words, details) = status(Refusal::Invalid(Invalid((0..3).map(violation).collect())));
+        assert_eq!((code, words.as_str()), (Code::InvalidArgument, "3 fields are wrong; the details name them. Nothing was stored"));
+        let violations = &details.bad_request().unwrap().field_violations;
+        assert_eq!(violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), [
+            "content.items[0].text",
+            "content.items[1].text",
+            "content.items[2].text"
+        ]);
+        assert!(violations.iter().all(|violation| violation.reason == "ID_04"));
+    }
+
+    #[test]
+    fn a_thousand_wrong_fields_still_fit_into_a_header() {
+        let status = Status::from(Refusal::Invalid(Invalid((0..1000).map(violation).collect())));
+        assert!(status.details().len() < 5 * 1024, "{}", status.details().len());
+        let last = status.get_error_details().bad_request().unwrap().field_violations.last().unwrap().description.clone();
+        assert!(last.ends_with("more: mend these first"), "{last}");
+    }
+}

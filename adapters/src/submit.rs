@@ -1,0 +1,282 @@
+//! Submit: translate, publish, and only then answer (P1).
+//!
+//! What a caller began goes on in a task of its own when the caller hangs up: the queue may have it already,
+//! and half of a submission is worse than either end. Nothing is remembered here; the same key with the same
+//! content is the same message, with the same id, for ever (P2).
+
+use std::future::Future;
+
+use bytes::Bytes;
+use prost::Message as _;
+use proto::wire::common::v1 as common;
+use proto::wire::events::v1 as events;
+use proto::wire::events::v1::event::Event;
+use proto::wire::referral::v1 as referral_v1;
+use proto::wire::school::v1 as school_v1;
+use proto::wire::school::v1::school_service_server::SchoolService;
+use proto::{CONTENT_TYPE, read, write};
+use referral::submission::{Submission, What};
+use referral::{Digest, Endpoint, Moment, ReferralId};
+use tonic::{Request, Response, Status};
+use tracing::{Instrument, Span, info, info_span};
+use transport::amqp::{Message, NotConfirmed, Publisher, Road};
+use transport::clock::Clock;
+use transport::telemetry;
+
+use crate::follow::Broker;
+use crate::meters::Meters;
+use crate::school::{self, Translated};
+use crate::sender::{self, Door};
+use crate::status::Refusal;
+
+/// Where everything that is submitted goes.
+const INTAKE: &str = "safeguarding.intake";
+/// Over how many partitions. A referral's partition must never change while it is open, so neither does this.
+const PARTITIONS: u16 = 8;
+/// The type of what lies there.
+const INTAKE_TYPE: &str = "safeguarding.events.v1.Intake";
+
+const RECEIVED: &str = "Received and kept; no person has read it yet. You will hear when one has. If a child is in danger now, call 999: \
+                        this does not replace it.";
+
+/// What every door has.
+#[derive(Clone)]
+pub struct Doors {
+    /// To the queues.
+    pub publisher: Publisher,
+    /// To the broker.
+    pub broker: Broker,
+    /// What the time is.
+    pub clock: Clock,
+    /// What is counted.
+    pub meters: Meters,
+}
+
+impl Doors {
+    /// Answers one call: finds out who calls, then does `work` to its end, whoever is still there to hear.
+    pub async fn answer<Q, A, W>(
+        &self,
+        method: &'static str,
+        door: Door,
+        request: Request<Q>,
+        work: impl FnOnce(Doors, Endpoint, Q) -> W + Send,
+    ) -> Result<Response<A>, Status>
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+        W: Future<Output = Result<A, Refusal>> + Send + 'static,
+    {
+        let since = self.meters.start();
+        let span = info_span!(
+            "answer a call",
+            otel.name = method,
+            otel.kind = "server",
+            rpc.system = "grpc",
+            rpc.method = method,
+            sender.code = tracing::field::Empty
+        );
+        let trace = request.metadata().get("traceparent").and_then(|trace| trace.to_str().ok());
+        if let Some(trace) = trace {
+            telemetry::follow(&span, trace);
+        }
+        let party = match sender::at(door, &request) {
+            Ok(party) => party,
+            Err(refusal) => return span.in_scope(|| self.meters.ended(method, since, Err(refusal))),
+        };
+        span.record("sender.code", party.to_string());
+        let (doors, work) = (self.clone(), work(self.clone(), party, request.into_inner()));
+        let task = async move { doors.meters.ended(method, since, work.await) }.instrument(span);
+        let ended = tokio::spawn(task).await;
+        // A task that panicked told nobody whether it published: the caller must ask again, with the same key.
+        let unknown = |_| Err(Refusal::NotReceived(NotConfirmed::NoAnswer).into());
+        ended.unwrap_or_else(unknown).map(Response::new)
+    }
+
+    /// Puts `event` on the intake, and comes back when a queue has it.
+    pub async fn publish(&self, from: &Endpoint, referral: ReferralId, received: Moment, event: Event) -> Result<(), Refusal> {
+        let kind = kind_of(&event);
+        let span = info_span!(
+            "publish",
+            otel.name = "publish safeguarding.intake",
+            otel.kind = "producer",
+            messaging.system = "rabbitmq",
+            messaging.operation.name = "publish",
+            messaging.operation.r#type = "send",
+            messaging.destination.name = INTAKE,
+            referral.id = %referral,
+            message.kind = kind,
+        );
+        let message = message(from, referral, received, event, &span);
+        let road = Road::new(INTAKE, referral.partition(PARTITIONS).to_string());
+        let outcome = self.publisher.publish(road, message).instrument(span.clone()).await;
+        span.in_scope(|| match outcome {
+            Ok(_confirmed) => {
+                info!("a queue has what {from} sent about referral {referral}");
+                Ok(())
+            }
+            Err(why) => {
+                tracing::warn!("no queue has said that it has what {from} sent about referral {referral}: {why}");
+                Err(Refusal::NotReceived(why))
+            }
+        })
+    }
+
+    /// Publishes a submission that was read, and makes its receipt.
+    pub async fn submit(&self, sender: &Endpoint, submission: Submission, content: common::Submission) -> Result<referral_v1::Receipt, Refusal> {
+        let receipt = receipt(&submission);
+        let event = Event::Submitted(events::Submitted { idempotency_key: submission.key.to_string(), content: Some(content) });
+        self.publish(sender, submission.referral_id(), submission.received, event).await?;
+        Ok(receipt)
+    }
+
+    /// Publishes a change to a referral, if it is the sender's.
+    pub async fn amend(&self, sender: &Endpoint, request: referral_v1::AmendRequest) -> Result<referral_v1::Receipt, Refusal> {
+        sender::names_itself(sender, &request.sender)?;
+        let received = self.clock.now();
+        let event = events::Amended {
+            referral_id: request.referral_id,
+            idempotency_key: request.idempotency_key,
+            content: request.content,
+        };
+        let what = read::amended(sender, received, &event).map_err(Refusal::Invalid)?;
+        let What::Amended { referral, submission } = what else { return Err(Refusal::NoSuchReferral) };
+        self.broker.get(sender, referral).await?;
+        self.publish(sender, referral, received, Event::Amended(event)).await?;
+        Ok(referral_v1::Receipt {
+            referral_id: referral.to_string(),
+            further_referral_ids: Vec::new(),
+            content_digest: submission.digest.to_string(),
+            meaning: RECEIVED.to_owned(),
+        })
+    }
+
+    /// Publishes that a sender takes a referral back, if it is the sender's.
+    pub async fn withdraw(&self, sender: &Endpoint, request: referral_v1::WithdrawRequest) -> Result<ReferralId, Refusal> {
+        let event = events::Withdrawn { referral_id: request.referral_id, by: request.by, reason: request.reason };
+        let referral = read::withdrawn(&event).map_err(Refusal::Invalid)?.referral();
+        self.broker.get(sender, referral).await?;
+        self.publish(sender, referral, self.clock.now(), Event::Withdrawn(event)).await?;
+        Ok(referral)
+    }
+
+    async fn submit_form(&self, sender: &Endpoint, key: String, translated: Translated) -> Result<referral_v1::Receipt, Refusal> {
+        let received = self.clock.now();
+        let event = events::Submitted { idempotency_key: key, content: Some(translated.content.clone()) };
+        let submission = read::submitted(sender, received, &event).map_err(|invalid| Refusal::Invalid(translated.in_the_forms_words(invalid)))?;
+        if !translated.faults.is_empty() {
+            return Err(Refusal::Invalid(read::Invalid(translated.faults)));
+        }
+        self.submit(sender, submission, translated.content).await
+    }
+}
+
+/// The receipt follows from the content alone: it is the same whenever and however often it is asked for.
+fn receipt(submission: &Submission) -> referral_v1::Receipt {
+    let first = submission.referral_id();
+    let further = submission.further_children.iter().zip(1u16..).map(|(_, nth)| first.of_further_child(nth).to_string());
+    referral_v1::Receipt {
+        referral_id: first.to_string(),
+        further_referral_ids: further.collect(),
+        content_digest: submission.digest.to_string(),
+        meaning: RECEIVED.to_owned(),
+    }
+}
+
+fn kind_of(event: &Event) -> &'static str {
+    match event {
+        Event::Submitted(_) => "safeguarding.events.v1.Submitted",
+        Event::Amended(_) => "safeguarding.events.v1.Amended",
+        Event::Withdrawn(_) => "safeguarding.events.v1.Withdrawn",
+        Event::Answered(_) => "safeguarding.events.v1.Answered",
+    }
+}
+
+/// The message around an event. Its id follows from who says what about which referral, not from when: a
+/// repeat is known by it.
+fn message(from: &Endpoint, referral: ReferralId, received: Moment, event: Event, span: &Span) -> Message {
+    let kind = kind_of(&event);
+    let said = events::Event { event: Some(event.clone()) }.encode_to_vec();
+    let digest = Digest::of(&[b"safeguarding.intake.v1", from.to_string().as_bytes(), referral.as_bytes(), &said]);
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    let id = uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string();
+    let trace = telemetry::traceparent_of(span);
+    let mut headers = vec![
+        ("cloudEvents:specversion".to_owned(), "1.0".to_owned()),
+        ("cloudEvents:id".to_owned(), id.clone()),
+        ("cloudEvents:source".to_owned(), format!("urn:safeguarding:{from}")),
+        ("cloudEvents:type".to_owned(), kind.to_owned()),
+    ];
+    headers.extend(trace.iter().map(|trace| ("traceparent".to_owned(), trace.clone())));
+    let body = write::intake(from, referral, received, trace.as_deref().unwrap_or_default(), event);
+    Message {
+        id,
+        kind: INTAKE_TYPE.to_owned(),
+        content_type: CONTENT_TYPE.to_owned(),
+        headers,
+        timestamp: Some(received),
+        body: Bytes::from(body),
+    }
+}
+
+/// The schools' door.
+pub struct SchoolDoor(pub Doors);
+
+#[tonic::async_trait]
+impl SchoolService for SchoolDoor {
+    async fn refer(&self, request: Request<school_v1::ReferRequest>) -> Result<Response<school_v1::ReferResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReferRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::referral(form)).await?;
+            Ok(school_v1::ReferResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("Refer", Door::School, request, work).await
+    }
+
+    async fn raise_concern(
+        &self,
+        request: Request<school_v1::RaiseConcernRequest>,
+    ) -> Result<Response<school_v1::RaiseConcernResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::RaiseConcernRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::concern(form)).await?;
+            Ok(school_v1::RaiseConcernResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("RaiseConcern", Door::School, request, work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use referral::IdempotencyKey;
+
+    fn sent(key: &str, purpose: &str, at: &str) -> Message {
+        let from = Endpoint::parse("school.999001").unwrap();
+        let content = common::Submission { purpose: purpose.to_owned(), ..common::Submission::default() };
+        let referral = ReferralId::of(&from, IdempotencyKey::parse(key).unwrap());
+        let event = Event::Submitted(events::Submitted { idempotency_key: key.to_owned(), content: Some(content) });
+        message(&from, referral, at.parse().unwrap(), event, &Span::none())
+    }
+
+    const KEY: &str = "6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11";
+    const OTHER_KEY: &str = "6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d12";
+
+    #[test]
+    fn a_message_sent_twice_has_one_id_and_another_message_another() {
+        let first = sent(KEY, "as it was", "2026-11-23T10:00:00Z");
+        assert_eq!(first.id, sent(KEY, "as it was", "2026-11-23T11:00:00Z").id);
+        assert_ne!(first.id, sent(KEY, "changed", "2026-11-23T10:00:00Z").id);
+        assert_ne!(first.id, sent(OTHER_KEY, "as it was", "2026-11-23T10:00:00Z").id);
+    }
+
+    #[test]
+    fn the_outside_of_a_message_tells_nothing_of_what_is_inside() {
+        let Message { id, kind, content_type, headers, timestamp: _, body } = sent(KEY, "Zebedee Canary", "2026-11-23T10:00:00Z");
+        let outside = format!("{id} {kind} {content_type} {headers:?}");
+        assert!(!outside.contains("Canary") && !outside.contains(KEY), "{outside}");
+        assert!(body.windows(6).any(|bytes| bytes == b"Canary"));
+    }
+}
