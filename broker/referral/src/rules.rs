@@ -444,9 +444,12 @@ impl Rulebook {
             RouteTo::Placing => authority(places.placing.as_ref()),
             RouteTo::PlanHolder => authority(places.plan_holder.as_ref()),
             RouteTo::Enquiry => authority(places.enquiry.as_ref()),
+            // An adult's home answers, else where the adult was found (Care Act 2014 s42: ordinarily resident or
+            // not); outside England that area's own adult safeguarding does.
             RouteTo::AdultServices => {
-                let place = places.home.as_ref().or(located()).and_then(|gss| self.directory.authority(gss));
-                place.map(|authority| Endpoint::Adult(authority.gss.clone()))
+                let places = || places.home.as_ref().into_iter().chain(located());
+                let english = places().find_map(|gss| self.directory.authority(gss)).map(|authority| authority.gss.clone());
+                english.or_else(|| places().find(|gss| self.is_devolved(gss)).cloned()).map(Endpoint::Adult)
             }
             RouteTo::DevolvedHome => places.home.clone().map(Endpoint::Devolved),
             RouteTo::DevolvedLocated => located().cloned().map(Endpoint::Devolved),
@@ -457,6 +460,10 @@ impl Rulebook {
     /// Where the child was found: as stated, else where the sender is.
     fn located<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
         referral.places.located.as_ref().or_else(|| self.directory.party(&referral.sender).and_then(|party| party.located.as_ref()))
+    }
+
+    fn is_devolved(&self, gss: &GssCode) -> bool {
+        matches!(self.directory.area(Some(gss)), Area::Wales | Area::Scotland | Area::NorthernIreland)
     }
 
     fn hours(&self, target: &Endpoint) -> Option<OpeningHours> {
