@@ -414,7 +414,7 @@ impl Rulebook {
             by.push(desk.reason.clone());
         }
 
-        let (recipients, notified_by) = self.recipients(tables, &after, &decision, referral, earlier);
+        let (recipients, notified_by) = self.recipients(tables, &after, &decision, !holds.is_empty(), referral, earlier);
         let mut bases: Vec<(LawfulBasis, Arc<Reason>)> = Vec::new();
         let views: Vec<View> = recipients.into_iter().map(|(to, kind, role)| view(pack, &facts, referral, to, kind, role, &mut bases)).collect();
         let delivered = matches!(decision, Decision::Deliver { .. });
@@ -476,6 +476,7 @@ impl Rulebook {
         tables: &Tables,
         situation: &Situation,
         decision: &Decision,
+        held_by_rule: bool,
         referral: &Referral,
         earlier: &[Endpoint],
     ) -> (Vec<(Endpoint, RecipientKind, Role)>, Vec<Arc<Reason>>) {
@@ -493,8 +494,11 @@ impl Rulebook {
             Decision::Deliver { to } => to.authority().cloned(),
             Decision::HoldForReview { .. } | Decision::ReturnToSender | Decision::Refuse => None,
         };
-        for row in tables.notify.matching(situation).filter(|row| delivered || row.outcome.even_when_held) {
-            let Some(told) = self.told(row.outcome.to, referral) else { continue };
+        // What a rule puts before a person stays whole until that person has looked. What waits only because
+        // nobody is known to answer may still be told to those who can find the child.
+        for row in tables.notify.matching(situation).filter(|row| delivered || (row.outcome.even_when_held && !held_by_rule)) {
+            // Whoever sent it has it.
+            let Some(told) = self.told(row.outcome.to, referral).filter(|told| *told != referral.sender) else { continue };
             let is_responsible = told.authority().is_some() && told.authority() == responsible_authority.as_ref();
             if is_responsible || recipients.iter().any(|(to, _, _)| *to == told) {
                 continue;

@@ -166,7 +166,7 @@ pub struct ClockSpec {
 pub struct Notify {
     /// Who.
     pub to: NotifyTo,
-    /// Even while the referral itself waits for a person.
+    /// Even while nobody is known to answer and a person decides where it goes. What a rule holds goes to nobody.
     pub even_when_held: bool,
 }
 
