@@ -86,7 +86,12 @@ impl Facts {
                     (Some(home), Some(located)) if home.gss == located.gss => YesNo::Yes,
                     (Some(_), Some(_)) => YesNo::No,
                     _ if home == located => YesNo::Yes,
-                    _ => YesNo::Unknown,
+                    // One in England and the other not: two systems, so two authorities.
+                    _ => match (directory.area(Some(home)), directory.area(Some(located))) {
+                        (Area::Unknown, _) | (_, Area::Unknown) => YesNo::Unknown,
+                        (home, located) if home != located => YesNo::No,
+                        _ => YesNo::Unknown,
+                    },
                 },
                 _ => YesNo::Unknown,
             },

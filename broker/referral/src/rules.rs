@@ -518,13 +518,17 @@ impl Rulebook {
 
     fn told(&self, to: NotifyTo, referral: &Referral) -> Option<Endpoint> {
         match to {
-            NotifyTo::Home => self.organisation(RouteTo::Home, referral),
+            NotifyTo::Home => match &referral.places.home {
+                Some(home) if self.is_devolved(home) => Some(Endpoint::Devolved(home.clone())),
+                _ => self.organisation(RouteTo::Home, referral),
+            },
             NotifyTo::Located => self.organisation(RouteTo::Located, referral),
             NotifyTo::Placing => self.organisation(RouteTo::Placing, referral),
             NotifyTo::Police => {
                 let authority = |gss: &GssCode| self.directory.authority(gss);
-                let place = self.located(referral).and_then(authority).or(referral.places.home.as_ref().and_then(authority));
-                place.map(|authority| Endpoint::Police(authority.police.clone()))
+                let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
+                let places = [self.located(referral), referral.places.home.as_ref(), sender];
+                places.into_iter().flatten().find_map(authority).map(|authority| Endpoint::Police(authority.police.clone()))
             }
         }
     }
