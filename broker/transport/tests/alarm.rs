@@ -91,10 +91,23 @@ async fn under_a_memory_alarm_a_publish_ends_at_its_deadline_those_after_it_at_o
     })
     .await;
     // Those of the alarm may or may not be there; that is what was said of them.
-    drain(
-        &mut vhost.consumer(&["inbox"]),
-        &["before".into(), "after".into()],
-    )
+    let mut consumer = vhost.consumer(&["inbox"]);
+    drain(&mut consumer, &["before".into(), "after".into()]).await;
+    // Connections that were given up are gone, and did not wait for the broker to read their farewell.
+    within(PATIENCE, async {
+        while connections() != 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
     .await;
     vhost.remove().await;
+}
+
+/// How many connections this process still drives: lapin has a thread for each.
+fn connections() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("the threads of this process");
+    let names = threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "lapin-io-loop").count()
 }

@@ -633,3 +633,94 @@ fn is_too_long(road: &Road, message: &Message) -> bool {
 }
 
 const HEADERS_BYTES_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use lapin::message::{BasicReturnMessage, Delivery};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parcel(id: &str, routing_key: &str) -> Parcel {
+        let message = Message {
+            id: id.to_owned(),
+            kind: String::new(),
+            content_type: String::new(),
+            headers: Vec::new(),
+            timestamp: None,
+            body: bytes::Bytes::new(),
+        };
+        Parcel {
+            road: Road::new("post", routing_key),
+            message,
+            answer: oneshot::channel().0,
+        }
+    }
+
+    /// The message as the broker sends it back.
+    fn returned(parcel: &Parcel) -> BasicReturnMessage {
+        let mut delivery = Delivery::mock(
+            0,
+            short(&parcel.road.exchange),
+            short(&parcel.road.routing_key),
+            false,
+            Vec::new(),
+        );
+        delivery.properties = properties(&parcel.message);
+        BasicReturnMessage {
+            delivery,
+            reply_code: 312,
+            reply_text: "NO_ROUTE".into(),
+        }
+    }
+
+    proptest! {
+        /// Whichever confirms the returns hang on, each message is judged by its own fate.
+        #[test]
+        fn returns_are_read_from_the_messages_and_not_from_the_confirms_they_hang_on(
+            fates in proptest::collection::vec(prop_oneof![Just("routed"), Just("astray"), Just("refused")], 1..64),
+            order in any::<prop::sample::Index>(),
+        ) {
+            let batch: Vec<Parcel> = fates.iter().enumerate().map(|(at, fate)| parcel(&at.to_string(), fate)).collect();
+            let mut returns: Vec<_> = batch.iter().filter(|parcel| parcel.road.routing_key == "astray").map(returned).collect();
+            // As many confirms carry a return as there are returns; which ones is lapin's whim.
+            let first = order.index(fates.len());
+            let mut carried: Vec<Option<BasicReturnMessage>> = fates.iter().map(|_| None).collect();
+            for step in 0..fates.len() {
+                carried[(first + step) % fates.len()] = returns.pop();
+            }
+            let answers = fates.iter().zip(carried).map(|(fate, carried)| match *fate {
+                "refused" => Confirmation::Nack(carried),
+                _ => Confirmation::Ack(carried),
+            });
+            let outcomes = reconcile(&batch, answers.collect());
+            for (fate, outcome) in fates.iter().zip(outcomes) {
+                let expected = match *fate {
+                    "routed" => Ok(Confirmed(())),
+                    "astray" => Err(NotConfirmed::Unroutable),
+                    _ => Err(NotConfirmed::Refused),
+                };
+                prop_assert_eq!(outcome, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_return_that_is_nobodys_leaves_the_whole_batch_unknown() {
+        let batch = [parcel("a", "routed"), parcel("b", "routed")];
+        let answers = vec![
+            Confirmation::Ack(None),
+            Confirmation::Ack(Some(returned(&parcel("c", "routed")))),
+        ];
+        assert_eq!(
+            reconcile(&batch, answers),
+            [Err(NotConfirmed::NoAnswer), Err(NotConfirmed::NoAnswer)]
+        );
+    }
+
+    #[test]
+    fn a_channel_that_was_not_asked_for_confirms_confirms_nothing() {
+        let outcomes = reconcile(&[parcel("a", "routed")], vec![Confirmation::NotRequested]);
+        assert_eq!(outcomes, [Err(NotConfirmed::NoAnswer)]);
+    }
+}
