@@ -11,15 +11,15 @@ use referral::rules::{Library, Rulebook};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tonic::transport::{Certificate, Identity as ServerIdentity, Server, ServerTlsConfig};
-use transport::amqp::{Consumer, Management, Meters as AmqpMeters, Nodes, Publisher, Settler, Subscription, Token};
+use transport::amqp::{Consumer, Management, Meters as AmqpMeters, Nodes, Publisher, Subscription, Token};
 use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 use transport::tls::{Files, Identity};
 
 use crate::chase::chase;
 use crate::config::Config;
-use crate::decide::{Decided, Decider, Input, LEDGER_RETRY};
-use crate::deliver::{Deliverer, Order};
+use crate::decide::{Decider, Input};
+use crate::deliver::Deliverer;
 use crate::meters::Meters;
 use crate::operate::Desk;
 use crate::receive::{Collector, Receiver};
@@ -27,8 +27,8 @@ use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
 use crate::{record, roads, topology};
 
-/// How many messages are decided and recorded together at most.
-const BATCH_MAX: usize = 256;
+/// How many inputs, and how many events, may wait to be decided.
+const WAITING_MAX: usize = 1_024;
 /// How many unsettled messages each intake partition may have out.
 const PREFETCH: u16 = 256;
 
@@ -112,8 +112,8 @@ impl Ready {
         let meters = Meters::register(registry).map_err(CannotStart::because)?;
         let amqp = AmqpMeters::register(registry).map_err(CannotStart::because)?;
 
-        let (inputs, to_decide) = mpsc::channel::<Input<Token>>(4 * BATCH_MAX);
-        let (events, happened) = mpsc::channel::<(ReferralId, Event)>(4 * BATCH_MAX);
+        let (inputs, to_decide) = mpsc::channel::<Input<Token>>(WAITING_MAX);
+        let (events, happened) = mpsc::channel::<(ReferralId, Event)>(WAITING_MAX);
         let (orders, to_deliver) = mpsc::unbounded_channel();
         let (news, seen) = watch::channel(0);
 
@@ -145,7 +145,7 @@ impl Ready {
         });
 
         let decider = Decider { ledger, rules: self.rules, clock: self.clock, meters };
-        let deciding = decide_all(decider, to_decide, happened, orders, settler, news);
+        let deciding = decider.run(to_decide, happened, orders, settler, news);
         ready.send_replace(true);
         tracing::info!("the broker is ready");
         tasks.spawn(deciding);
@@ -192,59 +192,4 @@ fn salt() -> [u8; 32] {
         std::process::abort();
     });
     salt
-}
-
-/// Decides what comes, in batches, until nothing can come any more.
-async fn decide_all<L: Ledger>(
-    decider: Decider<L>,
-    mut inputs: mpsc::Receiver<Input<Token>>,
-    mut events: mpsc::Receiver<(ReferralId, Event)>,
-    orders: mpsc::UnboundedSender<Order>,
-    settler: Settler,
-    news: watch::Sender<u64>,
-) {
-    let mut batch: Vec<Input<Token>> = Vec::new();
-    let (mut arrived, mut happened) = (Vec::new(), Vec::new());
-    let (mut more_inputs, mut more_events) = (true, true);
-    while more_inputs || more_events || !batch.is_empty() {
-        if batch.is_empty() {
-            tokio::select! {
-                count = inputs.recv_many(&mut arrived, BATCH_MAX), if more_inputs => more_inputs = count > 0,
-                count = events.recv_many(&mut happened, BATCH_MAX), if more_events => more_events = count > 0,
-            }
-            // What else is there by now goes along: one commit for all of it.
-            while arrived.len() < BATCH_MAX && let Ok(input) = inputs.try_recv() {
-                arrived.push(input);
-            }
-            while happened.len() < BATCH_MAX && let Ok(event) = events.try_recv() {
-                happened.push(event);
-            }
-            batch.append(&mut arrived);
-            batch.extend(happened.drain(..).map(|(referral, event)| Input::inside(referral, event)));
-            if batch.is_empty() {
-                continue;
-            }
-        }
-        decider.meters.batch(batch.len());
-        match decider.decide(std::mem::take(&mut batch)).await {
-            Ok(Decided { settled, owed, again, news: is_news }) => {
-                if !owed.is_empty() {
-                    // The other end stops only when the broker does; then the ledger still owes it.
-                    let _ = orders.send(Order::Owed(owed));
-                }
-                settler.settle(&settled).await;
-                if is_news {
-                    news.send_modify(|count| *count += 1);
-                }
-                batch = again;
-            }
-            Err((error, undecided)) => {
-                decider.meters.ledger_failed();
-                tracing::error!("the ledger did not record a batch of {}; it is decided again: {error}", undecided.len());
-                batch = undecided;
-                let _ = orders.send(Order::AskLedger);
-                tokio::time::sleep(LEDGER_RETRY).await;
-            }
-        }
-    }
 }

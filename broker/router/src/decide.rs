@@ -5,6 +5,7 @@
 //! before its step was. Knows no AMQP: where an input came from is a `Token` it carries through.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -14,13 +15,20 @@ use referral::rules::{Rulebook, Ruling};
 use referral::submission::{Arrival, Says, What};
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
+use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 use transport::clock::Clock;
 use transport::telemetry;
 
+use crate::deliver::Order;
 use crate::meters::Meters;
 use crate::record::{Commit, Committed, Content, Kind, Ledger, LedgerError, Owed, Progress, Recorded, Version};
 use crate::roads;
+
+/// How many messages are decided and recorded together at most.
+const BATCH_MAX: usize = 256;
+/// How long to wait before a batch is tried again after the ledger failed.
+pub const LEDGER_RETRY: Duration = Duration::from_millis(500);
 
 /// Something to decide about one referral or, where a submission has several children, about each of them.
 pub struct Input<Token> {
@@ -93,7 +101,69 @@ struct Pending {
     commit: Commit,
 }
 
+/// The way back to where inputs came from. Two are real: RabbitMQ's, and the simulation's intake.
+pub trait Settle<Token>: Send + Sync + 'static {
+    /// These are dealt with, and need not come again. What cannot be told comes again, which does no harm.
+    fn settle(&self, tokens: &[Token]) -> impl Future<Output = ()> + Send;
+}
+
 impl<L: Ledger> Decider<L> {
+    /// Decides what comes, in batches, until nothing can come any more. What is owed is handed to delivery, and
+    /// what is recorded is settled, in this order.
+    pub async fn run<Token: Send + Sync + 'static>(
+        self,
+        mut inputs: mpsc::Receiver<Input<Token>>,
+        mut events: mpsc::Receiver<(ReferralId, Event)>,
+        orders: mpsc::UnboundedSender<Order>,
+        settler: impl Settle<Token>,
+        news: watch::Sender<u64>,
+    ) {
+        let mut batch: Vec<Input<Token>> = Vec::new();
+        let (mut arrived, mut happened) = (Vec::new(), Vec::new());
+        let (mut more_inputs, mut more_events) = (true, true);
+        while more_inputs || more_events || !batch.is_empty() {
+            if batch.is_empty() {
+                tokio::select! {
+                    count = inputs.recv_many(&mut arrived, BATCH_MAX), if more_inputs => more_inputs = count > 0,
+                    count = events.recv_many(&mut happened, BATCH_MAX), if more_events => more_events = count > 0,
+                }
+                // What else is there by now goes along: one commit for all of it.
+                while arrived.len() < BATCH_MAX && let Ok(input) = inputs.try_recv() {
+                    arrived.push(input);
+                }
+                while happened.len() < BATCH_MAX && let Ok(event) = events.try_recv() {
+                    happened.push(event);
+                }
+                batch.append(&mut arrived);
+                batch.extend(happened.drain(..).map(|(referral, event)| Input::inside(referral, event)));
+                if batch.is_empty() {
+                    continue;
+                }
+            }
+            self.meters.batch(batch.len());
+            match self.decide(std::mem::take(&mut batch)).await {
+                Ok(Decided { settled, owed, again, news: is_news }) => {
+                    if !owed.is_empty() {
+                        // The other end stops only when the broker does; then the ledger still owes it.
+                        let _ = orders.send(Order::Owed(owed));
+                    }
+                    settler.settle(&settled).await;
+                    if is_news {
+                        news.send_modify(|count| *count += 1);
+                    }
+                    batch = again;
+                }
+                Err((error, undecided)) => {
+                    self.meters.ledger_failed();
+                    tracing::error!("the ledger did not record a batch of {}; it is decided again: {error}", undecided.len());
+                    batch = undecided;
+                    let _ = orders.send(Order::AskLedger);
+                    tokio::time::sleep(LEDGER_RETRY).await;
+                }
+            }
+        }
+    }
+
     /// Decides a batch. An error says that nobody knows what was recorded: decide the same batch again, and
     /// what is owed comes from the ledger.
     pub async fn decide<Token>(&self, inputs: Vec<Input<Token>>) -> Result<Decided<Token>, (LedgerError, Vec<Input<Token>>)> {
@@ -386,6 +456,3 @@ pub fn news_word(news: &News) -> &'static str {
         News::ClockBreached { .. } => "clock_breached",
     }
 }
-
-/// How long to wait before a batch is tried again after the ledger failed.
-pub const LEDGER_RETRY: Duration = Duration::from_millis(500);

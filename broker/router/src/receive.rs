@@ -7,7 +7,7 @@ use transport::amqp::{Consumer, Delivered, Settler, Token};
 use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 
-use crate::decide::{Input, LEDGER_RETRY};
+use crate::decide::{Input, LEDGER_RETRY, Settle};
 use crate::meters::Meters;
 use crate::record::{Ledger, Quarantined};
 use crate::roads;
@@ -54,6 +54,13 @@ impl<L: Ledger> Receiver<L> {
                 }
             }
         }
+    }
+}
+
+impl Settle<Token> for Settler {
+    async fn settle(&self, tokens: &[Token]) {
+        // What could not be told is counted where it happens, and comes again.
+        let _settled = Settler::settle(self, tokens).await;
     }
 }
 
