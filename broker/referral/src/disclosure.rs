@@ -13,7 +13,7 @@
 use crate::directory::Directory;
 use crate::rules::explain::{Sentence, Withheld, explain};
 use crate::rules::pack::{Extent, LawfulBasis};
-use crate::rules::{ClockStart, PackId, Role, Ruling, View};
+use crate::rules::{ClockStart, PackId, Role, Ruling, Verdict, View};
 use crate::submission::{Body, Field, Item, Referral};
 use crate::vocab::*;
 use crate::{DeliveryId, Endpoint, Moment, ReferralId, Sealed};
@@ -77,21 +77,8 @@ impl Disclosure {
     /// What `view` of `ruling` allows of `referral`. Callable in the core only: the view and the ruling belong
     /// together here.
     pub(crate) fn under(ruling: &Ruling, view: &View, referral: &Referral, delivery: DeliveryId, matter: Matter, directory: &Directory) -> Disclosure {
-        let mut items = Vec::new();
-        let mut withheld = view.withheld();
-        for verdict in view.verdicts() {
-            let Some(item) = referral.items.get(usize::from(verdict.item)) else { continue };
-            match given(item, verdict.given) {
-                Some(item) => items.push(item),
-                None if verdict.given == Extent::Minimum => withheld.push(Withheld {
-                    category: item.category,
-                    given: Extent::Nothing,
-                    rule: "DM-01".to_owned(),
-                    because: "only the minimum may go, and the sender wrote no summary of this text".to_owned(),
-                }),
-                None => {}
-            }
-        }
+        let item_of = |verdict: &Verdict| referral.items.get(usize::from(verdict.item)).and_then(|item| given(item, verdict.given));
+        let items = view.verdicts().iter().filter_map(item_of).collect();
         Disclosure {
             delivery,
             matter,
@@ -105,7 +92,7 @@ impl Disclosure {
             to: view.to().clone(),
             role: view.role(),
             items,
-            withheld,
+            withheld: view.withheld(),
             bases: view.bases().to_vec(),
             handling: referral.handling.clone(),
             clocks: if view.role() == Role::Responsible { ruling.clocks().to_vec() } else { Vec::new() },
@@ -205,7 +192,7 @@ fn given(item: &Item, extent: Extent) -> Option<DisclosedItem> {
 }
 
 /// The minimum of an item: the fields that its category defines, else the sender's own summary.
-fn minimum(item: &Item) -> Option<Body> {
+pub(crate) fn minimum(item: &Item) -> Option<Body> {
     let fields: Vec<Field> = match &item.body {
         Body::Fields(fields) => fields.iter().filter(|field| item.category.minimum_fields().contains(&field.name.as_str())).cloned().collect(),
         Body::Text(_) | Body::Attachment { .. } => Vec::new(),

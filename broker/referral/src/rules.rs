@@ -587,7 +587,14 @@ fn view(pack: &RulePack, facts: &Facts, referral: &Referral, to: Endpoint, kind:
     let mut verdicts = Vec::with_capacity(referral.items.len());
     for (at, item) in referral.items.iter().enumerate() {
         let situation = Situation::of(facts, kind, item.category);
-        let verdict = verdict(pack, &situation, at as u16, item.category);
+        let mut verdict = verdict(pack, &situation, at as u16, item.category);
+        // Free text has no minimum but what the sender wrote as one. Said here, so that the record, the sender and
+        // the recipient all read the same: it was not given.
+        if verdict.given == Extent::Minimum && crate::disclosure::minimum(item).is_none() {
+            verdict.given = Extent::Nothing;
+            let because = "only the minimum may go, and the sender wrote no summary of this text";
+            verdict.by = vec![own_reason("DM-01", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)];
+        }
         if matches!(verdict.given, Extent::Whole | Extent::Minimum) {
             for row in pack.basis.matching(item.category, &situation) {
                 if !bases.contains(&row.outcome) {
