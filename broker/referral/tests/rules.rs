@@ -2,25 +2,17 @@
 
 mod common;
 
-use common::{referral, rulebook};
+use common::{goes_to, referral, rulebook};
 use referral::rules::pack::Extent;
-use referral::rules::{Decision, Library, Ruling};
-use referral::submission::Referral;
+use referral::rules::explain::Withheld;
+use referral::rules::{Library, Role, Ruling};
+use referral::submission::{Age, Item, Referral};
 use referral::vocab::*;
 
 fn rule(change: impl FnOnce(&mut Referral)) -> Ruling {
     let mut one = referral();
     change(&mut one);
     rulebook().rule(&one, &[])
-}
-
-fn goes_to(ruling: &Ruling) -> String {
-    match ruling.decision() {
-        Decision::Deliver { to } => to.to_string(),
-        Decision::HoldForReview { intended } => format!("held for {}", intended.as_ref().map_or("nobody".to_owned(), ToString::to_string)),
-        Decision::ReturnToSender => "returned".to_owned(),
-        Decision::Refuse => "refused".to_owned(),
-    }
 }
 
 fn bases(ruling: &Ruling) -> Vec<&'static str> {
@@ -94,7 +86,7 @@ fn a_wrongly_addressed_referral_goes_to_the_right_authority_and_the_wrong_one_ge
 fn police_are_told_of_immediate_danger_and_get_the_minimum_of_health() {
     let ruling = rule(|referral| {
         referral.level = Level::ImmediateDanger;
-        referral.items.push(common::text(Category::ChildHealth, "asthma"));
+        referral.items.push(Item { summary: Some("has an inhaler".into()), ..common::text(Category::ChildHealth, "asthma") });
         referral.items.push(common::text(Category::Unknown, "?"));
     });
     let police = ruling.views().iter().find(|view| view.to().to_string() == "police.13").expect("police are told");
@@ -107,4 +99,82 @@ fn the_clocks_start_at_receipt_and_not_while_it_is_held() {
     let due = |ruling: &Ruling| -> Vec<String> { ruling.clocks().iter().map(|clock| format!("{} {}", clock.name, clock.due.date.unwrap())).collect() };
     assert_eq!(due(&rule(|_| {})), ["la_ack_decision_1wd 2026-11-24", "referrer_followup_3wd 2026-11-26"]);
     assert!(due(&rule(|referral| { referral.level = Level::InNeed; referral.agreement = Agreement::Refused })).is_empty());
+}
+
+/// Who is told beside whoever is responsible.
+fn also_told(ruling: &Ruling) -> Vec<String> {
+    ruling.views().iter().filter(|view| view.role() == Role::Notified).map(|view| view.to().to_string()).collect()
+}
+
+#[test]
+fn a_minimum_that_nobody_wrote_is_not_given_and_says_so() {
+    let ruling = rule(|referral| {
+        referral.level = Level::ImmediateDanger;
+        referral.items.push(common::text(Category::ChildHealth, "asthma"));
+        referral.items.push(common::text(Category::SexualHealth, "a clinic"));
+    });
+    let police = ruling.views().iter().find(|view| view.to().to_string() == "police.13").unwrap();
+    assert!(!police.given().contains(&Category::ChildHealth));
+    let of = |withheld: Vec<Withheld>, category| withheld.into_iter().find(|withheld| withheld.category == category).map(|withheld| (withheld.given, withheld.rule));
+    assert_eq!(of(police.withheld(), Category::ChildHealth), Some((Extent::Nothing, "DM-01".to_owned())));
+    // To police the name alone would tell; the sender, whose information it is, sees it.
+    assert_eq!(of(police.withheld(), Category::SexualHealth), None);
+    assert_eq!(of(police.withheld_for_the_record(), Category::SexualHealth), Some((Extent::Nothing, "DM-01".to_owned())));
+}
+
+#[test]
+fn a_child_of_scotland_in_danger_in_england_is_acted_for_here_and_the_home_is_told() {
+    let ruling = rule(|referral| {
+        referral.sender = common::endpoint("nhs.ZZ101");
+        referral.level = Level::ImmediateDanger;
+        referral.places.home = Some(common::gss("S12000026"));
+        referral.places.located = Some(common::gss("E06000057"));
+    });
+    assert_eq!((goes_to(&ruling).as_str(), also_told(&ruling)), ("la.E06000057.front-door", vec!["devolved.S12000026".to_owned(), "police.10".to_owned()]));
+}
+
+#[test]
+fn an_adult_is_for_adult_safeguarding_wherever_any_place_is_known() {
+    let adult = |home: Option<&str>, located: Option<&str>| {
+        goes_to(&rule(|referral| {
+            referral.age = Age::About(18);
+            referral.sender = common::endpoint("nhs.ZZ101");
+            referral.places.home = home.map(common::gss);
+            referral.places.located = located.map(common::gss);
+        }))
+    };
+    assert_eq!(adult(Some("E07000106"), Some("E08000035")), "adult.E10000016");
+    assert_eq!(adult(Some("W06000015"), Some("E08000035")), "adult.E08000035");
+    assert_eq!(adult(Some("W06000015"), None), "adult.W06000015");
+    assert_eq!(adult(None, None), "held for nobody");
+}
+
+#[test]
+fn what_would_do_the_child_more_harm_goes_to_nobody_before_a_person_has_looked() {
+    for &level in Level::ALL {
+        let ruling = rule(|referral| {
+            referral.level = level;
+            referral.duty_decision = DutyDecision::MoreDetrimental;
+        });
+        assert!(goes_to(&ruling).starts_with("held for la.E08000035."), "{level}");
+        assert!(ruling.views().is_empty(), "{level}");
+    }
+}
+
+#[test]
+fn the_police_of_the_senders_area_are_told_where_nobody_knows_the_place() {
+    let ruling = rule(|referral| {
+        referral.places.home = None;
+        referral.places.located = Some(common::gss("E06999999"));
+    });
+    assert_eq!((goes_to(&ruling).as_str(), also_told(&ruling)), ("held for nobody", vec!["police.13".to_owned()]));
+}
+
+#[test]
+fn whoever_sent_it_is_not_told_of_it() {
+    let ruling = rule(|referral| {
+        referral.sender = common::endpoint("police.13");
+        referral.level = Level::ImmediateDanger;
+    });
+    assert_eq!((goes_to(&ruling).as_str(), also_told(&ruling)), ("la.E08000035.front-door", vec![]));
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use referral::identifiers::GssCode;
-use referral::rules::Rulebook;
+use referral::rules::{Decision, Rulebook, Ruling};
 use referral::submission::*;
 use referral::vocab::*;
 use referral::{Digest, Endpoint, IdempotencyKey, Sealed};
@@ -81,4 +81,14 @@ pub fn submission(key: u8) -> Submission {
 
 pub fn referral() -> Referral {
     submission(1).split().remove(0)
+}
+
+/// What is to happen to it, in a word or two.
+pub fn goes_to(ruling: &Ruling) -> String {
+    match ruling.decision() {
+        Decision::Deliver { to } => to.to_string(),
+        Decision::HoldForReview { intended } => format!("held for {}", intended.as_ref().map_or("nobody".to_owned(), ToString::to_string)),
+        Decision::ReturnToSender => "returned".to_owned(),
+        Decision::Refuse => "refused".to_owned(),
+    }
 }
