@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use evidence::PublicKey;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use transport::amqp::Nodes;
@@ -15,7 +16,7 @@ use transport::tls::{Files, Identity};
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfig {
     /// It cannot be read.
-    #[error("cannot read the configuration {path}: {source}. Name an existing file with --config")]
+    #[error("cannot read {path}: {source}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -23,7 +24,7 @@ pub enum BadConfig {
         source: std::io::Error,
     },
     /// It is not TOML, lacks something, or has something that is not known.
-    #[error("the configuration {path} is refused: {because}")]
+    #[error("{path} is refused: {because}")]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -141,6 +142,29 @@ pub struct Party {
     pub rabbitmq: Option<RabbitMq>,
     /// Who the party is.
     pub tls: Tls,
+    /// A front door's desk.
+    #[serde(default)]
+    pub desk: Desk,
+    /// The ledger of the broker, for a front door that checks its proofs.
+    #[serde(default)]
+    pub ledger: Ledger,
+}
+
+/// A front door's desk.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Desk {
+    /// The folder of its notes: which deliveries were shown, and what an answer must name. Default: beside the
+    /// configuration, with `.desk` at the end.
+    pub state: Option<PathBuf>,
+}
+
+/// The ledger, seen from outside.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// Its public key, as `safeguarding-broker ledger key` prints it. Default: proofs are not checked.
+    pub public_key: Option<String>,
 }
 
 /// The door, seen from outside.
@@ -180,6 +204,8 @@ impl Party {
     pub fn read(path: &Path) -> Result<Party, BadConfig> {
         let mut party: Party = read(path)?;
         party.tls.relative_to(path);
+        let named = party.desk.state.take();
+        party.desk.state = Some(named.map_or_else(|| path.with_extension("desk"), |named| folder_of(path).join(named)));
         Ok(party)
     }
 
@@ -198,7 +224,7 @@ impl RabbitMq {
 
 impl Tls {
     fn relative_to(&mut self, file: &Path) {
-        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = folder_of(file);
         for path in [&mut self.ca, &mut self.certificate, &mut self.key] {
             *path = folder.join(&*path);
         }
@@ -209,6 +235,10 @@ impl Tls {
         let Tls { ca, certificate, key } = self.clone();
         Ok(Identity::load(&Files { ca, certificate, key })?)
     }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 fn read<C: DeserializeOwned>(path: &Path) -> Result<C, BadConfig> {
