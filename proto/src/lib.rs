@@ -57,3 +57,6 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/safegua
 
 /// The content type of everything we put on a queue in binary form.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
+
+/// The content type of a delivery in protobuf's JSON mapping.
+pub const JSON_CONTENT_TYPE: &str = "application/json";

@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use referral::case::{Case, Clock, ClockState, News, RecipientNews, Routing, Rung, Stage};
+use referral::directory::Format;
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
 use referral::rules::explain::{Sentence, Withheld};
 use referral::rules::pack::{ClockEnd, Extent};
@@ -18,34 +19,46 @@ use crate::wire::delivery::v1 as wire;
 use crate::words::Word;
 use crate::write::{body, handling, practitioner, timestamp};
 
-const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the delivery inside the envelope.";
+const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the delivery inside the envelope (of the whole text, if you receive JSON).";
 const NO_ANSWER: &str = "For your information; no answer is needed. You may acknowledge it as a named person with FrontDoorService.Acknowledge.";
 
 /// A delivery as it goes on a recipient's queue.
 pub struct Encoded {
     /// The body of the AMQP message.
-    pub envelope: Vec<u8>,
-    /// SHA-256 of the delivery inside: an answer must name it.
+    pub body: Vec<u8>,
+    /// How the body is written.
+    pub content_type: &'static str,
+    /// What an answer must name: SHA-256 of the delivery inside the envelope, or of the JSON text.
     pub digest: Digest,
 }
 
 impl Encoded {
-    fn of(delivery: &wire::Delivery) -> Encoded {
-        let plain = delivery.encode_to_vec();
-        let digest = Digest::of_bytes(&plain);
-        let envelope = wire::DeliveryEnvelope { body: Some(wire::delivery_envelope::Body::Plain(plain)) };
-        Encoded { envelope: envelope.encode_to_vec(), digest }
+    fn of(delivery: &wire::Delivery, format: Format) -> Encoded {
+        // That the mapping fails is not known to happen; a recipient that asked for text then gets protobuf.
+        let text = match format {
+            Format::Json => crate::json::write(delivery).ok(),
+            Format::Protobuf => None,
+        };
+        match text {
+            Some(text) => Encoded { digest: Digest::of_bytes(text.as_bytes()), body: text.into_bytes(), content_type: crate::JSON_CONTENT_TYPE },
+            None => {
+                let plain = delivery.encode_to_vec();
+                let digest = Digest::of_bytes(&plain);
+                let envelope = wire::DeliveryEnvelope { body: Some(wire::delivery_envelope::Body::Plain(plain)) };
+                Encoded { body: envelope.encode_to_vec(), content_type: crate::CONTENT_TYPE, digest }
+            }
+        }
     }
 }
 
 /// What one recipient receives, encoded. `sequence` is its place among everything it was sent about the referral.
-pub fn disclosure(disclosure: &Disclosure, sequence: u32) -> Encoded {
-    Encoded::of(&delivery_of(disclosure, sequence))
+pub fn disclosure(disclosure: &Disclosure, sequence: u32, format: Format) -> Encoded {
+    Encoded::of(&delivery_of(disclosure, sequence), format)
 }
 
 /// What a recipient is told that holds nothing of the content, encoded.
-pub fn notice(notice: &Notice, sequence: u32) -> Encoded {
-    Encoded::of(&delivery_of_notice(notice, sequence))
+pub fn notice(notice: &Notice, sequence: u32, format: Format) -> Encoded {
+    Encoded::of(&delivery_of_notice(notice, sequence), format)
 }
 
 fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {

@@ -55,6 +55,8 @@ pub struct Party {
     pub duty: DutyScope,
     /// When its front door is open.
     pub hours: OpeningHours,
+    /// How its messages are written.
+    pub format: Format,
     /// Real people behind it. A rehearsal never sends to one.
     pub live: bool,
 }
@@ -118,8 +120,8 @@ struct PartyEntry {
     #[serde(default)]
     independent: bool,
     designated: Option<bool>,
-    #[serde(default, rename = "format")]
-    _format: Format,
+    #[serde(default)]
+    format: Format,
     #[serde(default)]
     live: bool,
 }
@@ -127,9 +129,11 @@ struct PartyEntry {
 /// How a recipient's messages are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub enum Format {
+    /// Protobuf, in its envelope.
     #[default]
     Protobuf,
+    /// Protobuf's JSON mapping, for a desk that reads text.
     Json,
 }
 
@@ -195,7 +199,7 @@ impl Directory {
                 DutyScope::OutOfScope
             }
         };
-        Ok(Party { endpoint: entry.name, kind, located, duty, hours, live: entry.live })
+        Ok(Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live })
     }
 
     /// The authority that answers for `gss`: itself, its county, or its one successor (RA-07).
@@ -226,6 +230,11 @@ impl Directory {
     /// What is known of a party.
     pub fn party(&self, endpoint: &Endpoint) -> Option<&Party> {
         self.parties.get(endpoint)
+    }
+
+    /// How a party's messages are written.
+    pub fn format(&self, endpoint: &Endpoint) -> Format {
+        self.party(endpoint).map_or(Format::Protobuf, |party| party.format)
     }
 
     /// Every party, in order of name.

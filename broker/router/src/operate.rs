@@ -165,10 +165,9 @@ impl<L: Ledger> CaseService for Caller<L> {
         only_the_doors(&request)?;
         let wire::WatchRequest { party: sender, after, referral_id } = request.into_inner();
         let sender = party(&sender)?;
+        // A referral that was accepted a moment ago may not have been decided yet: its rungs come when it is. One
+        // that is another's has no rungs here, now or ever, so there is nothing to refuse and nothing to tell.
         let only = if referral_id.is_empty() { None } else { Some(referral(&referral_id)?) };
-        if let Some(id) = only {
-            self.0.case_of(&sender, id).await?;
-        }
         let (entries, stream) = mpsc::channel(64);
         tokio::spawn(follow(self.0.clone(), sender, only, after, entries));
         let stream: WatchStream = Box::pin(tokio_stream::wrappers::ReceiverStream::new(stream));

@@ -46,7 +46,7 @@ pub fn referral_id(id: uuid::Uuid) -> ReferralId {
 
 /// A delivery as the ledger owes it: the message, whole, as it will be published however often.
 pub fn delivery(id: DeliveryId, referral: ReferralId, order: u32, to: &Endpoint, what: Encoded, traceparent: Option<&str>) -> Owed {
-    let body = what.envelope;
+    let body = what.body;
     let mut headers = vec![
         ("cloudEvents:specversion".to_owned(), "1.0".to_owned()),
         ("cloudEvents:id".to_owned(), id.to_string()),
@@ -61,7 +61,7 @@ pub fn delivery(id: DeliveryId, referral: ReferralId, order: u32, to: &Endpoint,
         exchange: DELIVERY.to_owned(),
         routing_key: to.to_string(),
         kind: "safeguarding.delivery.v1.DeliveryEnvelope".to_owned(),
-        content_type: proto::CONTENT_TYPE.to_owned(),
+        content_type: what.content_type.to_owned(),
         headers,
         digest: log::digest(&body),
         body,
