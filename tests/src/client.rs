@@ -1,5 +1,7 @@
 //! Schools and front doors as tests play them: over the wire, with their own certificates.
 
+use std::time::Duration;
+
 use prost::Message as _;
 use proto::wire::childrens_services::v1::front_door_service_client::FrontDoorServiceClient;
 use proto::wire::childrens_services::v1::{AcknowledgeRequest, Answer, CollectRequest, DecideRequest};
@@ -141,7 +143,12 @@ impl FrontDoor {
 
     /// What comes next, up to `max`; settled once it is in our hands.
     pub async fn receive(&mut self, max: usize) -> Vec<Received> {
-        let batch = tokio::time::timeout(PATIENCE, self.consumer.next(max)).await.expect("a delivery within the deadline");
+        self.receive_for(max, PATIENCE).await
+    }
+
+    /// The same, waiting so long.
+    pub async fn receive_for(&mut self, max: usize, patience: Duration) -> Vec<Received> {
+        let batch = tokio::time::timeout(patience, self.consumer.next(max)).await.expect("a delivery within the deadline");
         let tokens: Vec<_> = batch.iter().map(|delivered| delivered.token).collect();
         self.consumer.settle(&tokens).await;
         batch.into_iter().map(|delivered| read(delivered.message)).collect()

@@ -70,8 +70,9 @@ pub fn repository() -> PathBuf {
 /// Where cargo put the programs.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
-    let program = folder.join(name);
+    // A test lies in target/<profile>/deps, the benchmark one folder above, where the programs are.
+    let folder = test.ancestors().skip(1).find(|folder| folder.join(name).exists());
+    let program = folder.unwrap_or(&test).join(name);
     assert!(program.exists(), "{} is not built: cargo build --workspace --bins", program.display());
     program
 }
