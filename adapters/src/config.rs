@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use evidence::PublicKey;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use transport::amqp::Nodes;

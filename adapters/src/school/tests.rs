@@ -1,0 +1,273 @@
+//! No element of the form disappears. The form is filled in by its own description, so that a field added
+//! tomorrow is in these tests today.
+
+use std::collections::BTreeSet;
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
+use proto::read::{self, Invalid};
+use referral::IdempotencyKey;
+
+use super::*;
+
+/// Which of the fields of a oneof is filled in: the first, the second...
+type Choice = usize;
+
+/// Fills in every field of a message, each text with its own canary.
+struct Filling {
+    choice: Choice,
+    canaries: Vec<String>,
+}
+
+fn contract() -> DescriptorPool {
+    DescriptorPool::decode(proto::DESCRIPTORS).unwrap()
+}
+
+impl Filling {
+    fn message(&mut self, about: &MessageDescriptor, path: &str) -> DynamicMessage {
+        let mut message = DynamicMessage::new(about.clone());
+        for field in about.fields() {
+            let chosen = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).is_none_or(|oneof| {
+                oneof.fields().nth(self.choice % oneof.fields().count()) == Some(field.clone())
+            });
+            if chosen {
+                let value = self.value(&field, &format!("{path}.{}", field.name()));
+                message.set_field(&field, value);
+            }
+        }
+        message
+    }
+
+    fn value(&mut self, field: &FieldDescriptor, path: &str) -> Value {
+        let one = match field.kind() {
+            Kind::Message(about) => Value::Message(self.message(&about, path)),
+            Kind::Enum(about) => Value::EnumNumber(about.values().find(|value| value.number() != 0).unwrap().number()),
+            Kind::String => Value::String(self.text(field, path)),
+            Kind::Bytes => Value::Bytes(vec![0xca; 32].into()),
+            Kind::Bool => Value::Bool(true),
+            Kind::Uint32 => Value::U32(0),
+            Kind::Double => Value::F64(12.25),
+            other => panic!("{path} is of a kind that no form had so far: {other:?}"),
+        };
+        if field.is_list() { Value::List(vec![one]) } else { one }
+    }
+
+    /// A text that names its own place, in the form that its field asks for.
+    fn text(&mut self, field: &FieldDescriptor, path: &str) -> String {
+        let nth = self.canaries.len();
+        let text = match field.full_name() {
+            "safeguarding.school.v1.School.urn" => "999001".to_owned(),
+            "safeguarding.school.v1.School.dfe_number" => format!("999/{nth:04}"),
+            "safeguarding.common.v1.Identity.date_of_birth" | "safeguarding.common.v1.Identity.expected_delivery_date" => {
+                format!("2015-{:02}-{:02}", nth / 28 % 12 + 1, nth % 28 + 1)
+            }
+            "safeguarding.common.v1.Attachment.media_type" => format!("application/canary-{nth}"),
+            "safeguarding.school.v1.ReferralForm.addressed_to" => "la.E08000035.front-door".to_owned(),
+            name if name.starts_with("safeguarding.common.v1.Places.") => format!("E{nth:08}"),
+            _ => format!("canary {nth} of {path} ends"),
+        };
+        self.canaries.push(text.clone());
+        text
+    }
+}
+
+fn filled(choice: Choice) -> (DynamicMessage, Vec<String>) {
+    let about = contract().get_message_by_name("safeguarding.school.v1.ReferralForm").unwrap();
+    let mut filling = Filling { choice, canaries: Vec::new() };
+    let form = filling.message(&about, "form");
+    (form, filling.canaries)
+}
+
+fn form_of(message: &DynamicMessage) -> form::ReferralForm {
+    form::ReferralForm::decode(message.encode_to_vec().as_slice()).unwrap()
+}
+
+/// The submission as the core has it, written out again: whatever got lost on the way is not in it.
+fn in_the_core(translated: &Translated) -> common::Submission {
+    let sender = Endpoint::parse("school.999001").unwrap();
+    let received = "2026-11-23T10:00:00Z".parse().unwrap();
+    let read = read::submission(&sender, IdempotencyKey::from_bytes([1; 16]), received, &translated.content);
+    let submission = read.unwrap_or_else(|Invalid(faults)| panic!("{faults:?}"));
+    proto::write::submission(&submission)
+}
+
+#[test]
+fn no_text_of_the_form_disappears() {
+    for choice in 0..3 {
+        let (message, canaries) = filled(choice);
+        let translated = referral(form_of(&message));
+        assert_eq!(translated.faults, []);
+        let bytes = in_the_core(&translated).encode_to_vec();
+        let lost: Vec<&String> = canaries.iter().filter(|canary| !bytes.windows(canary.len()).any(|bytes| bytes == canary.as_bytes())).collect();
+        assert!(canaries.len() > 90, "only {} texts were tried", canaries.len());
+        assert!(lost.is_empty(), "lost: {lost:#?}");
+    }
+}
+
+/// Every tick, number and choice of the form, by its path: the form as filled in, and with that one changed.
+fn changes(message: &DynamicMessage, path: &str, found: &mut Vec<(String, DynamicMessage)>) {
+    for field in message.descriptor().fields().filter(|field| message.has_field(field)) {
+        let at = format!("{path}.{}", field.name());
+        let one = match message.get_field(&field).into_owned() {
+            Value::List(list) => list.into_iter().next().unwrap(),
+            one => one,
+        };
+        let wrap = |value: Value| if field.is_list() { Value::List(vec![value]) } else { value };
+        let mut change = |value: Value| {
+            let mut changed = message.clone();
+            changed.set_field(&field, wrap(value));
+            found.push((at.clone(), changed));
+        };
+        match one {
+            Value::Bool(tick) => change(Value::Bool(!tick)),
+            Value::F64(number) => change(Value::F64(number + 1.0)),
+            Value::U32(number) => change(Value::U32(number + 1)),
+            Value::EnumNumber(number) => change(Value::EnumNumber(number + 1)),
+            Value::Bytes(_) => change(Value::Bytes(vec![0xcb; 32].into())),
+            Value::Message(inner) => {
+                let mut inside = Vec::new();
+                changes(&inner, &at, &mut inside);
+                for (at, inner) in inside {
+                    let mut changed = message.clone();
+                    changed.set_field(&field, wrap(Value::Message(inner)));
+                    found.push((at, changed));
+                }
+            }
+            Value::String(_) | Value::I32(_) | Value::I64(_) | Value::U64(_) | Value::F32(_) | Value::List(_) | Value::Map(_) => (),
+        }
+    }
+}
+
+#[test]
+fn no_tick_number_or_choice_of_the_form_disappears() {
+    // The first choice of a date, and the third, which is a number.
+    for choice in [0, 2] {
+        let (message, _) = filled(choice);
+        let before = referral(form_of(&message)).content;
+        let mut changed = Vec::new();
+        changes(&message, "form", &mut changed);
+        assert!(changed.len() > 60, "only {} were tried", changed.len());
+        let without_effect: BTreeSet<String> = changed
+            .into_iter()
+            .filter(|(_, message)| referral(form_of(message)).content == before)
+            .map(|(path, _)| path)
+            .collect();
+        // A reason why it must stay from the family is a tick, ticked or not.
+        let lost: Vec<&String> = without_effect.iter().filter(|path| !path.ends_with("confidentiality.from_family")).collect();
+        assert!(lost.is_empty(), "lost: {lost:#?}");
+    }
+}
+
+#[test]
+fn what_must_stay_from_the_family_is_marked_so_wherever_it_stands() {
+    let (message, _) = filled(0);
+    let translated = referral(form_of(&message));
+    let not_for_family = |item: &&common::InformationItem| item.handling.contains(&(HandlingFlag::NotForFamily as i32));
+    let marked = translated.content.items.iter().filter(not_for_family).count();
+    // Each statement with who told it and why, the document with why, and why the parents must not be told.
+    let statements = translated.content.items.iter().filter(|item| matches!(&item.body, Some(common::information_item::Body::Text(_)))).count();
+    assert_eq!(marked, statements + 3);
+}
+
+#[test]
+fn an_empty_form_is_refused_field_by_field_in_its_own_words() {
+    let translated = referral(form::ReferralForm::default());
+    let sender = Endpoint::parse("school.999001").unwrap();
+    let received = "2026-11-23T10:00:00Z".parse().unwrap();
+    let invalid = read::submission(&sender, IdempotencyKey::from_bytes([1; 16]), received, &translated.content).unwrap_err();
+    let fields: BTreeSet<String> = translated.in_the_forms_words(invalid).0.into_iter().map(|violation| violation.field).collect();
+    let expected = [
+        "form.account",
+        "form.consent",
+        "form.harm",
+        "form.level",
+        "form.pupil",
+        "form.school",
+        "form.school.designated_safeguarding_lead",
+    ];
+    assert_eq!(fields, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn a_wrong_field_is_named_as_the_form_names_it() {
+    let (message, _) = filled(0);
+    let mut form = form_of(&message);
+    form.level = Level::InNeed as i32;
+    form.further_pupils[0].places.as_mut().unwrap().home = "Leeds".to_owned();
+    form.documents[0].attachment.as_mut().unwrap().sha256 = Vec::new();
+    form.account[0].statement.as_mut().unwrap().text = "a".repeat(70 * 1024);
+    let translated = referral(form);
+    let sender = Endpoint::parse("school.999001").unwrap();
+    let received = "2026-11-23T10:00:00Z".parse().unwrap();
+    let invalid = read::submission(&sender, IdempotencyKey::from_bytes([1; 16]), received, &translated.content).unwrap_err();
+    let fields: BTreeSet<String> = translated.in_the_forms_words(invalid).0.into_iter().map(|violation| violation.field).collect();
+    for expected in [
+        "form.pupil.identity.nhs_number",
+        "form.pupil.identity.upn",
+        "form.pupil.address.postcode",
+        "form.further_pupils[0].places.home",
+        "form.documents[0]",
+        "form.account[0].statement",
+    ] {
+        assert!(fields.contains(expected), "{expected} is not among {fields:#?}");
+    }
+    assert!(fields.iter().all(|field| !field.contains("content")), "{fields:#?}");
+}
+
+#[test]
+fn the_short_form_says_what_the_whole_form_would() {
+    let (message, _) = filled(0);
+    let whole = form_of(&message);
+    let short = form::ConcernForm {
+        school: whole.school,
+        pupil: whole.pupil,
+        worry: whole.account[0].statement.clone(),
+        when: "when canary".to_owned(),
+        r#where: "where canary".to_owned(),
+        views_of_child: whole.views_of_child,
+        level: whole.level,
+        harm: whole.harm,
+        consent: whole.consent,
+        referrer: whole.referrer,
+    };
+    let translated = concern(short);
+    assert_eq!(translated.faults, []);
+    let says = |item: &&common::InformationItem| match &item.body {
+        Some(common::information_item::Body::Text(text)) => text.starts_with("When: when canary\nWhere: where canary\ncanary"),
+        Some(_) | None => false,
+    };
+    let worry = translated.content.items.iter().find(says).unwrap();
+    assert_eq!(worry.category, Category::ConcernNarrative as i32);
+    let nothing = concern(form::ConcernForm::default());
+    let fields: Vec<&str> = nothing.faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["form.school", "form.pupil", "form.worry.text"]);
+}
+
+#[test]
+fn a_school_speaks_for_itself_only() {
+    let sender = Endpoint::parse("school.999001").unwrap();
+    let school = |urn: &str| form::School { urn: urn.to_owned(), ..form::School::default() };
+    assert_eq!(is_own(&sender, Some(&school("999001"))), Ok(()));
+    assert_eq!(is_own(&sender, Some(&school("999002"))), Err(AnotherSchool));
+    // What names no school at all is told so with everything else that is wrong.
+    assert_eq!(is_own(&sender, Some(&school("the school"))), Ok(()));
+    assert_eq!(is_own(&sender, None), Ok(()));
+}
+
+#[test]
+fn a_reason_written_down_is_a_reason() {
+    let consent = |agreement: Agreement, why_not: &str| {
+        super::agreement(&form::Consent { agreement: agreement as i32, why_not: why_not.to_owned(), ..form::Consent::default() })
+    };
+    assert_eq!(consent(Agreement::NotSoughtNoReason, "the police asked us to wait"), Agreement::NotSoughtWithReason as i32);
+    assert_eq!(consent(Agreement::NotSoughtWithReason, " "), Agreement::NotSoughtNoReason as i32);
+    assert_eq!(consent(Agreement::Refused, "they are afraid"), Agreement::Refused as i32);
+    assert_eq!(consent(Agreement::Unspecified, ""), Agreement::NotStated as i32);
+}
+
+#[test]
+fn a_council_may_be_named_by_its_code() {
+    assert_eq!(addressed_to("E08000035"), "la.E08000035.front-door");
+    assert_eq!(addressed_to("la.E08000035.edt"), "la.E08000035.edt");
+    assert_eq!(addressed_to(""), "");
+}
