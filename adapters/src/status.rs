@@ -27,6 +27,8 @@ pub enum Refusal {
     WrongDoor,
     /// The message names another sender than its certificate.
     SpeaksForAnother,
+    /// It is marked above OFFICIAL-SENSITIVE: this broker may not hold it (HR-08).
+    MarkedTooHigh,
     /// There is no such referral, or it is another's: the same words for both.
     NoSuchReferral,
     /// There is no such delivery, or it is another's: the same words for both.
@@ -67,6 +69,7 @@ impl Refusal {
             Refusal::Nobody => "UNKNOWN_PARTY",
             Refusal::WrongDoor => "NOT_YOUR_SERVICE",
             Refusal::SpeaksForAnother => "SENDER_IS_ANOTHER",
+            Refusal::MarkedTooHigh => "MARKED_TOO_HIGH",
             Refusal::NoSuchReferral => "NO_SUCH_REFERRAL",
             Refusal::NoSuchDelivery => "NO_SUCH_DELIVERY",
             Refusal::OtherContent => "OTHER_CONTENT",
@@ -82,7 +85,7 @@ impl Refusal {
             Refusal::Invalid(_) => Code::InvalidArgument,
             Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother => Code::PermissionDenied,
             Refusal::NoSuchReferral | Refusal::NoSuchDelivery => Code::NotFound,
-            Refusal::OtherContent => Code::FailedPrecondition,
+            Refusal::OtherContent | Refusal::MarkedTooHigh => Code::FailedPrecondition,
             // No retry would be answered otherwise, so no client should be led to try one.
             Refusal::NotReceived(NotConfirmed::TooLong) => Code::InvalidArgument,
             Refusal::NotReceived(_) | Refusal::BrokerAway => Code::Unavailable,
@@ -101,6 +104,11 @@ impl Refusal {
             Refusal::WrongDoor => "your certificate's party may not call this service".to_owned(),
             Refusal::SpeaksForAnother => {
                 "the message names another sender than your certificate; you speak for yourself only. Nothing was stored".to_owned()
+            }
+            Refusal::MarkedTooHigh => {
+                "it is marked above OFFICIAL-SENSITIVE, which may not be sent this way. Nothing was stored. Send it by a channel accredited \
+                 for that marking, and telephone the front door now"
+                    .to_owned()
             }
             Refusal::NoSuchReferral => "there is no such referral of yours".to_owned(),
             Refusal::NoSuchDelivery => "there is no such delivery to you. Nothing was stored".to_owned(),
@@ -125,7 +133,7 @@ impl Refusal {
             Refusal::NotReceived(NotConfirmed::TooLong) => WhoActs::Sender,
             Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::NotYet(_) => WhoActs::Broker,
             Refusal::Invalid(_) | Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
-            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::TooMuch => WhoActs::Sender,
+            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::TooMuch | Refusal::MarkedTooHigh => WhoActs::Sender,
         }
     }
 
@@ -135,6 +143,7 @@ impl Refusal {
             Refusal::Invalid(Invalid(violations)) => violations.first().map_or("", |violation| violation.rule),
             Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
             | Refusal::NoSuchDelivery => "P12",
+            Refusal::MarkedTooHigh => "HR-08",
             Refusal::OtherContent => "P7",
             Refusal::NotReceived(_) => "P1",
             Refusal::BrokerAway | Refusal::TooMuch | Refusal::NotYet(_) => "",
@@ -146,7 +155,7 @@ impl Refusal {
             Refusal::NotReceived(NotConfirmed::TooLong) => None,
             Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::TooMuch => Some(RETRY_AFTER),
             Refusal::Invalid(_) | Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
-            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::NotYet(_) => None,
+            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::MarkedTooHigh | Refusal::NotYet(_) => None,
         }
     }
 }

@@ -16,6 +16,7 @@ use proto::wire::school::v1 as school_v1;
 use proto::wire::school::v1::school_service_server::SchoolService;
 use proto::{CONTENT_TYPE, read, write};
 use referral::submission::{Submission, What};
+use referral::vocab::HandlingFlag;
 use referral::{Digest, Endpoint, Moment, ReferralId};
 use tonic::{Request, Response, Status};
 use tracing::{Instrument, Span, info, info_span};
@@ -123,6 +124,7 @@ impl Doors {
 
     /// Publishes a submission that was read, and makes its receipt.
     pub async fn submit(&self, sender: &Endpoint, submission: Submission, content: common::Submission) -> Result<referral_v1::Receipt, Refusal> {
+        may_be_held(&submission)?;
         let receipt = receipt(&submission);
         let event = Event::Submitted(events::Submitted { idempotency_key: submission.key.to_string(), content: Some(content) });
         self.publish(sender, submission.referral_id(), submission.received, event).await?;
@@ -140,6 +142,7 @@ impl Doors {
         };
         let what = read::amended(sender, received, &event).map_err(Refusal::Invalid)?;
         let What::Amended { referral, submission } = what else { return Err(Refusal::NoSuchReferral) };
+        may_be_held(&submission)?;
         self.broker.get(sender, referral).await?;
         self.publish(sender, referral, received, Event::Amended(event)).await?;
         Ok(referral_v1::Receipt {
@@ -168,6 +171,12 @@ impl Doors {
         }
         self.submit(sender, submission, translated.content).await
     }
+}
+
+/// What is marked above OFFICIAL-SENSITIVE turns back here, before any queue or disk has seen it (HR-08).
+fn may_be_held(submission: &Submission) -> Result<(), Refusal> {
+    let all = submission.handling.iter().chain(submission.items.iter().flat_map(|item| &item.handling));
+    if all.into_iter().any(|flag| *flag == HandlingFlag::Secret) { Err(Refusal::MarkedTooHigh) } else { Ok(()) }
 }
 
 /// The receipt follows from the content alone: it is the same whenever and however often it is asked for.

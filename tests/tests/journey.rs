@@ -197,3 +197,16 @@ async fn what_does_not_work_yet_says_so() {
     assert_eq!(refused.code(), Code::Unimplemented);
     assert!(!refused.message().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_marked_secret_turns_back_at_the_door_and_nothing_of_it_is_kept() {
+    let stack = Stack::start("secret").await;
+    let mut school = Sender::of(&stack, "school.999001").await;
+    let mut submission = content("Theta", "Marked above what may be held here.");
+    submission.items[0].handling.push(common::HandlingFlag::Secret as i32);
+    let refused = school.submit(&key(), submission).await.err().expect("refused");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("telephone the front door"), "{}", refused.message());
+    let list = school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
+    assert!(list.referrals.is_empty());
+}
