@@ -245,13 +245,13 @@ impl<L: Ledger> Decider<L> {
             match effect {
                 Effect::Deliver(disclosure) => {
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
-                    let encoded = tell::disclosure(disclosure, order);
+                    let encoded = tell::disclosure(disclosure, order, self.rules.directory.format(disclosure.to()));
                     case.was_encoded(disclosure.delivery(), encoded.digest);
                     owed.push(roads::delivery(disclosure.delivery(), id, order, disclosure.to(), encoded, traceparent.as_deref()));
                 }
                 Effect::Notify(notice) => {
                     let order = order_of(&case, &notice.to, notice.delivery);
-                    let encoded = tell::notice(notice, order);
+                    let encoded = tell::notice(notice, order, self.rules.directory.format(&notice.to));
                     case.was_encoded(notice.delivery, encoded.digest);
                     owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, traceparent.as_deref()));
                 }
