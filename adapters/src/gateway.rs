@@ -175,10 +175,17 @@ fn limits(server: Server) -> Server {
 
 /// Reflection shows what callers may call, and the messages they meet; not the broker's own door.
 fn reflection() -> tonic_reflection::server::Builder<'static> {
-    let builder = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(proto::DESCRIPTORS);
-    ["safeguarding.school.v1.SchoolService", "safeguarding.referral.v1.ReferralService", "safeguarding.childrens_services.v1.FrontDoorService"]
-        .into_iter()
-        .fold(builder, |builder, service| builder.with_service_name(service))
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    [
+        "safeguarding.school.v1.SchoolService",
+        "safeguarding.referral.v1.ReferralService",
+        "safeguarding.childrens_services.v1.FrontDoorService",
+        "grpc.health.v1.Health",
+    ]
+    .into_iter()
+    .fold(builder, |builder, service| builder.with_service_name(service))
 }
 
 /// Healthy while RabbitMQ takes messages: a door that cannot pass on what it is given should not be chosen.

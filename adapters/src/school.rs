@@ -27,7 +27,14 @@ impl Translated {
     /// Faults of the submission, told in the form's fields, after those of the form itself.
     pub fn in_the_forms_words(&self, invalid: Invalid) -> Invalid {
         let told = invalid.0.into_iter().map(|violation| Violation { field: self.origin_of(&violation.field), ..violation });
-        Invalid(self.faults.iter().cloned().chain(told).collect())
+        let mut all = self.faults.clone();
+        for violation in told {
+            // What the form lacks, the submission lacks too: it is said once.
+            if !all.iter().any(|known| known.field == violation.field) {
+                all.push(violation);
+            }
+        }
+        Invalid(all)
     }
 
     fn origin_of(&self, path: &str) -> String {
@@ -40,7 +47,9 @@ impl Translated {
             // An item is made of several fields of the form; which of ours failed says nothing to a school.
             Some((canonical, origin)) if canonical.starts_with("content.items[") => origin.clone(),
             Some((canonical, origin)) => format!("{origin}{}", path.get(canonical.len()..).unwrap_or_default()),
-            None => "form".to_owned(),
+            None if path.starts_with("content") => "form".to_owned(),
+            // What stands beside the form, such as its key.
+            None => path.to_owned(),
         }
     }
 }

@@ -80,11 +80,14 @@ impl Doors {
         if let Some(trace) = trace {
             telemetry::follow(&span, trace);
         }
-        let party = match sender::at(door, &request) {
+        let party = sender::of(&request).and_then(|party| {
+            span.record("sender.code", party.to_string());
+            sender::may_enter(&party, door).map(|()| party)
+        });
+        let party = match party {
             Ok(party) => party,
             Err(refusal) => return span.in_scope(|| self.meters.ended(method, since, Err(refusal))),
         };
-        span.record("sender.code", party.to_string());
         let (doors, work) = (self.clone(), work(self.clone(), party, request.into_inner()));
         let task = async move { doors.meters.ended(method, since, work.await) }.instrument(span);
         let ended = tokio::spawn(task).await;

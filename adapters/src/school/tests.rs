@@ -189,6 +189,15 @@ fn an_empty_form_is_refused_field_by_field_in_its_own_words() {
 }
 
 #[test]
+fn what_stands_beside_the_form_keeps_its_name_and_nothing_is_said_twice() {
+    let translated = referral(form::ReferralForm::default());
+    let violation = |field: &str| Violation { field: field.to_owned(), rule: "required", because: "is missing".to_owned() };
+    let told = translated.in_the_forms_words(Invalid(vec![violation("idempotency_key"), violation("content"), violation("content.child")])).0;
+    let fields: Vec<&str> = told.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["form.school", "form.pupil", "form.consent", "form.account", "idempotency_key", "form"]);
+}
+
+#[test]
 fn a_wrong_field_is_named_as_the_form_names_it() {
     let (message, _) = filled(0);
     let mut form = form_of(&message);
