@@ -59,6 +59,17 @@ pub enum Standing {
     Refused,
 }
 
+impl Standing {
+    /// Whether `who` belongs to whoever is responsible now: one authority's night desk speaks for its front door,
+    /// an authority that was responsible before a change no longer speaks.
+    fn is_with(&self, who: &Endpoint) -> bool {
+        match self {
+            Standing::With { responsible } => responsible == who || (who.authority().is_some() && responsible.authority() == who.authority()),
+            Standing::Held { .. } | Standing::Returned | Standing::Refused => false,
+        }
+    }
+}
+
 /// A party that receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
@@ -513,7 +524,7 @@ impl Case {
         let Some(recipient) = self.recipients.iter_mut().find(|recipient| recipient.to == answer.from) else {
             return Step::surprise(Some(self), Surprise::NotSentToYou);
         };
-        let is_responsible = recipient.role == Role::Responsible;
+        let is_responsible = recipient.role == Role::Responsible && self.standing.is_with(&answer.from);
         let Some(delivery) = recipient.deliveries.iter_mut().find(|delivery| delivery.id == answer.delivery) else {
             return Step::surprise(Some(self), Surprise::NotSentToYou);
         };
