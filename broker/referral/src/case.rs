@@ -420,8 +420,9 @@ impl Case {
             return Step::surprise(Some(self), Surprise::Duplicate);
         }
         self.versions.push(referral.digest);
-        self.level = referral.level;
         self.told = false;
+        // Whoever changes it wants it again.
+        self.withdrawn = false;
         self.ruled(referral, Matter::Amendment, vec![Effect::TellSender(News::Amended { same_key })], rules)
     }
 
@@ -442,9 +443,12 @@ impl Case {
             Decision::Refuse => (Standing::Refused, News::Refused(routing)),
         };
         effects.push(Effect::TellSender(news));
-        // A change that would be held or returned takes nothing back from an authority that has the referral.
+        // A change that would be held or returned takes nothing back from an authority that has the referral: not
+        // the referral, and not how serious it was said to be.
+        let is_raised = urgent && !self.level.is_significant_harm_or_above();
         if matter == Matter::Referral || matches!(standing, Standing::With { .. }) || !matches!(self.standing, Standing::With { .. }) {
             self.standing = standing;
+            self.level = referral.level;
         }
         for view in ruling.views() {
             if rules.directory.party(view.to()).is_none() {
@@ -456,15 +460,24 @@ impl Case {
             let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);
             effects.push(Effect::Deliver(Box::new(disclosure)));
         }
-        self.start_clocks(ruling.clocks());
+        self.start_clocks(ruling.clocks(), is_raised);
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }
 
-    /// A clock that runs already keeps its first due moment: a change never gives an authority more time.
-    fn start_clocks(&mut self, starts: &[ClockStart]) {
+    /// A clock that runs already keeps its first due moment: a change never gives an authority more time. One that
+    /// a withdrawal stopped starts again with the change, and one that ended, when the change raises the referral
+    /// to significant harm: what was decided was decided about less.
+    fn start_clocks(&mut self, starts: &[ClockStart], is_raised: bool) {
         for start in starts {
-            if !self.clocks.iter().any(|clock| clock.name == start.name) {
-                self.clocks.push(Clock { name: start.name, due: start.due, ends_with: start.ends_with, state: ClockState::Running });
+            let clock = Clock { name: start.name, due: start.due, ends_with: start.ends_with, state: ClockState::Running };
+            match self.clocks.iter_mut().find(|known| known.name == start.name) {
+                None => self.clocks.push(clock),
+                Some(known) => match known.state {
+                    ClockState::Running => {}
+                    ClockState::Stopped => *known = clock,
+                    ClockState::Met { .. } | ClockState::Breached { .. } if is_raised => *known = clock,
+                    ClockState::Met { .. } | ClockState::Breached { .. } => {}
+                },
             }
         }
     }
