@@ -1,0 +1,949 @@
+//! The life of a case, step by step: what is owed at each, and what can never happen whatever the order.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use common::{endpoint, gss};
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use referral::case::{Case, ClockState, Delivered, Effect, Event, News, Question, Rung, Stage, Standing, Step, Surprise, step};
+use referral::disclosure::{Disclosure, Matter};
+use referral::identifiers::{NhsNumber, Postcode, Upn};
+use referral::rules::{Role, Rulebook};
+use referral::submission::*;
+use referral::vocab::*;
+use referral::{DeliveryId, Digest, Endpoint, Moment, ReferralId, Sealed};
+
+static RULES: LazyLock<Rulebook> = LazyLock::new(common::rulebook);
+
+const LEEDS: &str = "la.E08000035.front-door";
+const KENT: &str = "la.E10000016.front-door";
+
+// ---------------------------------------------------------------- a life to tell
+
+/// A case, and what the shell does with it between steps.
+struct Life {
+    case: Option<Case>,
+    now: Moment,
+    base: Referral,
+    /// What was delivered, in order.
+    sent: Vec<Disclosure>,
+}
+
+fn digest_of(delivery: DeliveryId) -> Digest {
+    Digest::of_bytes(delivery.as_bytes())
+}
+
+impl Life {
+    fn new(change: impl FnOnce(&mut Referral)) -> Life {
+        let mut base = common::referral();
+        change(&mut base);
+        Life { case: None, now: base.received, base, sent: vec![] }
+    }
+
+    /// One step; the shell says what each delivery was encoded to, as it does before it commits.
+    fn step(&mut self, event: Event) -> Step {
+        let mut next = step(self.case.take(), event, self.now, &RULES);
+        for effect in &next.effects {
+            let delivery = match effect {
+                Effect::Deliver(disclosure) => {
+                    self.sent.push((**disclosure).clone());
+                    disclosure.delivery()
+                }
+                Effect::Notify(notice) => notice.delivery,
+                Effect::TellSender(_) | Effect::AskPerson(_) => continue,
+            };
+            next.case.as_mut().unwrap().was_encoded(delivery, digest_of(delivery));
+        }
+        self.case.clone_from(&next.case);
+        next
+    }
+
+    fn raise(&mut self) -> String {
+        let referral = Box::new(self.base.clone());
+        told(&self.step(Event::Submitted(referral)))
+    }
+
+    /// The next version of what was raised.
+    fn version(&self, nth: u8, change: impl FnOnce(&mut Referral)) -> Box<Referral> {
+        let mut next = self.base.clone();
+        next.digest = Digest::of_bytes(&[b'v', nth]);
+        change(&mut next);
+        Box::new(next)
+    }
+
+    fn amend(&mut self, nth: u8, change: impl FnOnce(&mut Referral)) -> String {
+        let version = self.version(nth, change);
+        told(&self.step(Event::Amended(version)))
+    }
+
+    fn withdraw(&mut self, from: &str) -> String {
+        told(&self.step(Event::Withdrawn { from: endpoint(from), by: common::person("Dora Lead"), reason: "moved away".into() }))
+    }
+
+    /// The last thing that was delivered to `to`.
+    fn last_to(&self, to: &str) -> DeliveryId {
+        let recipient = self.case.as_ref().unwrap().recipients().iter().find(|recipient| recipient.to == endpoint(to)).unwrap();
+        recipient.deliveries.last().unwrap().id
+    }
+
+    fn answer(&mut self, from: &str, says: Says) -> String {
+        let delivery = self.last_to(from);
+        self.answer_to(from, delivery, digest_of(delivery), says)
+    }
+
+    fn answer_to(&mut self, from: &str, delivery: DeliveryId, digest: Digest, says: Says) -> String {
+        told(&self.step(Event::Answered(FrontDoorAnswer { from: endpoint(from), delivery, digest, by: common::person("Sam Worker"), says })))
+    }
+
+    fn delivered(&mut self, to: &str) -> String {
+        let delivery = self.last_to(to);
+        told(&self.step(Event::Delivered(delivery)))
+    }
+
+    fn wake(&mut self, at: &str) -> String {
+        self.now = at.parse().unwrap();
+        told(&self.step(Event::Woken))
+    }
+
+    fn case(&self) -> &Case {
+        self.case.as_ref().unwrap()
+    }
+
+    fn clocks(&self) -> Vec<String> {
+        let state = |state| match state {
+            ClockState::Running => "runs".to_owned(),
+            ClockState::Met { at } => format!("met at {at}"),
+            ClockState::Breached { at } => format!("breached at {at}"),
+            ClockState::Stopped => "stopped".to_owned(),
+        };
+        self.case().clocks().iter().map(|clock| format!("{} by {}: {}", clock.name, clock.due.by, state(clock.state))).collect()
+    }
+}
+
+fn decided(outcome: Outcome) -> Says {
+    Says::Decided { outcome, reason: "We will see the family tomorrow.".into() }
+}
+
+/// What a step owes, a line for each.
+fn told(step: &Step) -> String {
+    let line = |effect: &Effect| match effect {
+        Effect::Deliver(disclosure) => format!("deliver {:?} to {} as {:?}", disclosure.matter(), disclosure.to(), disclosure.role()),
+        Effect::Notify(notice) => format!("notify {} of {:?}: {}", notice.to, notice.matter, notice.text),
+        Effect::TellSender(news) => format!("tell the sender: {}", of_news(news)),
+        Effect::AskPerson(Question::Review { urgent, rules }) => format!("ask a person{}: {}", if *urgent { " at once" } else { "" }, rules.join(" ")),
+        Effect::AskPerson(Question::NotConnected { to, urgent }) => format!("ask a person{}: {to} is not connected", if *urgent { " at once" } else { "" }),
+    };
+    let surprise = step.surprise.map(|surprise| format!("surprise: {}", surprise.words()));
+    let lines: Vec<String> = step.effects.iter().map(line).chain(surprise).collect();
+    lines.join("\n")
+}
+
+fn of_news(news: &News) -> String {
+    match news {
+        News::Accepted => "accepted".to_owned(),
+        News::Routed(routing) => format!("routed by {}", routing.by.iter().map(|reason| reason.rule.to_string()).collect::<Vec<_>>().join(" ")),
+        News::Held(_) => "held".to_owned(),
+        News::ReturnedToSender(_) => "returned".to_owned(),
+        News::Refused(_) => "refused".to_owned(),
+        News::Amended { same_key } => format!("amended{}", if *same_key { ", under the first key" } else { "" }),
+        News::Withdrawn => "withdrawn".to_owned(),
+        News::Delivered(to) => format!("delivered to {to}"),
+        News::NotConnected(to) => format!("not connected to {to}"),
+        News::Collected(at) => format!("collected at {at}"),
+        News::Acknowledged { at, by } => format!("acknowledged at {at} by {}", by.name.open()),
+        News::Decided { at, by, outcome, reason } => format!("decided at {at} by {}: {outcome}, {}", by.name.open(), reason.open()),
+        News::OutcomeReturned => "outcome returned".to_owned(),
+        News::ClockBreached { clock, due } => format!("{clock} ran out at {}", due.by),
+    }
+}
+
+fn check(told: String, expected: Expect) {
+    expected.assert_eq(&told);
+}
+
+// ---------------------------------------------------------------- the ladder
+
+#[test]
+fn a_referral_is_raised_delivered_collected_acknowledged_decided_and_closed() {
+    let mut life = Life::new(|_| {});
+    check(life.raise(), expect![[r#"
+        tell the sender: accepted
+        tell the sender: routed by RA-01 RA-20.open
+        deliver Referral to la.E08000035.front-door as Responsible"#]]);
+    assert_eq!(life.case().stage(), Stage::Routed);
+    check(life.delivered(LEEDS), expect!["tell the sender: delivered to la.E08000035.front-door"]);
+    assert_eq!(life.case().stage(), Stage::Delivered);
+    check(life.answer(LEEDS, Says::Collected), expect!["tell the sender: collected at la.E08000035.front-door"]);
+    assert_eq!(life.case().stage(), Stage::Collected);
+    check(life.answer(LEEDS, Says::Acknowledged), expect!["tell the sender: acknowledged at la.E08000035.front-door by Sam Worker"]);
+    assert_eq!(life.case().stage(), Stage::Acknowledged);
+    life.now = "2026-11-23T15:00:00Z".parse().unwrap();
+    check(life.answer(LEEDS, decided(Outcome::S17Assessment)), expect!["tell the sender: decided at la.E08000035.front-door by Sam Worker: s17_assessment, We will see the family tomorrow."]);
+    assert_eq!((life.case().stage(), life.case().is_open()), (Stage::Decided, true));
+    check(told(&life.step(Event::SenderTold)), expect!["tell the sender: outcome returned"]);
+    assert_eq!((life.case().stage(), life.case().is_open(), life.case().outcome()), (Stage::OutcomeReturned, false, Some(Outcome::S17Assessment)));
+    check(told(&life.step(Event::SenderTold)), expect!["surprise: nothing was due"]);
+    assert_eq!(life.case().wake_at(), None);
+}
+
+#[test]
+fn a_case_stays_open_until_the_outcome_has_reached_the_sender() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    check(told(&life.step(Event::SenderTold)), expect!["surprise: nothing was due"]);
+    assert!(life.case().is_open());
+    life.answer(LEEDS, Says::Acknowledged);
+    check(told(&life.step(Event::SenderTold)), expect!["surprise: nothing was due"]);
+    assert!(life.case().is_open());
+}
+
+#[test]
+fn a_machine_that_collected_it_has_not_acknowledged_it() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    check(life.answer(LEEDS, Says::Collected), expect!["tell the sender: collected at la.E08000035.front-door"]);
+    assert_eq!(life.case().stage(), Stage::Collected);
+    assert!(life.clocks().iter().all(|clock| clock.ends_with("runs")));
+}
+
+#[test]
+fn a_late_lower_rung_never_overwrites_a_higher_one() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    for late in [Says::Acknowledged, Says::Collected] {
+        check(life.answer(LEEDS, late), expect!["surprise: a later step was reached already"]);
+    }
+    check(life.delivered(LEEDS), expect!["surprise: a later step was reached already"]);
+    assert_eq!(life.case().stage(), Stage::Decided);
+}
+
+#[test]
+fn a_second_acknowledgement_is_no_news_and_a_second_decision_is() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, Says::Acknowledged);
+    check(life.answer(LEEDS, Says::Acknowledged), expect!["surprise: a later step was reached already"]);
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.step(Event::SenderTold);
+    check(life.answer(LEEDS, decided(Outcome::StrategyDiscussionS47)), expect!["tell the sender: decided at la.E08000035.front-door by Sam Worker: strategy_discussion_s47, We will see the family tomorrow."]);
+    assert_eq!((life.case().outcome(), life.case().is_open()), (Some(Outcome::StrategyDiscussionS47), true));
+}
+
+// ---------------------------------------------------------------- repeats and changes
+
+#[test]
+fn a_repeat_owes_nothing() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let before = life.case().clone();
+    check(life.raise(), expect!["surprise: this was received before"]);
+    assert_eq!(*life.case(), before);
+    life.amend(2, |_| {});
+    // The first content again, and the second: both are known for ever.
+    check(life.raise(), expect!["surprise: this was received before"]);
+    check(life.amend(2, |_| {}), expect!["surprise: this was received before"]);
+}
+
+#[test]
+fn other_content_under_the_same_key_is_an_amendment_and_flagged() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let version = life.version(2, |_| {});
+    check(told(&life.step(Event::Submitted(version))), expect![[r#"
+        tell the sender: amended, under the first key
+        tell the sender: routed by RA-01 RA-20.open
+        deliver Amendment to la.E08000035.front-door as Responsible"#]]);
+    assert_eq!(life.case().recipients()[0].deliveries.len(), 2);
+}
+
+#[test]
+fn an_amendment_goes_to_everybody_who_had_an_earlier_version() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    check(life.raise(), expect![[r#"
+        tell the sender: accepted
+        tell the sender: routed by RA-02 RA-20.open
+        deliver Referral to la.E08000035.front-door as Responsible
+        deliver Referral to police.13 as Notified"#]]);
+    // Less serious, and the child lives in Kent: police and Leeds still have the first version.
+    check(
+        life.amend(2, |referral| {
+            referral.level = Level::InNeed;
+            referral.places.home = Some(gss("E07000106"));
+        }),
+        expect![[r#"
+            tell the sender: amended
+            tell the sender: routed by RA-03 RA-20.below
+            deliver Amendment to la.E10000016.front-door as Responsible
+            deliver Amendment to la.E08000035.front-door as EarlierRecipient
+            deliver Amendment to police.13 as EarlierRecipient"#]],
+    );
+    assert_eq!(*life.case().standing(), Standing::With { responsible: endpoint(KENT) });
+}
+
+#[test]
+fn an_amendment_that_would_be_held_takes_nothing_back() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    check(
+        life.amend(2, |referral| {
+            referral.level = Level::InNeed;
+            referral.agreement = Agreement::Refused;
+        }),
+        expect![[r#"
+            tell the sender: amended
+            ask a person: RA-03 TC-03.no-duty
+            tell the sender: held"#]],
+    );
+    assert_eq!(*life.case().standing(), Standing::With { responsible: endpoint(LEEDS) });
+}
+
+#[test]
+fn a_held_referral_that_becomes_significant_harm_goes_at_once() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Refused));
+    check(life.raise(), expect![[r#"
+        tell the sender: accepted
+        ask a person: RA-03 TC-03.no-duty
+        tell the sender: held"#]]);
+    assert_eq!((life.case().stage(), life.case().wake_at()), (Stage::Held, None));
+    check(life.amend(2, |referral| referral.level = Level::SignificantHarm), expect![[r#"
+        tell the sender: amended
+        tell the sender: routed by RA-01 RA-20.open
+        deliver Amendment to la.E08000035.front-door as Responsible"#]]);
+    assert_eq!(life.case().stage(), Stage::Routed);
+}
+
+#[test]
+fn what_was_returned_or_refused_is_over_when_the_sender_knows() {
+    let mut returned = Life::new(|referral| (referral.level, referral.purpose_stated) = (Level::Information, false));
+    check(returned.raise(), expect![[r#"
+        tell the sender: accepted
+        tell the sender: returned"#]]);
+    assert_eq!((returned.case().stage(), returned.case().is_open()), (Stage::Returned, true));
+    returned.step(Event::SenderTold);
+    assert!(!returned.case().is_open());
+    let mut refused = Life::new(|referral| referral.handling = vec![HandlingFlag::Secret]);
+    check(refused.raise(), expect![[r#"
+        tell the sender: accepted
+        tell the sender: refused"#]]);
+    assert_eq!(refused.case().stage(), Stage::Refused);
+}
+
+#[test]
+fn a_change_never_gives_an_authority_more_time() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let before = life.clocks();
+    life.amend(2, |referral| referral.received = "2026-11-24T16:00:00Z".parse().unwrap());
+    assert_eq!(life.clocks(), before);
+}
+
+#[test]
+fn only_the_sender_changes_or_takes_back() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    check(life.amend(2, |referral| referral.sender = endpoint("nhs.ZZ101")), expect!["surprise: there is no such referral of yours"]);
+    check(life.withdraw("nhs.ZZ101"), expect!["surprise: there is no such referral of yours"]);
+    check(life.withdraw(LEEDS), expect!["surprise: there is no such referral of yours"]);
+}
+
+#[test]
+fn what_never_was_raised_is_a_surprise() {
+    let events = |life: &Life| {
+        let delivery = DeliveryId::from_bytes([1; 16]);
+        let by = || common::person("Sam Worker");
+        vec![
+            Event::Amended(life.version(2, |_| {})),
+            Event::Withdrawn { from: endpoint("school.999001"), by: by(), reason: "".into() },
+            Event::Answered(FrontDoorAnswer { from: endpoint(LEEDS), delivery, digest: digest_of(delivery), by: by(), says: Says::Acknowledged }),
+            Event::Delivered(delivery),
+            Event::SenderTold,
+            Event::Woken,
+        ]
+    };
+    let mut life = Life::new(|_| {});
+    for event in events(&life) {
+        let step = life.step(event);
+        assert_eq!((step.case, step.effects, step.surprise), (None, vec![], Some(Surprise::NeverSeen)));
+    }
+}
+
+// ---------------------------------------------------------------- who may answer, and to what
+
+#[test]
+fn an_answer_is_to_what_was_sent_to_whoever_answers_and_to_nothing_else() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    let (ours, police) = (life.last_to(LEEDS), life.last_to("police.13"));
+    let mut check = |from: &str, delivery: DeliveryId, digest: Digest, expected: &str| {
+        for says in [Says::Collected, Says::Acknowledged, decided(Outcome::NoFurtherAction)] {
+            assert_eq!(life.answer_to(from, delivery, digest, says), format!("surprise: {expected}"));
+        }
+    };
+    check(KENT, ours, digest_of(ours), "no such delivery went to you");
+    check("la.E08000035.edt", ours, digest_of(ours), "no such delivery went to you");
+    check("school.999001", ours, digest_of(ours), "no such delivery went to you");
+    check("police.13", ours, digest_of(ours), "no such delivery went to you");
+    check(LEEDS, police, digest_of(police), "no such delivery went to you");
+    check(LEEDS, DeliveryId::from_bytes([9; 16]), digest_of(ours), "no such delivery went to you");
+    check(LEEDS, ours, digest_of(police), "the answer is to other content than was delivered");
+}
+
+#[test]
+fn an_answer_to_something_not_yet_encoded_is_refused() {
+    let mut life = Life::new(|_| {});
+    let raised = Event::Submitted(Box::new(life.base.clone()));
+    life.case = step(None, raised, life.now, &RULES).case;
+    check(life.answer(LEEDS, Says::Acknowledged), expect!["surprise: the answer is to other content than was delivered"]);
+}
+
+#[test]
+fn only_the_responsible_authority_decides() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    check(life.answer("police.13", Says::Acknowledged), expect!["tell the sender: acknowledged at police.13 by Sam Worker"]);
+    check(life.answer("police.13", decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    assert_eq!(life.case().outcome(), None);
+    assert!(life.clocks().iter().all(|clock| clock.ends_with("runs")), "somebody told does not stop a clock");
+}
+
+#[test]
+fn an_authority_that_is_no_longer_responsible_decides_nothing() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let first = life.last_to(LEEDS);
+    life.amend(2, |referral| referral.places.home = Some(gss("E10000016")));
+    check(life.answer(LEEDS, decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    check(life.answer_to(LEEDS, first, digest_of(first), decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    assert!(life.clocks().iter().all(|clock| clock.ends_with("runs")));
+    check(life.answer(KENT, decided(Outcome::S17Assessment)), expect!["tell the sender: decided at la.E10000016.front-door by Sam Worker: s17_assessment, We will see the family tomorrow."]);
+    assert_eq!(life.case().outcome(), Some(Outcome::S17Assessment));
+}
+
+#[test]
+fn the_night_desk_of_the_same_authority_decides_what_the_front_door_has_by_morning() {
+    let mut life = Life::new(|referral| referral.received = "2026-11-22T23:00:00Z".parse().unwrap());
+    life.raise();
+    life.amend(2, |referral| referral.received = "2026-11-23T10:00:00Z".parse().unwrap());
+    assert_eq!(*life.case().standing(), Standing::With { responsible: endpoint(LEEDS) });
+    check(life.answer("la.E08000035.edt", decided(Outcome::EmergencyAction)), expect!["tell the sender: decided at la.E08000035.edt by Sam Worker: emergency_action, We will see the family tomorrow."]);
+}
+
+// ---------------------------------------------------------------- clocks
+
+#[test]
+fn a_decision_in_time_meets_the_clocks() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.now = "2026-11-24T23:59:59Z".parse().unwrap();
+    life.answer(LEEDS, Says::Acknowledged);
+    assert!(life.clocks().iter().all(|clock| clock.ends_with("runs")), "an acknowledgement is not a decision");
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    expect![[r#"
+        la_ack_decision_1wd by 2026-11-25T00:00:00Z: met at 2026-11-24T23:59:59Z
+        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-24T23:59:59Z"#]].assert_eq(&life.clocks().join("\n"));
+    check(life.wake("2026-12-24T00:00:00Z"), expect!["surprise: nothing was due"]);
+}
+
+#[test]
+fn a_breach_is_told_to_both_sides_once_and_without_content() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    assert_eq!(life.case().wake_at(), Some("2026-11-25T00:00:00Z".parse().unwrap()));
+    check(life.wake("2026-11-24T23:59:59Z"), expect!["surprise: nothing was due"]);
+    check(life.wake("2026-11-25T00:00:00Z"), expect![[r#"
+        tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock la_ack_decision_1wd ran out on a referral that is with the front door of Leeds. Nobody there has said what was decided."#]]);
+    check(life.wake("2026-11-25T00:00:00Z"), expect!["surprise: nothing was due"]);
+    check(life.wake("2026-11-27T09:00:00Z"), expect![[r#"
+        tell the sender: referrer_followup_3wd ran out at 2026-11-27T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock referrer_followup_3wd ran out on a referral that is with the front door of Leeds. Nobody there has said what was decided."#]]);
+    assert_eq!(life.case().wake_at(), None);
+    // The manager was told, and decides nothing by it.
+    check(life.answer("la.E08000035.front-door-manager", decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    assert!(life.clocks().iter().all(|clock| clock.contains("breached")), "a late decision does not undo a breach");
+}
+
+#[test]
+fn two_clocks_that_run_out_while_nobody_looked_are_both_told() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let told = life.wake("2026-12-24T09:00:00Z");
+    assert_eq!(told.matches("notify la.E08000035.front-door-manager").count(), 2);
+    assert_eq!(told.matches("tell the sender").count(), 2);
+}
+
+#[test]
+fn a_breach_where_no_manager_is_connected_is_put_before_a_person() {
+    let mut life = Life::new(|referral| referral.places.home = Some(gss("E10000016")));
+    life.raise();
+    check(life.wake("2026-11-25T00:00:00Z"), expect![[r#"
+        tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
+        ask a person at once: la.E10000016.front-door-manager is not connected"#]]);
+}
+
+#[test]
+fn a_case_and_its_clocks_survive_being_written_down() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    life.answer(LEEDS, Says::Acknowledged);
+    life.wake("2026-11-25T00:00:00Z");
+    life.amend(2, |referral| referral.level = Level::EarlyHelp);
+    life.withdraw("school.999001");
+    let read: Case = serde_json::from_str(&serde_json::to_string(life.case()).unwrap()).unwrap();
+    assert_eq!(read, *life.case());
+    assert_eq!(read.wake_at(), life.case().wake_at());
+}
+
+// ---------------------------------------------------------------- withdrawal
+
+#[test]
+fn a_withdrawal_below_significant_harm_stops_the_clocks_and_erases_nothing() {
+    let mut life = Life::new(|referral| referral.level = Level::InNeed);
+    life.raise();
+    check(life.withdraw("school.999001"), expect![[r#"
+        notify la.E08000035.front-door of Withdrawal: The sender withdrew this referral. Nothing you were given is erased; a voluntary service is to stop.
+        tell the sender: withdrawn"#]]);
+    assert_eq!((life.case().is_withdrawn(), life.case().wake_at()), (true, None));
+    assert_eq!(life.case().recipients()[0].deliveries.len(), 2);
+    check(life.withdraw("school.999001"), expect!["surprise: this was received before"]);
+    check(life.wake("2026-12-24T00:00:00Z"), expect!["surprise: nothing was due"]);
+}
+
+#[test]
+fn a_withdrawal_at_significant_harm_stops_nothing() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    let before = life.clocks();
+    check(life.withdraw("school.999001"), expect![[r#"
+        notify la.E08000035.front-door of Withdrawal: The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on.
+        notify police.13 of Withdrawal: The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on.
+        tell the sender: withdrawn"#]]);
+    assert_eq!(life.clocks(), before);
+    assert!(life.wake("2026-11-25T00:00:00Z").contains("la_ack_decision_1wd ran out"));
+}
+
+#[test]
+fn what_was_withdrawn_and_comes_back_more_serious_has_its_clocks_again() {
+    let mut life = Life::new(|referral| referral.level = Level::InNeed);
+    life.raise();
+    life.withdraw("school.999001");
+    life.amend(2, |referral| {
+        referral.level = Level::SignificantHarm;
+        referral.received = "2026-11-25T10:00:00Z".parse().unwrap();
+    });
+    expect![[r#"
+        la_ack_decision_1wd by 2026-11-27T00:00:00Z: runs
+        referrer_followup_3wd by 2026-12-01T00:00:00Z: runs"#]].assert_eq(&life.clocks().join("\n"));
+    assert!(!life.case().is_withdrawn());
+    // It can be taken back again, and everybody is told again.
+    assert_eq!(life.withdraw("school.999001").matches("notify").count(), 1);
+}
+
+#[test]
+fn a_withdrawal_after_a_change_that_is_held_still_finds_significant_harm() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let before = life.clocks();
+    // Leeds never saw the milder version: a person is still looking at it.
+    life.amend(2, |referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Refused));
+    assert_eq!(life.case().level(), Level::SignificantHarm);
+    assert!(life.withdraw("school.999001").contains("your duties and its clocks go on"));
+    assert_eq!(life.clocks(), before);
+}
+
+#[test]
+fn what_was_decided_and_becomes_significant_harm_has_its_clocks_again() {
+    let mut life = Life::new(|referral| referral.level = Level::InNeed);
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.amend(2, |referral| referral.received = "2026-11-24T10:00:00Z".parse().unwrap());
+    assert!(life.clocks().iter().all(|clock| clock.contains("met")), "a change of no greater weight starts nothing");
+    life.amend(3, |referral| {
+        referral.level = Level::SignificantHarm;
+        referral.received = "2026-11-25T10:00:00Z".parse().unwrap();
+    });
+    expect![[r#"
+        la_ack_decision_1wd by 2026-11-27T00:00:00Z: runs
+        referrer_followup_3wd by 2026-12-01T00:00:00Z: runs"#]].assert_eq(&life.clocks().join("\n"));
+}
+
+// ---------------------------------------------------------------- not connected
+
+#[test]
+fn a_recipient_that_is_not_connected_is_put_before_a_person_and_never_forgotten() {
+    let mut life = Life::new(|referral| {
+        referral.level = Level::ImmediateDanger;
+        referral.places.home = Some(gss("E09000030"));
+        referral.places.located = Some(gss("E09000030"));
+    });
+    check(life.raise(), expect![[r#"
+        tell the sender: accepted
+        tell the sender: routed by RA-02 RA-20.open
+        tell the sender: not connected to la.E09000030.front-door
+        ask a person at once: la.E09000030.front-door is not connected
+        tell the sender: not connected to police.01
+        ask a person at once: police.01 is not connected"#]]);
+    assert_eq!((life.case().stage(), life.case().is_open()), (Stage::NotConnected, true));
+    assert!(life.case().wake_at().is_some(), "its clocks run all the same");
+    check(life.wake("2026-11-25T00:00:00Z"), expect![[r#"
+        tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
+        ask a person at once: la.E09000030.front-door-manager is not connected"#]]);
+}
+
+// ---------------------------------------------------------------- several children
+
+fn three_children() -> Submission {
+    let mut submission = common::submission(7);
+    let sibling = |name: &str, home: &str| Child {
+        identity: Identity { given_name: Some(name.into()), family_name: Some("Canary".into()), age: Age::About(9), ..Identity::default() },
+        address: None,
+        places: Places { home: Some(gss(home)), located: None, ..Places::default() },
+    };
+    submission.further_children = vec![sibling("Bea", "E08000035"), sibling("Cy", "E07000106")];
+    let about = |child, words| Item { about_child: child, ..common::text(Category::ChildHealth, words) };
+    submission.items = vec![about(Some(0), "of the first"), about(Some(1), "of the second"), about(Some(2), "of the third"), about(None, "of all"), about(Some(9), "of nobody here")];
+    submission
+}
+
+#[test]
+fn children_of_one_submission_are_split_and_cross_linked() {
+    let all = three_children().split();
+    let ids: Vec<ReferralId> = all.iter().map(|referral| referral.id).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 3);
+    for referral in &all {
+        let others: Vec<ReferralId> = ids.iter().copied().filter(|id| *id != referral.id).collect();
+        assert_eq!(referral.linked, others);
+        assert_eq!(referral.id.partition(8), ids[0].partition(8));
+    }
+    assert_eq!(ids[0], three_children().referral_id());
+}
+
+#[test]
+fn each_child_goes_to_its_own_authority() {
+    let standing = |referral: Referral| step(None, Event::Submitted(Box::new(referral)), "2026-11-23T10:00:00Z".parse().unwrap(), &RULES).case.unwrap().standing().clone();
+    let standings: Vec<Standing> = three_children().split().into_iter().map(standing).collect();
+    let with = |to| Standing::With { responsible: endpoint(to) };
+    assert_eq!(standings, [with(LEEDS), with(LEEDS), with(KENT)]);
+}
+
+#[test]
+fn what_is_about_one_child_stays_with_that_child() {
+    let words = |body: &Body| match body {
+        Body::Text(text) => text.open().clone(),
+        Body::Fields(fields) => fields.iter().map(|field| field.value.open().as_str()).collect::<Vec<_>>().join(" "),
+        Body::Attachment { .. } => String::new(),
+    };
+    let mut read = vec![];
+    for referral in three_children().split() {
+        let step = step(None, Event::Submitted(Box::new(referral)), "2026-11-23T10:00:00Z".parse().unwrap(), &RULES);
+        for effect in step.effects {
+            if let Effect::Deliver(disclosure) = effect {
+                let items: Vec<String> = disclosure.items().iter().map(|item| words(&item.body)).collect();
+                read.push(format!("{}: {}", disclosure.to(), items.join(" | ")));
+            }
+        }
+    }
+    expect![[r#"
+        la.E08000035.front-door: Ada Canary 2015-02-03 | 1 Cage Street | Dora Lead social worker  | of the first | of all
+        la.E08000035.front-door: Bea Canary 9 | Dora Lead social worker  | of the second | of all
+        la.E10000016.front-door: Cy Canary 9 | Dora Lead social worker  | of the third | of all"#]].assert_eq(&read.join("\n"));
+}
+
+#[test]
+fn a_new_version_keeps_every_childs_first_id() {
+    let mut again = three_children();
+    again.key = common::submission(8).key;
+    let first = three_children().referral_id();
+    let ids = |all: Vec<Referral>| all.into_iter().map(|referral| (referral.id, referral.linked)).collect::<Vec<_>>();
+    assert_eq!(ids(again.split_as(first)), ids(three_children().split()));
+}
+
+// ---------------------------------------------------------------- delivery ids
+
+#[test]
+fn every_delivery_has_an_id_of_its_own_and_the_same_story_gives_the_same_ids() {
+    let story = || {
+        let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+        life.raise();
+        life.amend(2, |_| {});
+        life.amend(3, |referral| referral.places.home = Some(gss("E10000016")));
+        life.withdraw("school.999001");
+        life.wake("2026-12-24T00:00:00Z");
+        life.case().recipients().iter().flat_map(|recipient| recipient.deliveries.iter().map(|delivery| delivery.id)).collect::<Vec<_>>()
+    };
+    let (one, other) = (story(), story());
+    assert_eq!(one, other);
+    assert_eq!(one.iter().collect::<BTreeSet<_>>().len(), one.len());
+    assert_eq!(one.len(), 12);
+}
+
+// ---------------------------------------------------------------- whatever the order
+
+/// Words that are planted wherever a person's data can stand, and must never be printed or written down.
+const CANARIES: [&str; 14] = [
+    "Zebedee", "Quillfeather", "Zebby", "13 Larkspur Yard", "QX1 1AA", "9990019991", "B801200005001", "0113 496 0123", "hid under the stairs",
+    "hiding", "Petronella", "duty-desk", "not-a-number", "2015-02-03",
+];
+
+/// A referral full of canaries.
+fn canaries(received: Moment) -> Submission {
+    let mut submission = common::submission(5);
+    submission.received = received;
+    submission.child = Child {
+        identity: Identity {
+            given_name: Some("Zebedee".into()),
+            family_name: Some("Quillfeather".into()),
+            also_known_as: Some("Zebby".into()),
+            age: Age::Born(Sealed::new("2015-02-03".parse().unwrap())),
+            sex: Some("male".into()),
+            nhs_number: Some(Checked::new("9990019991", NhsNumber::parse)),
+            upn: Some(Checked::new("B801200005001", Upn::parse)),
+            mother_nhs_number: Some(Checked::new("not-a-number", NhsNumber::parse)),
+        },
+        address: Some(Address {
+            lines: "13 Larkspur Yard".into(),
+            postcode: Some(Postcode::parse("QX1 1AA").unwrap()),
+            uprn: None,
+            telephone: Some("0113 496 0123".into()),
+            protected: false,
+        }),
+        places: submission.child.places,
+    };
+    submission.referrer = Practitioner { name: "Petronella".into(), role: "lead".into(), contact: "duty-desk".into() };
+    submission.purpose = Some("hiding".into());
+    submission.items = Category::ALL
+        .iter()
+        .map(|&category| Item { summary: Some("hiding".into()), ..common::text(category, "hid under the stairs") })
+        .chain([Item {
+            body: Body::Attachment { reference: "Quillfeather.pdf".into(), media_type: "application/pdf".into(), digest: Digest::of_bytes(b"x") },
+            ..common::text(Category::EducationRecord, "")
+        }])
+        .collect();
+    submission
+}
+
+fn sings(printed: &str) -> Option<&'static str> {
+    CANARIES.into_iter().find(|canary| printed.contains(canary))
+}
+
+/// One thing that happens, made of numbers that stand for whatever is there.
+#[derive(Clone, Debug)]
+enum Happens {
+    Submitted { version: u8, level: usize, home: usize, agreement: usize, secret: bool, detrimental: bool, hours_later: u8 },
+    Amended { version: u8, level: usize, home: usize, agreement: usize, stranger: bool, hours_later: u8 },
+    Withdrawn { stranger: bool },
+    Answered { from: usize, delivery: usize, wrong_digest: bool, says: usize },
+    Delivered { delivery: usize },
+    SenderTold,
+    Woken { days_later: u8 },
+}
+
+/// Leeds three times, so that most lives are lived where somebody is connected.
+const HOMES: [Option<&str>; 8] = [Some("E08000035"), Some("E08000035"), Some("E08000035"), Some("E07000106"), Some("E09000030"), Some("W06000015"), Some("E06999999"), None];
+const ANSWERING: [&str; 6] = [LEEDS, KENT, "la.E08000035.edt", "police.13", "la.E08000035.front-door-manager", "nhs.ZZ101"];
+
+/// Something is raised, or it is not, and then anything happens.
+fn stories() -> impl Strategy<Value = Vec<Happens>> {
+    let raised = (0..Level::ALL.len(), 0..HOMES.len(), 0..Agreement::ALL.len()).prop_map(|(level, home, agreement)| {
+        Happens::Submitted { version: 0, level, home, agreement, secret: false, detrimental: false, hours_later: 0 }
+    });
+    (prop::option::weighted(0.9, raised), prop::collection::vec(happens(), 1..24)).prop_map(|(first, then)| first.into_iter().chain(then).collect())
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let version = (0u8..5, 0..Level::ALL.len(), 0..HOMES.len(), 0..Agreement::ALL.len(), 0u8..30);
+    prop_oneof![
+        2 => (version.clone(), 0u8..8, 0u8..8).prop_map(|((version, level, home, agreement, hours_later), secret, detrimental)| {
+            Happens::Submitted { version, level, home, agreement, secret: secret == 0, detrimental: detrimental == 0, hours_later }
+        }),
+        3 => (version, 0u8..6).prop_map(|((version, level, home, agreement, hours_later), stranger)| {
+            Happens::Amended { version, level, home, agreement, stranger: stranger == 0, hours_later }
+        }),
+        1 => any::<bool>().prop_map(|stranger| Happens::Withdrawn { stranger }),
+        // Mostly whoever the delivery went to, with the right digest.
+        6 => (0..ANSWERING.len() * 3, any::<prop::sample::Index>(), 0u8..6, 0usize..3).prop_map(|(from, delivery, wrong, says)| {
+            Happens::Answered { from, delivery: delivery.index(64), wrong_digest: wrong == 0, says }
+        }),
+        3 => (0usize..64).prop_map(|delivery| Happens::Delivered { delivery }),
+        2 => Just(Happens::SenderTold),
+        2 => (0u8..4).prop_map(|days_later| Happens::Woken { days_later }),
+    ]
+}
+
+/// The event that `happens` stands for now.
+fn event(happens: &Happens, life: &mut Life) -> Event {
+    let version = |life: &Life, version: u8, level: usize, home: usize, agreement: usize| {
+        let mut submission = canaries(life.now);
+        submission.digest = Digest::of_bytes(&[version]);
+        (submission.level, submission.agreement) = (Level::ALL[level], Agreement::ALL[agreement]);
+        submission.child.places = Places { home: HOMES[home].map(gss), ..Places::default() };
+        submission
+    };
+    let all: Vec<(Endpoint, DeliveryId)> = life
+        .case
+        .iter()
+        .flat_map(|case| case.recipients().iter().flat_map(|recipient| recipient.deliveries.iter().map(|delivery| (recipient.to.clone(), delivery.id))))
+        .collect();
+    let pick = |at: usize| if all.is_empty() { (endpoint(LEEDS), DeliveryId::from_bytes([0; 16])) } else { all[at % all.len()].clone() };
+    let later = |life: &mut Life, hours: u8| life.now += jiff::SignedDuration::from_hours(i64::from(hours));
+    match *happens {
+        Happens::Submitted { version: nth, level, home, agreement, secret, detrimental, hours_later } => {
+            later(life, hours_later);
+            let mut submission = version(life, nth, level, home, agreement);
+            submission.handling = if secret { vec![HandlingFlag::Secret] } else { vec![] };
+            submission.duty_decision = if detrimental { DutyDecision::MoreDetrimental } else { DutyDecision::NotRecorded };
+            Event::Submitted(Box::new(submission.split().remove(0)))
+        }
+        Happens::Amended { version: nth, level, home, agreement, stranger, hours_later } => {
+            later(life, hours_later);
+            let mut submission = version(life, nth, level, home, agreement);
+            if stranger {
+                submission.sender = endpoint("nhs.ZZ101");
+            }
+            Event::Amended(Box::new(submission.split().remove(0)))
+        }
+        Happens::Withdrawn { stranger } => {
+            let from = endpoint(if stranger { "police.13" } else { "school.999001" });
+            Event::Withdrawn { from, by: Practitioner { name: "Petronella".into(), ..common::person("") }, reason: "hiding".into() }
+        }
+        Happens::Answered { from, delivery, wrong_digest, says } => {
+            let (to, delivery) = pick(delivery);
+            let from = ANSWERING.get(from).map_or(to, |name| endpoint(name));
+            let digest = if wrong_digest { Digest::of_bytes(b"other") } else { digest_of(delivery) };
+            let says = [Says::Collected, Says::Acknowledged, Says::Decided { outcome: Outcome::EarlyHelp, reason: "hid under the stairs".into() }][says].clone();
+            Event::Answered(FrontDoorAnswer { from, delivery, digest, by: Practitioner { name: "Petronella".into(), ..common::person("") }, says })
+        }
+        Happens::Delivered { delivery } => Event::Delivered(pick(delivery).1),
+        Happens::SenderTold => Event::SenderTold,
+        Happens::Woken { days_later } => {
+            later(life, days_later * 24);
+            Event::Woken
+        }
+    }
+}
+
+fn rungs(case: Option<&Case>) -> BTreeMap<DeliveryId, Rung> {
+    let deliveries = case.into_iter().flat_map(Case::recipients).flat_map(|recipient| &recipient.deliveries);
+    deliveries.map(|Delivered { id, rung, .. }| (*id, *rung)).collect()
+}
+
+/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and the manager of the
+/// authority that is responsible.
+fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
+    let views = step.ruling.iter().flat_map(|ruling| ruling.views()).map(|view| view.to().clone());
+    let earlier = before.into_iter().flat_map(Case::recipients).map(|recipient| recipient.to.clone());
+    let manager = before.and_then(|case| match case.standing() {
+        Standing::With { responsible: Endpoint::Authority(gss, _) } => Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager)),
+        _ => None,
+    });
+    views.chain(earlier).chain(manager).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_in_whatever_order_the_promises_hold(story in stories()) {
+        let mut life = Life::new(|_| {});
+        let mut ids = BTreeSet::new();
+        for happens in &story {
+            let event = event(happens, &mut life);
+            let before = life.case.clone();
+            let printed = format!("{event:?}");
+            prop_assert_eq!(sings(&printed), None);
+            let step = life.step(event);
+            let Some(case) = &life.case else {
+                prop_assert!(before.is_none() && step.surprise == Some(Surprise::NeverSeen));
+                continue;
+            };
+
+            // A surprise changes nothing and owes nothing.
+            if step.surprise.is_some() {
+                prop_assert!(step.effects.is_empty() && before.as_ref() == Some(case));
+            }
+
+            // P6, P7: nothing that was delivered is forgotten, and no rung falls.
+            let after = rungs(Some(case));
+            for (id, rung) in rungs(before.as_ref()) {
+                prop_assert!(after.get(&id).is_some_and(|now| *now >= rung));
+            }
+
+            // P5, P12: nobody else, and every delivery has an id that never was before.
+            let allowed = allowed(before.as_ref(), &step);
+            for effect in &step.effects {
+                let (to, id) = match effect {
+                    Effect::Deliver(disclosure) => (disclosure.to(), disclosure.delivery()),
+                    Effect::Notify(notice) => (&notice.to, notice.delivery),
+                    Effect::TellSender(_) | Effect::AskPerson(_) => continue,
+                };
+                prop_assert!(allowed.contains(to), "{} was told", to);
+                prop_assert!(RULES.directory.party(to).is_some(), "{} is not connected", to);
+                prop_assert!(ids.insert(id), "an id came twice");
+                prop_assert_eq!(after.get(&id), Some(&Rung::Owed));
+            }
+            prop_assert_eq!(after.keys().copied().collect::<BTreeSet<_>>(), ids.clone());
+
+            // P8: no clock is forgotten, a due moment never moves while its clock runs, only what a ruling starts
+            // runs again, and each stands there once.
+            for clock in before.iter().flat_map(Case::clocks) {
+                let now = case.clocks().iter().find(|now| now.name == clock.name).unwrap();
+                let kept = if clock.state == ClockState::Running { now.due == clock.due } else { now == clock || step.ruling.is_some() };
+                prop_assert!(kept, "{:?} became {:?}", clock, now);
+            }
+            let names: BTreeSet<String> = case.clocks().iter().map(|clock| clock.name.to_string()).collect();
+            prop_assert_eq!(names.len(), case.clocks().len());
+
+            // What an authority has at significant harm runs against a clock until it has decided or was late.
+            if let Some(Effect::Deliver(disclosure)) = step.effects.iter().find(|effect| matches!(effect, Effect::Deliver(one) if one.role() == Role::Responsible)) {
+                let is_raised = before.as_ref().is_none_or(|before| !before.level().is_significant_harm_or_above());
+                let has_clocks = disclosure.level().is_significant_harm_or_above() && matches!(disclosure.to(), Endpoint::Authority(..));
+                prop_assert!(!(is_raised && has_clocks) || case.wake_at().is_some());
+            }
+
+            // P4, P9: what an authority has is not taken back; what was not answered is open.
+            let with = |case: &Case| matches!(case.standing(), Standing::With { .. });
+            prop_assert!(before.as_ref().is_none_or(|before| !with(before) || with(case)));
+            prop_assert!(case.is_open() || case.outcome().is_some() || matches!(case.standing(), Standing::Returned | Standing::Refused));
+
+            // P12: what is written down and what is printed says nothing of a person.
+            let written = serde_json::to_string(case).unwrap();
+            prop_assert_eq!(sings(&written), None);
+            prop_assert_eq!(&serde_json::from_str::<Case>(&written).unwrap(), case);
+            let printed = format!("{step:?} {case:?}");
+            prop_assert_eq!(sings(&printed), None);
+            if let Some(ruling) = &step.ruling {
+                prop_assert_eq!(sings(&serde_json::to_string(ruling).unwrap()), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_submission_a_referral_and_a_disclosure_print_nothing_of_a_person() {
+    let submission = canaries("2026-11-23T10:00:00Z".parse().unwrap());
+    assert_eq!(sings(&format!("{submission:?} {submission:#?}")), None);
+    let referral = submission.split().remove(0);
+    assert_eq!(sings(&format!("{referral:?} {referral:#?}")), None);
+    let step = step(None, Event::Submitted(Box::new(referral)), submission.received, &RULES);
+    assert_eq!(sings(&format!("{step:?} {step:#?}")), None);
+    let delivered = step.effects.iter().find_map(|effect| match effect {
+        Effect::Deliver(disclosure) => Some(disclosure),
+        Effect::Notify(_) | Effect::TellSender(_) | Effect::AskPerson(_) => None,
+    });
+    let disclosure = delivered.unwrap();
+    assert_eq!(disclosure.matter(), Matter::Referral);
+    // And yet the front door reads all of it: the canaries are there to be found.
+    let opened: Vec<String> = disclosure.items().iter().map(|item| match &item.body {
+        Body::Text(text) => text.open().clone(),
+        Body::Fields(fields) => fields.iter().map(|field| field.value.open().as_str()).collect::<Vec<_>>().join(" "),
+        Body::Attachment { reference, .. } => reference.open().clone(),
+    }).collect();
+    let opened = opened.join(" ");
+    let missing: Vec<&str> = CANARIES.into_iter().filter(|canary| !opened.contains(canary)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
