@@ -549,12 +549,16 @@ impl Case {
             Says::Collected => (Rung::Collected, News::Collected(at)),
             Says::Acknowledged => (Rung::Acknowledged, News::Acknowledged { at, by: answer.by }),
             Says::Decided { .. } if !is_responsible => return Step::surprise(Some(self), Surprise::NotResponsible),
+            // The same decision again is a repeat off the intake, not news; another one is.
+            Says::Decided { outcome, .. } if delivery.rung == Rung::Decided && self.outcome == Some(outcome) => {
+                return Step::surprise(Some(self), Surprise::Late);
+            }
             Says::Decided { outcome, reason } => {
                 self.outcome = Some(outcome);
                 (Rung::Decided, News::Decided { at, by: answer.by, outcome, reason })
             }
         };
-        // A second decision is news; a second or late acknowledgement is not.
+        // Another decision is news; a second or late acknowledgement is not.
         if delivery.rung >= rung && rung != Rung::Decided {
             return Step::surprise(Some(self), Surprise::Late);
         }

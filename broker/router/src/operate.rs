@@ -92,7 +92,7 @@ fn entry(told: Told) -> Option<common::ProgressEntry> {
 }
 
 fn ends_it(entry: &common::ProgressEntry) -> bool {
-    matches!(entry.step, Some(Step::Decided(_) | Step::ReturnedToSender(_)))
+    matches!(entry.step, Some(Step::Decided(_) | Step::ReturnedToSender(_) | Step::Refused(_)))
 }
 
 fn party(text: &str) -> Result<Endpoint, Status> {

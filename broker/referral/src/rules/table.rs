@@ -270,8 +270,9 @@ impl fmt::Display for RuleId {
     }
 }
 
-/// Why: what a rule says of itself, shown with every explanation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Why: what a rule says of itself, shown with every explanation. In a record it stands as the rule's id alone: the
+/// edition's hash, beside it, says which text that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// The rule.
     pub rule: RuleId,
@@ -283,6 +284,12 @@ pub struct Reason {
     pub evidence: Evidence,
     /// The sector does not agree on it.
     pub contested: bool,
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.rule.serialize(serializer)
+    }
 }
 
 /// One row: one rule.
