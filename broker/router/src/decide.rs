@@ -174,6 +174,7 @@ impl<L: Ledger> Decider<L> {
         let mut pending: Vec<Pending> = Vec::new();
         for (at, input) in inputs.iter().enumerate() {
             for (referral, event) in &input.events {
+                let event = &newly_named(event, input, *referral, &cases);
                 let current = cases.entry(*referral).or_default();
                 if let Some(commit) = self.judge(*referral, event, input, current) {
                     pending.push(Pending { input: at, commit });
@@ -339,6 +340,19 @@ impl<L: Ledger> Decider<L> {
             }
         }
         Decided { settled, owed, again, news }
+    }
+}
+
+/// A child that an amendment names for the first time is a new referral of the same sender's, not a change to one
+/// that never was: it must not be dropped (P4).
+fn newly_named<Token>(event: &Event, input: &Input<Token>, id: ReferralId, cases: &HashMap<ReferralId, Current>) -> Event {
+    let case_of = |id: &ReferralId| cases.get(id).and_then(|current| current.case.as_ref());
+    let first = input.events.first().and_then(|(first, _)| case_of(first));
+    match event {
+        Event::Amended(referral) if case_of(&id).is_none() && first.is_some_and(|first| *first.sender() == referral.sender) => {
+            Event::Submitted(referral.clone())
+        }
+        other => other.clone(),
     }
 }
 
