@@ -20,6 +20,7 @@ use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 use transport::telemetry;
 
+use crate::decide::LEDGER_RETRY;
 use crate::meters::Meters;
 use crate::record::{Ledger, Owed, Recorded};
 use crate::roads;
@@ -30,6 +31,8 @@ const IN_FLIGHT_MAX: usize = 256;
 const WAITING_MAX: usize = 8_192;
 /// The first pause after a delivery was not confirmed, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+/// How much the ledger is asked for at once.
+const PAGE: usize = 512;
 /// How often the ledger is asked whether something is owed that is not known here.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -70,20 +73,38 @@ pub struct Deliverer<L, P> {
 }
 
 /// What waits, a line for each referral.
-#[derive(Default)]
 struct Lines {
     waiting: HashMap<uuid::Uuid, VecDeque<Recorded<Owed>>>,
     ready: VecDeque<uuid::Uuid>,
     under_way: HashSet<uuid::Uuid>,
     known: HashSet<uuid::Uuid>,
-    /// Something is owed that there was no room for: the ledger has it.
-    overflowed: bool,
+    kept_up: KeptUp,
+}
+
+/// Whether everything that the ledger owes is known here. Until it is, nothing newer may join a line: it would
+/// overtake what is older.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeptUp {
+    /// It is.
+    Yes,
+    /// The ledger was not asked yet, or did not answer.
+    NotTold,
+    /// There was no room for more.
+    NoRoom,
 }
 
 impl Lines {
+    fn new() -> Lines {
+        Lines { waiting: HashMap::new(), ready: VecDeque::new(), under_way: HashSet::new(), known: HashSet::new(), kept_up: KeptUp::NotTold }
+    }
+
+    /// What is refused here is in the ledger, and comes when that is asked.
     fn join(&mut self, owed: Recorded<Owed>) {
+        if self.kept_up != KeptUp::Yes {
+            return;
+        }
         if self.known.len() >= WAITING_MAX {
-            self.overflowed = true;
+            self.kept_up = KeptUp::NoRoom;
             return;
         }
         if !self.known.insert(owed.id) {
@@ -109,6 +130,10 @@ impl Lines {
         Some(owed)
     }
 
+    fn has_room_again(&self) -> bool {
+        self.kept_up == KeptUp::NoRoom && self.known.len() < WAITING_MAX / 2
+    }
+
     fn done(&mut self, owed: &Owed) {
         self.known.remove(&owed.id);
         self.under_way.remove(&owed.referral);
@@ -126,7 +151,7 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
     /// Runs until shutdown is requested and what is under way has come to an end. Begins with what the ledger
     /// says is still owed: recovery is the normal path.
     pub async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>, shutdown: Shutdown) {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new();
         let mut under_way = FuturesUnordered::new();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
@@ -134,7 +159,7 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
                 let Some(owed) = lines.next() else { break };
                 under_way.push(self.deliver(owed, shutdown.clone()));
             }
-            tokio::select! {
+            let ask = tokio::select! {
                 biased;
                 Some((owed, outcome)) = under_way.next(), if !under_way.is_empty() => {
                     let mut settled = Vec::new();
@@ -144,18 +169,24 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
                         self.came_back(&mut lines, &mut settled, owed, outcome);
                     }
                     self.confirmed(settled).await;
+                    lines.has_room_again()
                 }
                 order = orders.recv(), if !shutdown.is_requested() => match order {
-                    Some(Order::Owed(owed)) => owed.into_iter().for_each(|owed| lines.join(owed)),
-                    Some(Order::AskLedger) => self.recover(&mut lines).await,
+                    Some(Order::Owed(owed)) => {
+                        owed.into_iter().for_each(|owed| lines.join(owed));
+                        false
+                    }
+                    Some(Order::AskLedger) => true,
                     None => return,
                 },
-                _ = sweep.tick(), if !shutdown.is_requested() => self.recover(&mut lines).await,
+                _ = sweep.tick(), if !shutdown.is_requested() => true,
                 () = shutdown.requested(), if under_way.is_empty() => return,
-            }
-            if lines.overflowed && lines.known.len() < WAITING_MAX / 2 {
-                lines.overflowed = false;
+            };
+            if ask {
                 self.recover(&mut lines).await;
+                if lines.kept_up == KeptUp::NotTold {
+                    sweep.reset_after(LEDGER_RETRY);
+                }
             }
         }
     }
@@ -214,22 +245,21 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
         }
     }
 
+    /// Asks the ledger for everything that is still owed, in the order of recording.
     async fn recover(&self, lines: &mut Lines) {
+        lines.kept_up = KeptUp::Yes;
         let mut after = None;
-        loop {
-            match self.ledger.owed(after, 512).await {
+        while lines.kept_up == KeptUp::Yes {
+            match self.ledger.owed(after, PAGE).await {
                 Ok(page) => {
                     let Some(last) = page.last() else { return };
                     after = Some(last.proof().index);
                     page.into_iter().for_each(|owed| lines.join(owed));
-                    if lines.overflowed {
-                        return;
-                    }
                 }
                 Err(error) => {
+                    lines.kept_up = KeptUp::NotTold;
                     self.meters.ledger_failed();
                     tracing::error!("the ledger could not say what is owed; it is asked again: {error}");
-                    return;
                 }
             }
         }
