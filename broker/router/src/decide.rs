@@ -4,7 +4,7 @@
 //! Nothing is handed to delivery but what the ledger gave back as recorded; nothing on the intake is settled
 //! before its step was. Knows no AMQP: where an input came from is a `Token` it carries through.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -95,12 +95,6 @@ struct Current {
     case: Option<Case>,
 }
 
-/// A step that waits to be recorded: which input it came from.
-struct Pending {
-    input: usize,
-    commit: Commit,
-}
-
 /// The way back to where inputs came from. Two are real: RabbitMQ's, and the simulation's intake.
 pub trait Settle<Token>: Send + Sync + 'static {
     /// These are dealt with, and need not come again. What cannot be told comes again, which does no harm.
@@ -121,6 +115,7 @@ impl<L: Ledger> Decider<L> {
         let mut batch: Vec<Input<Token>> = Vec::new();
         let (mut arrived, mut happened) = (Vec::new(), Vec::new());
         let (mut more_inputs, mut more_events) = (true, true);
+        let mut unsure = false;
         while more_inputs || more_events || !batch.is_empty() {
             if batch.is_empty() {
                 tokio::select! {
@@ -143,8 +138,12 @@ impl<L: Ledger> Decider<L> {
             self.meters.batch(batch.len());
             match self.decide(std::mem::take(&mut batch)).await {
                 Ok(Decided { settled, owed, again, news: is_news }) => {
-                    if !owed.is_empty() {
-                        // The other end stops only when the broker does; then the ledger still owes it.
+                    // The other end stops only when the broker does; then the ledger still owes it. Only the
+                    // ledger knows what was owed by a step that was thought lost, or that somebody else wrote, and
+                    // that comes first.
+                    if std::mem::take(&mut unsure) || !again.is_empty() {
+                        let _ = orders.send(Order::AskLedger);
+                    } else if !owed.is_empty() {
                         let _ = orders.send(Order::Owed(owed));
                     }
                     settler.settle(&settled).await;
@@ -157,6 +156,7 @@ impl<L: Ledger> Decider<L> {
                     self.meters.ledger_failed();
                     tracing::error!("the ledger did not record a batch of {}; it is decided again: {error}", undecided.len());
                     batch = undecided;
+                    unsure = true;
                     let _ = orders.send(Order::AskLedger);
                     tokio::time::sleep(LEDGER_RETRY).await;
                 }
@@ -171,22 +171,22 @@ impl<L: Ledger> Decider<L> {
             Ok(cases) => cases,
             Err(error) => return Err((error, inputs)),
         };
-        let mut pending: Vec<Pending> = Vec::new();
-        for (at, input) in inputs.iter().enumerate() {
+        let mut steps: Vec<ReferralId> = Vec::new();
+        let mut commits: Vec<Commit> = Vec::new();
+        for input in &inputs {
             for (referral, event) in &input.events {
                 let event = &newly_named(event, input, *referral, &cases);
                 let current = cases.entry(*referral).or_default();
                 if let Some(commit) = self.judge(*referral, event, input, current) {
-                    pending.push(Pending { input: at, commit });
+                    steps.push(*referral);
+                    commits.push(commit);
                 }
             }
         }
-        let (of_input, commits): (Vec<usize>, Vec<Commit>) = pending.into_iter().map(|pending| (pending.input, pending.commit)).unzip();
         let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.record(&inputs, commits).await };
         match committed {
             Ok(committed) => {
-                let confirmed = confirmed_deliveries(&inputs);
-                let decided = self.sort_out(inputs, of_input, committed);
+                let (decided, confirmed) = self.sort_out(inputs, &steps, committed);
                 if !confirmed.is_empty() && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await {
                     // They are owed again at the next start, and repeated: at least once is what is promised.
                     self.meters.ledger_failed();
@@ -312,17 +312,17 @@ impl<L: Ledger> Decider<L> {
         }
     }
 
-    fn sort_out<Token>(&self, inputs: Vec<Input<Token>>, of_input: Vec<usize>, committed: Vec<Committed>) -> Decided<Token> {
-        let mut owed = Vec::new();
-        let mut stale = vec![false; inputs.len()];
+    /// What was recorded is settled. A referral that somebody else wrote in between was judged on what is no longer
+    /// so, and everything about it is judged again: also what seemed to change nothing.
+    fn sort_out<Token>(&self, inputs: Vec<Input<Token>>, steps: &[ReferralId], committed: Vec<Committed>) -> (Decided<Token>, Vec<uuid::Uuid>) {
         let news = !committed.is_empty();
-        for (at, committed) in of_input.into_iter().zip(committed) {
+        let mut owed = Vec::new();
+        let mut stale = HashSet::new();
+        for (referral, committed) in steps.iter().zip(committed) {
             match committed {
                 Committed::Recorded { owed: recorded, .. } => owed.extend(recorded),
                 Committed::Stale => {
-                    if let Some(stale) = stale.get_mut(at) {
-                        *stale = true;
-                    }
+                    stale.insert(*referral);
                 }
                 Committed::Refused(refusal) => {
                     self.meters.refused_by_ledger();
@@ -330,16 +330,11 @@ impl<L: Ledger> Decider<L> {
                 }
             }
         }
-        let mut settled = Vec::new();
-        let mut again = Vec::new();
-        for (input, stale) in inputs.into_iter().zip(stale) {
-            match (stale, input.token) {
-                (true, token) => again.push(Input { events: input.events, content: input.content, traceparent: input.traceparent, token }),
-                (false, Some(token)) => settled.push(token),
-                (false, None) => {}
-            }
-        }
-        Decided { settled, owed, again, news }
+        let (again, done): (Vec<_>, Vec<_>) = inputs.into_iter().partition(|input| input.events.iter().any(|(referral, _)| stale.contains(referral)));
+        // A delivery is settled after its rung is recorded, never before: else a crash in between loses the rung.
+        let confirmed = confirmed_deliveries(&done);
+        let settled = done.into_iter().filter_map(|input| input.token).collect();
+        (Decided { settled, owed, again, news }, confirmed)
     }
 }
 
