@@ -29,6 +29,10 @@ pub struct Case {
     level: Level,
     /// The digests of every version received, the first one first (DQ-01).
     versions: Vec<Digest>,
+    /// The digests of the messages that were taken in. One that the intake brings again changes nothing, whatever
+    /// has happened since.
+    #[serde(default)]
+    heard: Vec<Digest>,
     standing: Standing,
     recipients: Vec<Recipient>,
     clocks: Vec<Clock>,
@@ -400,6 +404,7 @@ impl Case {
             received: referral.received,
             level: referral.level,
             versions: vec![referral.digest],
+            heard: Vec::new(),
             standing: Standing::Held { intended: None },
             recipients: Vec::new(),
             clocks: Vec::new(),
@@ -644,6 +649,16 @@ impl Case {
     pub fn was_encoded(&mut self, delivery: DeliveryId, digest: Digest) {
         let all = self.recipients.iter_mut().flat_map(|recipient| recipient.deliveries.iter_mut());
         all.filter(|known| known.id == delivery).for_each(|known| known.digest = Some(digest));
+    }
+
+    /// Whether this very message was taken in before.
+    pub fn has_heard(&self, message: Digest) -> bool {
+        self.heard.contains(&message)
+    }
+
+    /// The shell says which message a step came from, and commits that with the step.
+    pub fn was_heard(&mut self, message: Digest) {
+        self.heard.push(message);
     }
 
     /// The referral's id.

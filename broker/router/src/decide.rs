@@ -232,12 +232,21 @@ impl<L: Ledger> Decider<L> {
         let _entered = span.enter();
         let traceparent = telemetry::traceparent().or_else(|| input.traceparent.clone());
         let now = self.clock.now();
+        let message = input.content.as_ref().map(|content| Digest::from_bytes(content.id));
+        // The intake brings everything at least once, and not always in order when it brings it again.
+        if let (Some(case), Some(message)) = (&current.case, message) && case.has_heard(message) {
+            self.surprised(id, event, Surprise::Duplicate);
+            return None;
+        }
         let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &self.rules);
         if let Some(surprise) = surprise {
             self.surprised(id, event, surprise);
-            return None;
+            if !could_be_news_later(event, surprise) {
+                return None;
+            }
         }
         let mut case = case?;
+        message.into_iter().for_each(|message| case.was_heard(message));
         let expected = current.version;
         let digest = case.digest().unwrap_or(Digest::of_bytes(&[]));
         let mut owed = Vec::new();
@@ -277,9 +286,9 @@ impl<L: Ledger> Decider<L> {
             wake: case.wake_at(),
             open: case.is_open(),
             // What is marked above what this broker may hold leaves nothing behind but the fact (HR-08).
-            content: input.content.iter().filter(|_| !refused).cloned().collect(),
-            record: record(id, event, ruling.as_deref(), &effects, now),
-            kind: kind_of(event),
+            content: input.content.iter().filter(|_| !refused && surprise.is_none()).cloned().collect(),
+            record: record(id, event, surprise, ruling.as_deref(), &effects, now),
+            kind: if surprise.is_some() { NOT_USED } else { kind_of(event) },
             at: now,
             owed,
             progress,
@@ -368,6 +377,20 @@ fn order_of(case: &Case, to: &Endpoint, delivery: referral::DeliveryId) -> u32 {
     recipient.and_then(|recipient| recipient.deliveries.iter().position(|known| known.id == delivery)).unwrap_or(0) as u32
 }
 
+/// Whether what changes nothing now would change something if the intake brought it again after more has happened:
+/// a second withdrawal after a change undid the first, a decision after the referral came to whoever decided. That
+/// it was heard is recorded, so that it cannot.
+fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
+    match event {
+        Event::Withdrawn { .. } => surprise == Surprise::Duplicate,
+        Event::Answered(_) => surprise == Surprise::NotResponsible,
+        Event::Submitted(_) | Event::Amended(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
+    }
+}
+
+/// The kind of a leaf for what was heard and changed nothing.
+const NOT_USED: Kind = Kind::named("not-used");
+
 fn kind_of(event: &Event) -> Kind {
     const SUBMITTED: Kind = Kind::named("submitted");
     const AMENDED: Kind = Kind::named("amended");
@@ -400,6 +423,8 @@ struct DecisionRecord<'a> {
     at: referral::Moment,
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    not_used: Option<Surprise>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     content_digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ruling: Option<&'a Ruling>,
@@ -426,7 +451,7 @@ enum Due<'a> {
     Sender(&'static str),
 }
 
-fn record(id: ReferralId, event: &Event, ruling: Option<&Ruling>, effects: &[Effect], at: referral::Moment) -> Vec<u8> {
+fn record(id: ReferralId, event: &Event, not_used: Option<Surprise>, ruling: Option<&Ruling>, effects: &[Effect], at: referral::Moment) -> Vec<u8> {
     let person = |by: &'_ referral::submission::Practitioner| -> (String, String) { (by.name.open().clone(), by.role.open().clone()) };
     let (content_digest, by) = match event {
         Event::Submitted(referral) | Event::Amended(referral) => (Some(referral.digest), None),
@@ -441,7 +466,7 @@ fn record(id: ReferralId, event: &Event, ruling: Option<&Ruling>, effects: &[Eff
         Effect::TellSender(news) => Due::Sender(news_word(news)),
     });
     let by = by.as_ref().map(|(name, role)| Person { name, role });
-    let decision = DecisionRecord { referral: id, at, event: kind_of(event).as_str(), content_digest, ruling, by, owed: owed.collect() };
+    let decision = DecisionRecord { referral: id, at, event: kind_of(event).as_str(), not_used, content_digest, ruling, by, owed: owed.collect() };
     // Words, numbers and times only: writing these as JSON cannot fail.
     serde_json::to_vec(&decision).unwrap_or_default()
 }
