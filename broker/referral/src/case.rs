@@ -432,7 +432,9 @@ impl Case {
     }
 
     fn ruled(mut self, referral: &Referral, matter: Matter, mut effects: Vec<Effect>, rules: &Rulebook) -> Step {
-        let earlier: Vec<Endpoint> = self.recipients.iter().map(|recipient| recipient.to.clone()).collect();
+        // Those who had a version of it get the change. A manager who was told of a breach had none, and gets none.
+        let had_content = |recipient: &&Recipient| recipient.deliveries.iter().any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment));
+        let earlier: Vec<Endpoint> = self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect();
         let ruling = rules.rule(referral, &earlier);
         let routing = Box::new(Routing::of(&ruling, rules));
         let urgent = referral.level.is_significant_harm_or_above();
