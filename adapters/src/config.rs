@@ -14,6 +14,9 @@ use transport::tls::{Files, Identity};
 /// What is wrong with a configuration, and where.
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfig {
+    /// The ledger's key is not one.
+    #[error("[ledger] public_key is not a key as `safeguarding-broker ledger key` prints it")]
+    NotALedgerKey,
     /// It cannot be read.
     #[error("cannot read {path}: {source}")]
     Unreadable {
@@ -206,6 +209,12 @@ impl Party {
         let named = party.desk.state.take();
         party.desk.state = Some(named.map_or_else(|| path.with_extension("desk"), |named| folder_of(path).join(named)));
         Ok(party)
+    }
+
+    /// The key with which the broker's proofs are checked, if the configuration names one.
+    pub fn ledger_key(&self) -> Result<Option<evidence::PublicKey>, BadConfig> {
+        let parse = |text: &String| evidence::PublicKey::parse(text).map_err(|_| BadConfig::NotALedgerKey);
+        self.ledger.public_key.as_ref().map(parse).transpose()
     }
 
     /// The party's RabbitMQ nodes.

@@ -7,9 +7,14 @@
 pub mod childrens_services;
 pub mod client;
 pub mod config;
+pub mod console;
+pub mod desk;
 pub mod follow;
 pub mod gateway;
+pub mod ladder;
 pub mod meters;
+pub mod outbox;
+pub mod samples;
 pub mod school;
 pub mod sender;
 pub mod status;

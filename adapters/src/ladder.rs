@@ -1,0 +1,217 @@
+//! The ladder on a screen: each rung in words, and when the rung that somebody waits for is reached.
+
+use std::fmt::Write as _;
+
+use proto::wire::common::v1 as common;
+use proto::wire::common::v1::progress_entry::Step;
+
+use crate::console::{in_london, printable};
+
+/// A rung to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Until {
+    /// A queue has it.
+    Accepted,
+    /// It is known who receives it.
+    Routed,
+    /// The responsible queue has it.
+    Delivered,
+    /// The responsible system has taken it.
+    Collected,
+    /// A named person has it.
+    Acknowledged,
+    /// A named person has decided.
+    Decided,
+    /// You were told how it ended.
+    #[value(alias = "outcome-returned")]
+    Closed,
+}
+
+/// How far a climb has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// Not there yet.
+    Climbing,
+    /// The rung that was waited for, or a higher one.
+    There,
+    /// It will not climb further: it was returned or refused.
+    Ended,
+}
+
+/// Follows one referral's ladder.
+#[derive(Default)]
+pub struct Climb {
+    responsible: String,
+}
+
+impl Climb {
+    /// What `entry` means to somebody who waits for `until`. What happens at recipients who are only told is
+    /// shown, and is no rung.
+    pub fn step(&mut self, entry: &common::ProgressEntry, until: Until) -> Reached {
+        let by_responsible = |endpoint: &str, rung| (endpoint == self.responsible).then_some(rung);
+        let rung = match &entry.step {
+            Some(Step::Accepted(_)) => Some(Until::Accepted),
+            Some(Step::Routed(routed)) => {
+                let responsible = routed.recipients.iter().find(|recipient| recipient.role() == common::RecipientRole::Responsible);
+                self.responsible = responsible.map(|recipient| recipient.endpoint.clone()).unwrap_or_default();
+                Some(Until::Routed)
+            }
+            Some(Step::Delivered(at)) => by_responsible(&at.endpoint, Until::Delivered),
+            Some(Step::Collected(at)) => by_responsible(&at.endpoint, Until::Collected),
+            Some(Step::Acknowledged(at)) => by_responsible(&at.endpoint, Until::Acknowledged),
+            Some(Step::Decided(_)) => Some(Until::Decided),
+            Some(Step::OutcomeReturned(_)) => Some(Until::Closed),
+            Some(Step::ReturnedToSender(_) | Step::Refused(_)) => return Reached::Ended,
+            Some(Step::Held(_) | Step::Amended(_) | Step::Withdrawn(_) | Step::ClockBreached(_) | Step::NotConnected(_) | Step::Quarantined(_))
+            | None => None,
+        };
+        if rung.is_some_and(|rung| rung >= until) { Reached::There } else { Reached::Climbing }
+    }
+}
+
+/// An entry in words: a first line, and reasons below it.
+pub fn words(entry: &common::ProgressEntry) -> String {
+    let mut text = format!("{}  ", in_london(entry.time.as_ref()));
+    match &entry.step {
+        None => text.push_str("something that this program is too old to know"),
+        Some(Step::Accepted(_)) => rung(&mut text, "accepted", "it is kept; no person has read it yet"),
+        Some(Step::Routed(routed)) => {
+            let to: Vec<String> = routed.recipients.iter().map(|recipient| format!("{} ({})", recipient.endpoint, role_words(recipient.role()))).collect();
+            rung(&mut text, "routed", &format!("to {}", to.join(", ")));
+            reasons(&mut text, &routed.sentences);
+            flags(&mut text, &routed.flags);
+            edition(&mut text, routed.edition.as_ref());
+        }
+        Some(Step::Held(held)) => {
+            let intended = if held.intended.is_empty() { String::new() } else { format!("; it would go to {}", held.intended) };
+            rung(&mut text, "HELD", &format!("for a person to decide: {} [{}]{intended}", held.why, held.rule_id));
+            reasons(&mut text, &held.sentences);
+            flags(&mut text, &held.flags);
+        }
+        Some(Step::ReturnedToSender(returned)) => {
+            rung(&mut text, "RETURNED", &format!("to you: {} [{}]", returned.why, returned.rule_id));
+            reasons(&mut text, &returned.sentences);
+        }
+        Some(Step::Refused(refused)) => {
+            rung(&mut text, "REFUSED", &format!("and not kept: {} [{}]", refused.why, refused.rule_id));
+            reasons(&mut text, &refused.sentences);
+        }
+        Some(Step::Delivered(at)) => rung(&mut text, "delivered", &format!("the queue of {} has it; nobody there has read it", at.endpoint)),
+        Some(Step::NotConnected(at)) => {
+            rung(&mut text, "NOT CONNECTED", &format!("there is no connection to {}; an operator was told. If it cannot wait, telephone them", at.endpoint));
+        }
+        Some(Step::Collected(at)) => rung(&mut text, "collected", &format!("the system at {} took it; no person has read it", at.endpoint)),
+        Some(Step::Acknowledged(at)) => rung(&mut text, "acknowledged", &format!("by {} at {}", by(at.by.as_ref()), at.endpoint)),
+        Some(Step::Decided(decided)) => {
+            let outcome = decided.outcome().as_str_name().trim_start_matches("OUTCOME_").to_ascii_lowercase().replace('_', " ");
+            rung(&mut text, "decided", &format!("{outcome}, by {} at {}", by(decided.by.as_ref()), decided.endpoint));
+            let _ = write!(text, "\n    {}", decided.reason);
+        }
+        Some(Step::OutcomeReturned(_)) => rung(&mut text, "closed", "you have been told how it ended"),
+        Some(Step::Amended(amended)) => {
+            let key = if amended.under_the_same_key { ", under the key of an earlier one: somebody should look" } else { "" };
+            rung(&mut text, "amended", &format!("a changed version was received{key}"));
+        }
+        Some(Step::Withdrawn(_)) => rung(&mut text, "withdrawn", "by you; those who received it are told"),
+        Some(Step::ClockBreached(breached)) => {
+            let clock = breached.clock.as_ref();
+            let name = clock.map(|clock| clock.name.as_str()).unwrap_or_default();
+            let due = in_london(clock.and_then(|clock| clock.due.as_ref()));
+            rung(&mut text, "LATE", &format!("{name} was due by {due}; they were told too. If it cannot wait, telephone them"));
+        }
+        Some(Step::Quarantined(quarantined)) => {
+            rung(&mut text, "QUARANTINED", &format!("it could not be processed: {}; an operator was told", quarantined.why));
+        }
+    }
+    printable(&text)
+}
+
+fn rung(text: &mut String, name: &str, what: &str) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{name:<13} {what}");
+}
+
+fn reasons(text: &mut String, sentences: &[common::Sentence]) {
+    for sentence in sentences {
+        let evidence = match sentence.evidence() {
+            common::Evidence::Unspecified => "",
+            common::Evidence::Verified => "; verified",
+            common::Evidence::ToConfirm => "; to be confirmed",
+            common::Evidence::Convention => "; a convention",
+        };
+        let contested = if sentence.contested { "; contested" } else { "" };
+        let _ = write!(text, "\n    {}", sentence.text);
+        if !sentence.rule_id.is_empty() {
+            let _ = write!(text, " [{}; {}{evidence}{contested}]", sentence.rule_id, sentence.source);
+        }
+    }
+}
+
+fn flags(text: &mut String, flags: &[String]) {
+    if !flags.is_empty() {
+        let _ = write!(text, "\n    flagged: {}", flags.join(", ").replace('_', " "));
+    }
+}
+
+fn edition(text: &mut String, edition: Option<&common::Edition>) {
+    if let Some(edition) = edition {
+        let _ = write!(text, "\n    under the rules {}", edition.name);
+    }
+}
+
+fn role_words(role: common::RecipientRole) -> &'static str {
+    match role {
+        common::RecipientRole::Unspecified => "in a role that this program is too old to know",
+        common::RecipientRole::Responsible => "responsible",
+        common::RecipientRole::Notified => "told",
+        common::RecipientRole::EarlierRecipient => "told of the change",
+    }
+}
+
+fn by(person: Option<&common::Practitioner>) -> String {
+    match person {
+        Some(person) if person.role.is_empty() => person.name.clone(),
+        Some(person) => format!("{}, {}", person.name, person.role),
+        None => "somebody".to_owned(),
+    }
+}
+
+/// A stage in a word or two.
+pub fn stage_words(stage: common::Stage) -> String {
+    stage.as_str_name().trim_start_matches("STAGE_").to_ascii_lowercase().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(step: Step) -> common::ProgressEntry {
+        common::ProgressEntry { step: Some(step), ..common::ProgressEntry::default() }
+    }
+
+    fn routed_to(endpoint: &str) -> common::ProgressEntry {
+        let responsible = common::RoutedRecipient {
+            endpoint: endpoint.to_owned(),
+            role: common::RecipientRole::Responsible as i32,
+            ..common::RoutedRecipient::default()
+        };
+        entry(Step::Routed(common::Routed { recipients: vec![responsible], ..common::Routed::default() }))
+    }
+
+    #[test]
+    fn a_rung_is_climbed_where_the_responsibility_lies() {
+        let mut climb = Climb::default();
+        let delivered = |to: &str| entry(Step::Delivered(common::Delivered { endpoint: to.to_owned() }));
+        assert_eq!(climb.step(&routed_to("la.E08000035.front-door"), Until::Delivered), Reached::Climbing);
+        assert_eq!(climb.step(&delivered("police.13"), Until::Delivered), Reached::Climbing);
+        assert_eq!(climb.step(&delivered("la.E08000035.front-door"), Until::Delivered), Reached::There);
+    }
+
+    #[test]
+    fn a_higher_rung_is_there_too_and_what_came_back_climbs_no_more() {
+        let mut climb = Climb::default();
+        assert_eq!(climb.step(&entry(Step::OutcomeReturned(common::OutcomeReturned {})), Until::Routed), Reached::There);
+        assert_eq!(climb.step(&entry(Step::ReturnedToSender(common::ReturnedToSender::default())), Until::Routed), Reached::Ended);
+        assert_eq!(climb.step(&entry(Step::Held(common::Held::default())), Until::Routed), Reached::Climbing);
+    }
+}
