@@ -61,8 +61,21 @@ write_configurations() {
     configuration broker.toml | write_if_changed "$run/broker.toml"
     configuration adapter.toml | write_if_changed "$run/adapter.toml"
     while read -r party; do
-        configuration party.toml "$party" | write_if_changed "$run/$party.toml"
+        party_configuration "$party" | write_if_changed "$run/$party.toml"
     done < <(parties)
+}
+
+# With the ledger's public key, once there is one: a front door then checks that what it receives was
+# recorded before it was sent.
+party_configuration() {
+    configuration party.toml "$1"
+    [[ ! -s $run/ledger/public.key ]] || printf '\n[ledger]\npublic_key = "%s"\n' "$(<"$run/ledger/public.key")"
+}
+
+# The broker makes its signing key at the first start.
+hand_out_ledger_key() {
+    [[ -s $run/ledger/public.key ]] || "$programs/safeguarding-broker" ledger key --config "$run/broker.toml" >"$run/ledger/public.key"
+    write_configurations
 }
 
 make_certificates() {
