@@ -328,6 +328,12 @@ fn nobody_gets_more_than_the_matrix_prints() {
             };
             let (category, recipient) = (value::<Category>(&ordinals, Column::Category), value::<RecipientKind>(&ordinals, Column::Recipient));
             let most = match recipient {
+                // The printed matrix has no row for it, and the return interview (CL-07) cannot be offered without it.
+                RecipientKind::FrontDoor | RecipientKind::Police | RecipientKind::OtherAuthority | RecipientKind::Devolved
+                    if category == Category::MissingEpisode =>
+                {
+                    Extent::Whole
+                }
                 _ if !printed.contains(&category) => Extent::Nothing,
                 RecipientKind::Devolved => of(RecipientKind::OtherAuthority),
                 RecipientKind::AdultServices => of(RecipientKind::FrontDoor),
