@@ -168,6 +168,7 @@ fn exploitation(urn: &str) -> ReferralForm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::wire::common::v1::{Category, EventKind};
     use crate::school;
     use clap::ValueEnum;
     use referral::Endpoint;

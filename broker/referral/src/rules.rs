@@ -345,6 +345,9 @@ impl Ruling {
     }
 }
 
+/// Who receives, as what, and in which role.
+type Addressee = (Endpoint, RecipientKind, Role);
+
 /// What the fixed part of the product adds to the packs: rules that are code, not rows.
 fn own_reason(rule: &str, because: &str, source: &str, evidence: Evidence) -> Arc<Reason> {
     Arc::new(Reason { rule: RuleId(rule.to_owned()), because: because.to_owned(), source: source.to_owned(), evidence, contested: false })
@@ -479,8 +482,8 @@ impl Rulebook {
         held_by_rule: bool,
         referral: &Referral,
         earlier: &[Endpoint],
-    ) -> (Vec<(Endpoint, RecipientKind, Role)>, Vec<Arc<Reason>>) {
-        let mut recipients: Vec<(Endpoint, RecipientKind, Role)> = Vec::new();
+    ) -> (Vec<Addressee>, Vec<Arc<Reason>>) {
+        let mut recipients: Vec<Addressee> = Vec::new();
         let mut reasons = Vec::new();
         let delivered = match decision {
             Decision::Deliver { to } => {
