@@ -69,7 +69,7 @@ function concern() {
         places: { home: "E09000025", located: "E09000025" },
       },
       worry: { text: "New phone and trainers, and away from lessons with older young people.", source: "KNOWLEDGE_DIRECT" },
-      level: "LEVEL_SIGNIFICANT_HARM",
+      level: "LEVEL_IN_NEED", // below significant harm it is the front door at any hour (RA-20)
       harm: "HARM_TYPE_CRIMINAL_EXPLOITATION",
       consent: { agreement: "AGREEMENT_GIVEN", duty_decision: "DUTY_DECISION_SHARE" },
     },

@@ -99,7 +99,7 @@ def form(urn="999001", worry="Came to school hungry again and slept through the 
         consent=school.Consent(
             agreement=words.AGREEMENT_GIVEN, by_whom="mother", duty_decision=words.DUTY_DECISION_SHARE
         ),
-        level=words.LEVEL_SIGNIFICANT_HARM,
+        level=words.LEVEL_IN_NEED,  # below significant harm it is the front door at any hour (RA-20)
         harm=words.HARM_TYPE_NEGLECT,
         harm_place=words.HARM_PLACE_HOME,
         account=[
