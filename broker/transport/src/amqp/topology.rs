@@ -7,11 +7,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+use tracing::info;
 
 use super::{
     SHORT_NAME_BYTES_MAX,
@@ -112,6 +115,12 @@ const NO_DELIVERY_LIMIT: u32 = 1_000_000_000;
 
 /// A queue that is read in turn by this many hands at once is declared quickly and stresses no node.
 const DECLARED_AT_ONCE: usize = 8;
+
+/// How long a new queue stands before anything leads to it. RabbitMQ notes a new quorum queue in a table that it
+/// writes to disk only once it was left alone for half a second: until then it confirms messages that a killed
+/// node forgets. Measured on 3.10.8: of nodes killed up to 0.95 s after the declaration none came back with its
+/// messages, from 1.05 s on every one did. Three times that, for a node that is busy.
+const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 
 impl Exchange {
     fn arguments(&self) -> Map<String, Value> {
@@ -242,6 +251,9 @@ impl From<ManagementFault> for TopologyFaults {
 }
 
 /// Declares what is missing, then reads everything back. Doing it again changes nothing.
+///
+/// Nothing leads to a new queue before a crash can no longer make it forget: until then, nobody's message is
+/// confirmed. This holds for every publisher, and also when an earlier declaring was broken off half-way.
 pub async fn establish(management: &Management, wanted: &Topology) -> Result<(), TopologyFaults> {
     refuse_if_any(wanted.faults(management.user()))?;
     let vhost = escaped(&wanted.vhost);
@@ -267,19 +279,35 @@ pub async fn establish(management: &Management, wanted: &Topology) -> Result<(),
     let found = Found::read(management, &wanted.vhost).await?;
     // Objects that differ are not touched: an exchange or queue cannot be altered, and to replace it would lose
     // what is in it. The reading below names them.
-    for missing in missing(wanted, &found) {
-        let calls = missing.into_iter().map(|(path, value)| async move {
-            match path {
-                Call::Put(path) => management.put(&path, &value).await,
-                Call::Post(path) => management.post(&path, &value).await,
-            }
-        });
-        stream::iter(calls)
-            .buffer_unordered(DECLARED_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+    let missing = missing(wanted, &found);
+    declare(management, missing.exchanges).await?;
+    declare(management, missing.queues).await?;
+    // A binding that is missing alone may lead to a queue that was made a moment ago, by one who was killed then.
+    if !missing.bindings.is_empty() {
+        info!("new queues stand for {SETTLES_WITHIN:?} before anything leads to them");
+        sleep(SETTLES_WITHIN).await;
     }
+    declare(management, missing.bindings).await?;
+    declare(management, missing.users).await?;
+    // Last, so that nobody publishes while only some of the bindings are there.
+    declare(management, missing.permissions).await?;
     verify(management, wanted).await
+}
+
+async fn declare(
+    management: &Management,
+    calls: Vec<(Call, Value)>,
+) -> Result<(), ManagementFault> {
+    let calls = calls.into_iter().map(|(call, value)| async move {
+        match call {
+            Call::Put(path) => management.put(&path, &value).await,
+            Call::Post(path) => management.post(&path, &value).await,
+        }
+    });
+    stream::iter(calls)
+        .buffer_unordered(DECLARED_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// Reads everything back and names every difference. Changes nothing.
@@ -518,8 +546,16 @@ enum Call {
     Post(String),
 }
 
-/// What has to be called to make the missing parts, in stages: each builds on the ones before.
-fn missing(wanted: &Topology, found: &Found) -> Vec<Vec<(Call, Value)>> {
+/// What has to be called to make the missing parts.
+struct Missing {
+    exchanges: Vec<(Call, Value)>,
+    queues: Vec<(Call, Value)>,
+    bindings: Vec<(Call, Value)>,
+    users: Vec<(Call, Value)>,
+    permissions: Vec<(Call, Value)>,
+}
+
+fn missing(wanted: &Topology, found: &Found) -> Missing {
     let vhost = escaped(&wanted.vhost);
     let exchanges = wanted
         .exchanges
@@ -545,8 +581,8 @@ fn missing(wanted: &Topology, found: &Found) -> Vec<Vec<(Call, Value)>> {
             .get(&user.name)
             .is_some_and(|permission| permission.grants_exactly(user))
     });
-    vec![
-        exchanges
+    Missing {
+        exchanges: exchanges
             .map(|exchange| {
                 (
                     Call::Put(format!("/exchanges/{vhost}/{}", escaped(&exchange.name))),
@@ -554,13 +590,13 @@ fn missing(wanted: &Topology, found: &Found) -> Vec<Vec<(Call, Value)>> {
                 )
             })
             .collect(),
-        queues
+        queues: queues
             .map(|queue| {
                 let path = format!("/queues/{vhost}/{}", escaped(&queue.name));
                 (Call::Put(path), queue.declaration(wanted.quorum_group_size))
             })
             .collect(),
-        bindings
+        bindings: bindings
             .map(|binding| {
                 let path = format!(
                     "/bindings/{vhost}/e/{}/q/{}",
@@ -573,7 +609,7 @@ fn missing(wanted: &Topology, found: &Found) -> Vec<Vec<(Call, Value)>> {
                 )
             })
             .collect(),
-        users
+        users: users
             .map(|user| {
                 // No password hash: nobody can log in by password, whatever they send. No tags: no management.
                 (
@@ -582,7 +618,7 @@ fn missing(wanted: &Topology, found: &Found) -> Vec<Vec<(Call, Value)>> {
                 )
             })
             .collect(),
-        permissions
+        permissions: permissions
             .map(|user| {
                 let permission =
                     json!({ "configure": user.configure, "write": user.write, "read": user.read });
@@ -592,7 +628,7 @@ fn missing(wanted: &Topology, found: &Found) -> Vec<Vec<(Call, Value)>> {
                 )
             })
             .collect(),
-    ]
+    }
 }
 
 /// Every difference between the table and what RabbitMQ says there is.

@@ -1,6 +1,9 @@
 //! The table is declared, read back, and refused when RabbitMQ has made something else of it.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use transport::amqp::{
     Binding, DeadLetter, Exchange, ExchangeKind, Queue, Road, Topology, User, establish, verify,
 };
@@ -102,6 +105,48 @@ async fn declaring_it_again_changes_nothing_and_loses_nothing() {
     vhost.remove().await;
 }
 
+/// A node that is killed within a second of a queue's declaration forgets what the queue has confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leads_to_a_queue_that_was_only_just_declared() {
+    let vhost = Vhost::unmade("young");
+    let management = &Node::get().management();
+    let wanted = table(&vhost.name);
+    let queue = format!("/queues/{}/intake.0", vhost.name);
+    let declaring =
+        tokio::spawn(async move { establish(&Node::get().management(), &wanted).await });
+    let exists = async {
+        while management
+            .find::<Value>(&queue)
+            .await
+            .expect("asked")
+            .is_none()
+        {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(PATIENCE, exists).await;
+    sleep(Duration::from_secs(1)).await;
+    let bindings: Vec<Value> = management
+        .get(&format!("{queue}/bindings"))
+        .await
+        .expect("asked");
+    let leads = bindings.iter().any(|binding| binding["source"] != "");
+    assert!(!leads, "{bindings:?}");
+
+    // Whoever goes on after the declaring was broken off does not know how old the queue is.
+    declaring.abort();
+    let began = Instant::now();
+    establish(management, &table(&vhost.name))
+        .await
+        .expect("it can be declared");
+    assert!(
+        began.elapsed() > Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    vhost.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_made_again() {
     let vhost = established("mended").await;
@@ -197,6 +242,13 @@ async fn a_policy_that_would_lose_messages_is_refused_in_words() {
         .await
         .expect("deleted");
 
+    // The statistics may still tell of what was taken away, for as long as they are old.
+    let forgotten = async {
+        while !faults(&vhost).await.is_empty() {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    within(PATIENCE, forgotten).await;
     let harmless = json!({ "pattern": ".*", "apply-to": "queues",
         "definition": { "max-length": 1_000_000, "overflow": "reject-publish", "max-in-memory-length": 10 } });
     vhost
