@@ -164,6 +164,14 @@ impl FrontDoor {
         Ok(self.answers.acknowledge(AcknowledgeRequest { answer: Some(answer) }).await?.into_inner().referral_id)
     }
 
+    /// The same, going on in the trace that the delivery came with.
+    pub async fn acknowledge_in_its_trace(&mut self, received: &Received, by: &str) -> Result<String, Status> {
+        let mut request = tonic::Request::new(AcknowledgeRequest { answer: Some(received.answer(by)) });
+        let traceparent = received.message.header("traceparent").expect("the delivery's trace");
+        request.metadata_mut().insert("traceparent", traceparent.parse().expect("a header"));
+        Ok(self.answers.acknowledge(request).await?.into_inner().referral_id)
+    }
+
     /// The system took it.
     pub async fn collect(&mut self, answer: Answer) -> Result<String, Status> {
         Ok(self.answers.collect(CollectRequest { answer: Some(answer) }).await?.into_inner().referral_id)
