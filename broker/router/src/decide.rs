@@ -11,8 +11,10 @@ use std::time::Duration;
 use prost::Message as _;
 use proto::tell;
 use referral::case::{Case, Effect, Event, News, Question, Step, Surprise, step};
-use referral::rules::{Rulebook, Ruling};
+use referral::facts::Facts;
+use referral::rules::{Decision as Ruled, Rulebook, Ruling};
 use referral::submission::{Arrival, Says, What};
+use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -277,7 +279,10 @@ impl<L: Ledger> Decider<L> {
         if let Some(ruling) = &ruling {
             self.meters.ruled(ruling);
         }
-        let refused = matches!(case.standing(), referral::case::Standing::Refused);
+        let is_refused = ruling.as_ref().is_some_and(|ruling| *ruling.decision() == Ruled::Refuse);
+        // What is marked above what this broker may hold leaves nothing behind but the fact (HR-08). What arrived
+        // holds every child's items, so one that is marked is enough, also where another child's is recorded.
+        let may_keep = surprise.is_none() && !is_refused && !self.holds_what_is_marked(input);
         let commit = Commit {
             referral: roads::ledger_id(id),
             expected,
@@ -285,8 +290,7 @@ impl<L: Ledger> Decider<L> {
             state: serde_json::to_vec(&case).unwrap_or_default(),
             wake: case.wake_at(),
             open: case.is_open(),
-            // What is marked above what this broker may hold leaves nothing behind but the fact (HR-08).
-            content: input.content.iter().filter(|_| !refused && surprise.is_none()).cloned().collect(),
+            content: input.content.iter().filter(|_| may_keep).cloned().collect(),
             record: record(id, event, surprise, ruling.as_deref(), &effects, now),
             kind: if surprise.is_some() { NOT_USED } else { kind_of(event) },
             at: now,
@@ -295,6 +299,13 @@ impl<L: Ledger> Decider<L> {
         };
         *current = Current { version: expected.next(), case: Some(case) };
         Some(commit)
+    }
+
+    fn holds_what_is_marked<Token>(&self, input: &Input<Token>) -> bool {
+        input.events.iter().any(|(_, event)| match event {
+            Event::Submitted(referral) | Event::Amended(referral) => Facts::derive(referral, &self.rules.directory).marking == Marking::AboveOfficialSensitive,
+            Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
+        })
     }
 
     fn surprised(&self, id: ReferralId, event: &Event, surprise: Surprise) {
