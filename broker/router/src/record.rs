@@ -451,7 +451,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Option<Stored>>, LedgerError>> + Send;
 
     /// Records steps, in order, each whole or not at all, and answers in the same order. Two steps
-    /// of one referral may stand in one call; the second expects the version the first leaves.
+    /// of one referral may stand in one call; the second expects the version the first leaves, and
+    /// is stale with it: what it stands on was not written, whatever the version says by then.
     fn commit(
         &self,
         commits: Vec<Commit>,

@@ -33,6 +33,7 @@ laws! {
     a_case_is_read_back_as_it_was_written
     a_step_on_an_old_version_is_stale_and_leaves_nothing
     two_steps_of_one_referral_may_share_a_batch
+    a_step_that_stands_on_a_stale_one_is_stale_whatever_the_version
     a_step_that_breaks_a_law_leaves_nothing_and_its_neighbours_stand
     what_is_owed_comes_in_the_order_it_was_recorded
     what_is_owed_is_covered_by_a_signed_checkpoint
@@ -136,6 +137,23 @@ async fn a_step_on_an_old_version_is_stale_and_leaves_nothing(home: impl Home) {
         assert!(matches!(commit_one(&ledger, late).await, Committed::Stale));
     }
     assert_eq!(everything(&ledger, &[referral(1)]).await, before);
+}
+
+async fn a_step_that_stands_on_a_stale_one_is_stale_whatever_the_version(home: impl Home) {
+    let ledger = home.open();
+    recorded(commit_one(&ledger, step(referral(1), 0)).await);
+    // Somebody else writes the referral after two further steps were decided on what it was before.
+    recorded(commit_one(&ledger, closing(referral(1), 1)).await);
+    let before = everything(&ledger, &[referral(1)]).await;
+    let decided = vec![step(referral(1), 1), step(referral(1), 2)];
+    let committed = ledger.commit(decided).await.unwrap();
+    assert!(matches!(
+        committed.as_slice(),
+        [Committed::Stale, Committed::Stale]
+    ));
+    assert_eq!(everything(&ledger, &[referral(1)]).await, before);
+    // On its own it stands on what is there.
+    recorded(commit_one(&ledger, step(referral(1), 2)).await);
 }
 
 async fn two_steps_of_one_referral_may_share_a_batch(home: impl Home) {

@@ -3,7 +3,7 @@
 //! shares no storage code with it. Handles share one ledger, so a handle kept over a simulated
 //! crash is the disk that survived it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log::{self, Frontier, Hash, Leaf, Proof, Signer, Unproved};
@@ -269,10 +269,19 @@ impl Inner {
 
     fn commit(&mut self, commits: Vec<Commit>) -> Vec<Committed> {
         // First everything is written, then one checkpoint covers it, and only then is anything answered.
-        let written: Vec<Result<u64, Committed>> = commits
-            .into_iter()
-            .map(|commit| self.admit(&commit).map(|()| self.apply(commit)))
-            .collect();
+        let mut stale = HashSet::new();
+        let mut write = |commit: Commit| {
+            // Another's step can leave the very version that this one expects of its own forerunner.
+            if stale.contains(&commit.referral) {
+                return Err(Committed::Stale);
+            }
+            let admitted = self.admit(&commit);
+            if matches!(admitted, Err(Committed::Stale)) {
+                stale.insert(commit.referral);
+            }
+            admitted.map(|()| self.apply(commit))
+        };
+        let written: Vec<Result<u64, Committed>> = commits.into_iter().map(&mut write).collect();
         self.seal();
         written
             .into_iter()

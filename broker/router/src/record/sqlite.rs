@@ -9,6 +9,7 @@
 //! a sync of the disk are shared by the batch. The log grows by about 150 bytes a leaf and 250 a
 //! batch, and is read at the start only along its right edge.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -507,10 +508,22 @@ impl Request {
             Request::Commit {
                 commits, written, ..
             } => {
+                let mut stale = HashSet::new();
+                let mut write = |commit: &Commit| {
+                    // Another's step can leave the very version that this one expects of its own forerunner.
+                    if stale.contains(&commit.referral) {
+                        return Ok(Written::Stale);
+                    }
+                    let written = page.commit(commit)?;
+                    if matches!(written, Written::Stale) {
+                        stale.insert(commit.referral);
+                    }
+                    Ok(written)
+                };
                 *written = commits
                     .iter()
-                    .map(|commit| page.commit(commit))
-                    .collect::<Result<_, _>>()?;
+                    .map(&mut write)
+                    .collect::<rusqlite::Result<_>>()?;
             }
             Request::Settle { deliveries, at, .. } => page.settle(deliveries, *at)?,
             Request::Quarantine { message, .. } => page.quarantine(message)?,
