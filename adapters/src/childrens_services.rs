@@ -17,12 +17,19 @@ use crate::submit::Doors;
 
 impl Doors {
     /// Publishes what `front_door` says about a delivery to it.
-    async fn answer_delivery(&self, front_door: &Endpoint, answer: Option<wire::Answer>, says: Says) -> Result<ReferralId, Refusal> {
+    async fn answer_delivery(
+        &self,
+        front_door: &Endpoint,
+        answer: Option<wire::Answer>,
+        says: Says,
+    ) -> Result<ReferralId, Refusal> {
         let wire::Answer { delivery_id, digest, by } = answer.unwrap_or_default();
         // Which referral it is about, the broker knows: this one only lets the rest be read before it is asked.
         let unknown = ReferralId::from_bytes([0; 16]).to_string();
         let mut event = events::Answered { referral_id: unknown, delivery_id, digest, by, says: Some(says) };
-        let What::Answered { answer, .. } = read::answered(front_door, &event).map_err(|invalid| Refusal::Invalid(in_the_requests_words(invalid)))? else {
+        let What::Answered { answer, .. } =
+            read::answered(front_door, &event).map_err(|invalid| Refusal::Invalid(in_the_requests_words(invalid)))?
+        else {
             return Err(Refusal::NoSuchDelivery);
         };
         let (referral, digest) = self.broker.find(front_door, answer.delivery).await?;
@@ -37,7 +44,8 @@ impl Doors {
 
 /// In the requests, all but the outcome and its reason stands inside `answer`.
 fn in_the_requests_words(Invalid(violations): Invalid) -> Invalid {
-    let inside = |field: &str| ["delivery_id", "digest", "by"].iter().any(|part| field == *part || field.starts_with(&format!("{part}.")));
+    let inside =
+        |field: &str| ["delivery_id", "digest", "by"].iter().any(|part| field == *part || field.starts_with(&format!("{part}.")));
     let told = violations.into_iter().map(|violation| match inside(&violation.field) {
         true => Violation { field: format!("answer.{}", violation.field), ..violation },
         false => violation,
@@ -50,9 +58,13 @@ pub struct FrontDoor(pub Doors);
 
 #[tonic::async_trait]
 impl FrontDoorService for FrontDoor {
-    async fn acknowledge(&self, request: Request<wire::AcknowledgeRequest>) -> Result<Response<wire::AcknowledgeResponse>, Status> {
+    async fn acknowledge(
+        &self,
+        request: Request<wire::AcknowledgeRequest>,
+    ) -> Result<Response<wire::AcknowledgeResponse>, Status> {
         let work = |doors: Doors, front_door: Endpoint, request: wire::AcknowledgeRequest| async move {
-            let referral = doors.answer_delivery(&front_door, request.answer, Says::Acknowledged(events::Acknowledged {})).await?;
+            let referral =
+                doors.answer_delivery(&front_door, request.answer, Says::Acknowledged(events::Acknowledged {})).await?;
             Ok(wire::AcknowledgeResponse { referral_id: referral.to_string() })
         };
         self.0.answer("Acknowledge", Door::FrontDoor, request, work).await
@@ -79,7 +91,12 @@ impl FrontDoorService for FrontDoor {
         &self,
         request: Request<wire::RequestInformationRequest>,
     ) -> Result<Response<wire::RequestInformationResponse>, Status> {
-        self.not_yet("RequestInformation", request, "a question needs a way back for its answer. Ask the referrer by the contact given").await
+        self.not_yet(
+            "RequestInformation",
+            request,
+            "a question needs a way back for its answer. Ask the referrer by the contact given",
+        )
+        .await
     }
 
     async fn transfer(&self, request: Request<wire::TransferRequest>) -> Result<Response<wire::TransferResponse>, Status> {

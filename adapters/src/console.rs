@@ -43,11 +43,21 @@ pub fn in_words(status: &Status) -> String {
         _ => printable(status.message()),
     };
     for violation in details.bad_request().map(|wrong| wrong.field_violations.as_slice()).unwrap_or_default() {
-        words.push_str(&format!("\n  {} {} [{}]", printable(&violation.field), printable(&violation.description), printable(&violation.reason)));
+        words.push_str(&format!(
+            "\n  {} {} [{}]",
+            printable(&violation.field),
+            printable(&violation.description),
+            printable(&violation.reason)
+        ));
     }
     if let Some(info) = details.error_info() {
         let who = info.metadata.get("who_acts").map(String::as_str).unwrap_or("nobody in particular");
-        words.push_str(&format!("\n  ({}, {}; to act: {})", status.code(), printable(&info.reason), printable(who).to_lowercase()));
+        words.push_str(&format!(
+            "\n  ({}, {}; to act: {})",
+            status.code(),
+            printable(&info.reason),
+            printable(who).to_lowercase()
+        ));
     }
     words
 }

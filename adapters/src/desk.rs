@@ -68,7 +68,12 @@ pub enum Proof {
 }
 
 /// Reads a message off the queue of `us`, and checks its proof with `key`.
-pub fn read(body: &[u8], proof: Option<&str>, us: &Endpoint, key: Option<&PublicKey>) -> Result<(Received, Proof), NotForTheDesk> {
+pub fn read(
+    body: &[u8],
+    proof: Option<&str>,
+    us: &Endpoint,
+    key: Option<&PublicKey>,
+) -> Result<(Received, Proof), NotForTheDesk> {
     let bytes = if is_text(body) { body.to_vec() } else { opened(body)? };
     let delivery = delivery(&bytes).ok_or(NotForTheDesk::Unreadable)?;
     let id = DeliveryId::parse(&delivery.delivery_id).map_err(|_| NotForTheDesk::Unreadable)?;
@@ -102,11 +107,7 @@ fn opened(envelope: &[u8]) -> Result<Vec<u8>, NotForTheDesk> {
 }
 
 fn delivery(bytes: &[u8]) -> Option<wire::Delivery> {
-    if is_text(bytes) {
-        proto::json::read(std::str::from_utf8(bytes).ok()?).ok()
-    } else {
-        wire::Delivery::decode(bytes).ok()
-    }
+    if is_text(bytes) { proto::json::read(std::str::from_utf8(bytes).ok()?).ok() } else { wire::Delivery::decode(bytes).ok() }
 }
 
 /// What lies on the desk.

@@ -58,7 +58,8 @@ impl Broker {
     /// Which referral a delivery to `party` was about, and the digest of that delivery.
     pub async fn find(&self, party: &Endpoint, delivery: DeliveryId) -> Result<(ReferralId, Digest), Refusal> {
         let asked = broker_v1::FindDeliveryRequest { party: party.to_string(), delivery_id: delivery.to_string() };
-        let answer = self.cases.clone().find_delivery(asked).await.map_err(|status| not_answered(&status, Refusal::NoSuchDelivery))?;
+        let answer =
+            self.cases.clone().find_delivery(asked).await.map_err(|status| not_answered(&status, Refusal::NoSuchDelivery))?;
         let answer = answer.into_inner();
         let digest = <[u8; 32]>::try_from(answer.digest.as_slice()).map_err(|_| Refusal::BrokerAway)?;
         let referral = ReferralId::parse(&answer.referral_id).map_err(|_| Refusal::BrokerAway)?;
@@ -99,7 +100,8 @@ impl ReferralService for ReferralDoor {
             let no_key = IdempotencyKey::from_bytes([0; 16]);
             let submission = read::submission(&sender, no_key, doors.clock.now(), &content).map_err(Refusal::Invalid)?;
             let asked = broker_v1::PreviewRequest { party: sender.to_string(), content: Some(content) };
-            let answer = doors.broker.cases.clone().preview(asked).await.map_err(|status| not_answered(&status, Refusal::BrokerAway))?;
+            let answer =
+                doors.broker.cases.clone().preview(asked).await.map_err(|status| not_answered(&status, Refusal::BrokerAway))?;
             Ok(wire::PreviewResponse { children: answer.into_inner().children, missing: missing(&submission) })
         };
         self.doors.answer("Preview", Door::Referral, request, work).await
@@ -108,7 +110,8 @@ impl ReferralService for ReferralDoor {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
         let work = |doors: Doors, sender: Endpoint, request: wire::SubmitRequest| async move {
             sender::names_itself(&sender, &request.sender)?;
-            let submitted = proto::wire::events::v1::Submitted { idempotency_key: request.idempotency_key, content: request.content };
+            let submitted =
+                proto::wire::events::v1::Submitted { idempotency_key: request.idempotency_key, content: request.content };
             let submission = read::submitted(&sender, doors.clock.now(), &submitted).map_err(Refusal::Invalid)?;
             let receipt = doors.submit(&sender, submission, submitted.content.unwrap_or_default()).await?;
             Ok(wire::SubmitResponse { receipt: Some(receipt) })
@@ -126,7 +129,8 @@ impl ReferralService for ReferralDoor {
     async fn withdraw(&self, request: Request<wire::WithdrawRequest>) -> Result<Response<wire::WithdrawResponse>, Status> {
         let work = |doors: Doors, sender: Endpoint, request| async move {
             let referral = doors.withdraw(&sender, request).await?;
-            let meaning = "Those who received it are told. Nothing is erased, and at significant harm or above everything goes on.";
+            let meaning =
+                "Those who received it are told. Nothing is erased, and at significant harm or above everything goes on.";
             Ok(wire::WithdrawResponse { referral_id: referral.to_string(), meaning: meaning.to_owned() })
         };
         self.doors.answer("Withdraw", Door::Referral, request, work).await
@@ -167,10 +171,12 @@ impl ReferralService for ReferralDoor {
                 ReferralId::parse(&referral_id).map_err(|_| Refusal::NoSuchReferral)?;
             }
             let asked = broker_v1::WatchRequest { party: sender.to_string(), after, referral_id };
-            let answer = doors.broker.cases.clone().watch(asked).await.map_err(|status| not_answered(&status, Refusal::NoSuchReferral))?;
+            let answer =
+                doors.broker.cases.clone().watch(asked).await.map_err(|status| not_answered(&status, Refusal::NoSuchReferral))?;
             let entries = answer.into_inner().map(move |told| {
                 let _kept_while_watching = &place;
-                told.map(|told| wire::WatchResponse { entry: told.entry }).map_err(|status| not_answered(&status, Refusal::NoSuchReferral).into())
+                told.map(|told| wire::WatchResponse { entry: told.entry })
+                    .map_err(|status| not_answered(&status, Refusal::NoSuchReferral).into())
             });
             let stopping = async move { shutdown.requested().await };
             // A stream that ends is a stream that broke: the watcher goes on from the last position it saw.
@@ -208,7 +214,10 @@ fn missing(submission: &Submission) -> Vec<wire::MissingField> {
             lacks(format!("{path}.places.home"), "is missing: the home decides which authority is responsible");
         }
         if !child.identity.tells_apart() {
-            lacks(format!("{path}.identity"), "does not tell the child apart: a family name with a date of birth does, or an NHS number or UPN");
+            lacks(
+                format!("{path}.identity"),
+                "does not tell the child apart: a family name with a date of birth does, or an NHS number or UPN",
+            );
         }
     }
     if submission.level == Level::Information && submission.purpose.is_none() {
@@ -219,7 +228,10 @@ fn missing(submission: &Submission) -> Vec<wire::MissingField> {
     }
     for (nth, item) in submission.items.iter().enumerate() {
         if item.summary.is_none() && matches!(item.body, Body::Text(_) | Body::Attachment { .. }) {
-            lacks(format!("content.items[{nth}].summary"), "is missing: recipients who may have the minimum only get nothing of this item");
+            lacks(
+                format!("content.items[{nth}].summary"),
+                "is missing: recipients who may have the minimum only get nothing of this item",
+            );
         }
     }
     missing

@@ -112,7 +112,8 @@ impl Gateway {
         let Gateway { config, identity, nodes, broker } = self;
         let port = |what, address| move |source| CannotOpen::Port { what, address, source };
         let listener = TcpListener::bind(config.gateway.listen).await.map_err(port("[gateway]", config.gateway.listen))?;
-        let metrics = MetricsListener::bind(&config.metrics.listen.to_string()).await.map_err(port("[metrics]", config.metrics.listen))?;
+        let metrics =
+            MetricsListener::bind(&config.metrics.listen.to_string()).await.map_err(port("[metrics]", config.metrics.listen))?;
         let publisher = Publisher::start(nodes, "adapter.publish", amqp::Meters::register(&registry)?);
         let doors = Doors { publisher: publisher.clone(), broker, clock, meters: Meters::register(&registry)? };
 

@@ -52,7 +52,8 @@ impl Climb {
         let rung = match &entry.step {
             Some(Step::Accepted(_)) => Some(Until::Accepted),
             Some(Step::Routed(routed)) => {
-                let responsible = routed.recipients.iter().find(|recipient| recipient.role() == common::RecipientRole::Responsible);
+                let responsible =
+                    routed.recipients.iter().find(|recipient| recipient.role() == common::RecipientRole::Responsible);
                 self.responsible = responsible.map(|recipient| recipient.endpoint.clone()).unwrap_or_default();
                 Some(Until::Routed)
             }
@@ -62,7 +63,14 @@ impl Climb {
             Some(Step::Decided(_)) => Some(Until::Decided),
             Some(Step::OutcomeReturned(_)) => Some(Until::Closed),
             Some(Step::ReturnedToSender(_) | Step::Refused(_)) => return Reached::Ended,
-            Some(Step::Held(_) | Step::Amended(_) | Step::Withdrawn(_) | Step::ClockBreached(_) | Step::NotConnected(_) | Step::Quarantined(_))
+            Some(
+                Step::Held(_)
+                | Step::Amended(_)
+                | Step::Withdrawn(_)
+                | Step::ClockBreached(_)
+                | Step::NotConnected(_)
+                | Step::Quarantined(_),
+            )
             | None => None,
         };
         if rung.is_some_and(|rung| rung >= until) { Reached::There } else { Reached::Climbing }
@@ -76,7 +84,11 @@ pub fn words(entry: &common::ProgressEntry) -> String {
         None => text.push_str("something that this program is too old to know"),
         Some(Step::Accepted(_)) => rung(&mut text, "accepted", "it is kept; no person has read it yet"),
         Some(Step::Routed(routed)) => {
-            let to: Vec<String> = routed.recipients.iter().map(|recipient| format!("{} ({})", recipient.endpoint, role_words(recipient.role()))).collect();
+            let to: Vec<String> = routed
+                .recipients
+                .iter()
+                .map(|recipient| format!("{} ({})", recipient.endpoint, role_words(recipient.role())))
+                .collect();
             rung(&mut text, "routed", &format!("to {}", to.join(", ")));
             reasons(&mut text, &routed.sentences);
             flags(&mut text, &routed.flags);
@@ -96,11 +108,19 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             rung(&mut text, "REFUSED", &format!("and not kept: {} [{}]", refused.why, refused.rule_id));
             reasons(&mut text, &refused.sentences);
         }
-        Some(Step::Delivered(at)) => rung(&mut text, "delivered", &format!("the queue of {} has it; nobody there has read it", at.endpoint)),
-        Some(Step::NotConnected(at)) => {
-            rung(&mut text, "NOT CONNECTED", &format!("there is no connection to {}; an operator was told. If it cannot wait, telephone them", at.endpoint));
+        Some(Step::Delivered(at)) => {
+            rung(&mut text, "delivered", &format!("the queue of {} has it; nobody there has read it", at.endpoint))
         }
-        Some(Step::Collected(at)) => rung(&mut text, "collected", &format!("the system at {} took it; no person has read it", at.endpoint)),
+        Some(Step::NotConnected(at)) => {
+            rung(
+                &mut text,
+                "NOT CONNECTED",
+                &format!("there is no connection to {}; an operator was told. If it cannot wait, telephone them", at.endpoint),
+            );
+        }
+        Some(Step::Collected(at)) => {
+            rung(&mut text, "collected", &format!("the system at {} took it; no person has read it", at.endpoint))
+        }
         Some(Step::Acknowledged(at)) => rung(&mut text, "acknowledged", &format!("by {} at {}", by(at.by.as_ref()), at.endpoint)),
         Some(Step::Decided(decided)) => {
             let outcome = decided.outcome().as_str_name().trim_start_matches("OUTCOME_").to_ascii_lowercase().replace('_', " ");
@@ -211,7 +231,10 @@ mod tests {
     fn a_higher_rung_is_there_too_and_what_came_back_climbs_no_more() {
         let mut climb = Climb::default();
         assert_eq!(climb.step(&entry(Step::OutcomeReturned(common::OutcomeReturned {})), Until::Routed), Reached::There);
-        assert_eq!(climb.step(&entry(Step::ReturnedToSender(common::ReturnedToSender::default())), Until::Routed), Reached::Ended);
+        assert_eq!(
+            climb.step(&entry(Step::ReturnedToSender(common::ReturnedToSender::default())), Until::Routed),
+            Reached::Ended
+        );
         assert_eq!(climb.step(&entry(Step::Held(common::Held::default())), Until::Routed), Reached::Climbing);
     }
 }

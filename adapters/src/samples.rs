@@ -5,8 +5,8 @@
 //! goes to the emergency duty team.
 
 use proto::wire::common::v1::{
-    Address, Agreement, DutyDecision, HarmPlace, HarmType, Identity, Knowledge, Level, Places,
-    Practitioner, Subject, identity::Age,
+    Address, Agreement, DutyDecision, HarmPlace, HarmType, Identity, Knowledge, Level, Places, Practitioner, Subject,
+    identity::Age,
 };
 use proto::wire::school::v1::{
     AccountPart, Adult, Confidentiality, Consent, Pupil, ReferralForm, School, SchoolRecord, Sibling, Statement, Topic, YesNo,
@@ -39,7 +39,13 @@ fn said(text: &str, summary: &str) -> Statement {
 }
 
 fn part(topic: Topic, when: &str, statement: Statement) -> AccountPart {
-    AccountPart { topic: topic as i32, subject: Subject::Child as i32, when: when.to_owned(), statement: Some(statement), ..AccountPart::default() }
+    AccountPart {
+        topic: topic as i32,
+        subject: Subject::Child as i32,
+        when: when.to_owned(),
+        statement: Some(statement),
+        ..AccountPart::default()
+    }
 }
 
 fn school(urn: &str) -> School {
@@ -117,7 +123,10 @@ fn neglect(urn: &str) -> ReferralForm {
         account: vec![part(
             Topic::Worry,
             "most days since half-term",
-            said("Tamsin comes without breakfast and without a coat, and asks to stay after school.", "Hungry and cold most days since half-term."),
+            said(
+                "Tamsin comes without breakfast and without a coat, and asks to stay after school.",
+                "Hungry and cold most days since half-term.",
+            ),
         )],
         views_of_child: Some(said("\"It's warmer here.\"", "")),
         outcome_sought: Some(said("Somebody to see the home with the father.", "")),
@@ -135,11 +144,22 @@ fn physical_abuse(urn: &str) -> ReferralForm {
         harm: HarmType::PhysicalAbuse as i32,
         harm_place: HarmPlace::NotStated as i32,
         account: vec![
-            part(Topic::Worry, "Monday morning", said("Wren flinched when a teacher reached over her.", "Flinched when reached over.")),
-            part(Topic::ChildHealth, "Monday morning", said("Two old bruises on the upper arm, seen by the school nurse.", "Two old bruises, seen by a nurse.")),
+            part(
+                Topic::Worry,
+                "Monday morning",
+                said("Wren flinched when a teacher reached over her.", "Flinched when reached over."),
+            ),
+            part(
+                Topic::ChildHealth,
+                "Monday morning",
+                said("Two old bruises on the upper arm, seen by the school nurse.", "Two old bruises, seen by a nurse."),
+            ),
         ],
         views_of_child: Some(Statement {
-            confidentiality: Some(Confidentiality { from_family: true, why: "She asked us not to say that she said so.".to_owned() }),
+            confidentiality: Some(Confidentiality {
+                from_family: true,
+                why: "She asked us not to say that she said so.".to_owned(),
+            }),
             ..said("\"I fell, I think.\"", "")
         }),
         ..ReferralForm::default()
@@ -157,8 +177,19 @@ fn exploitation(urn: &str) -> ReferralForm {
         harm: HarmType::CriminalExploitation as i32,
         harm_place: HarmPlace::Elsewhere as i32,
         account: vec![
-            part(Topic::Worry, "three weeks", said("New trainers, a second telephone, picked up by older boys in a car.", "Unexplained money; picked up by older boys.")),
-            part(Topic::Missing, "two nights in November", said("His mother did not know where he was on two nights.", "Missing on two nights.")),
+            part(
+                Topic::Worry,
+                "three weeks",
+                said(
+                    "New trainers, a second telephone, picked up by older boys in a car.",
+                    "Unexplained money; picked up by older boys.",
+                ),
+            ),
+            part(
+                Topic::Missing,
+                "two nights in November",
+                said("His mother did not know where he was on two nights.", "Missing on two nights."),
+            ),
             part(Topic::SomebodyElse, "last week", said("A pupil of another school says that he works for her cousin.", "")),
         ],
         ..ReferralForm::default()
@@ -168,9 +199,9 @@ fn exploitation(urn: &str) -> ReferralForm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::wire::common::v1::{Category, EventKind};
     use crate::school;
     use clap::ValueEnum;
+    use proto::wire::common::v1::{Category, EventKind};
     use referral::Endpoint;
 
     #[test]

@@ -88,7 +88,9 @@ pub fn concern(form: form::ConcernForm) -> Translated {
     };
     let mut translated = referral(short);
     // Its one account is a field of its own in the short form.
-    let in_short = |field: &mut String| *field = field.replace("form.account[0].statement", "form.worry").replace("form.account[0]", "form.worry");
+    let in_short = |field: &mut String| {
+        *field = field.replace("form.account[0].statement", "form.worry").replace("form.account[0]", "form.worry")
+    };
     translated.faults.iter_mut().for_each(|fault| in_short(&mut fault.field));
     translated.origins.iter_mut().for_each(|(_, origin)| in_short(origin));
     translated
@@ -98,7 +100,8 @@ pub fn concern(form: form::ConcernForm) -> Translated {
 pub fn referral(form: form::ReferralForm) -> Translated {
     let mut writing = Writing::new(form.level);
     writing.school(form.school.as_ref());
-    writing.referrer(form.referrer.as_ref(), form.school.as_ref().and_then(|school| school.designated_safeguarding_lead.as_ref()));
+    writing
+        .referrer(form.referrer.as_ref(), form.school.as_ref().and_then(|school| school.designated_safeguarding_lead.as_ref()));
 
     let child = form.pupil.as_ref().map(|pupil| writing.pupil("form.pupil", "content.child", 0, pupil));
     if child.is_none() {
@@ -235,7 +238,8 @@ impl Writing {
     /// Keeps named values as one item; those left empty are left out, and so is an item without any.
     fn keep_fields(&mut self, kept: Kept<'_>, handling: Vec<i32>, summary: &str, values: &[(&str, String)]) {
         let written = values.iter().filter(|(_, value)| !is_blank(value));
-        let fields: Vec<common::Field> = written.map(|(name, value)| common::Field { name: (*name).to_owned(), value: value.clone() }).collect();
+        let fields: Vec<common::Field> =
+            written.map(|(name, value)| common::Field { name: (*name).to_owned(), value: value.clone() }).collect();
         let body = if fields.is_empty() {
             if is_blank(summary) {
                 return;
@@ -244,15 +248,18 @@ impl Writing {
         } else {
             common::information_item::Body::Fields(common::Fields { fields })
         };
-        self.keep(kept.origin, common::InformationItem {
-            category: kept.category as i32,
-            subject: kept.subject,
-            knowledge: Knowledge::NotStated as i32,
-            handling,
-            about_child: kept.about_child,
-            summary: summary.to_owned(),
-            body: Some(body),
-        });
+        self.keep(
+            kept.origin,
+            common::InformationItem {
+                category: kept.category as i32,
+                subject: kept.subject,
+                knowledge: Knowledge::NotStated as i32,
+                handling,
+                about_child: kept.about_child,
+                summary: summary.to_owned(),
+                body: Some(body),
+            },
+        );
     }
 
     /// Keeps a statement with who said it and why it must stay from the family, each as an item of its own: a
@@ -297,8 +304,18 @@ impl Writing {
         if !school.dfe_number.is_empty() && (digits.len() != 7 || !digits.bytes().all(|byte| byte.is_ascii_digit())) {
             self.doubt("form.school.dfe_number", "is not a DfE number: three digits of the authority, then four of the school");
         }
-        let kept = Kept { origin: "form.school", category: Category::EducationRecord, subject: Subject::Child as i32, about_child: None, label: "" };
-        let values = [("school_urn", school.urn.clone()), ("school_dfe_number", school.dfe_number.clone()), ("school_name", school.name.clone())];
+        let kept = Kept {
+            origin: "form.school",
+            category: Category::EducationRecord,
+            subject: Subject::Child as i32,
+            about_child: None,
+            label: "",
+        };
+        let values = [
+            ("school_urn", school.urn.clone()),
+            ("school_dfe_number", school.dfe_number.clone()),
+            ("school_name", school.name.clone()),
+        ];
         self.keep_fields(kept, Vec::new(), "", &values);
     }
 
@@ -325,7 +342,8 @@ impl Writing {
     }
 
     fn pupil(&mut self, origin: &str, canonical: &str, nth: u32, pupil: &form::Pupil) -> common::Child {
-        let about = |category: Category| Kept { origin, category, subject: Subject::Child as i32, about_child: Some(nth), label: "" };
+        let about =
+            |category: Category| Kept { origin, category, subject: Subject::Child as i32, about_child: Some(nth), label: "" };
         for part in ["identity", "address", "places"] {
             self.comes_from(&format!("{canonical}.{part}"), &format!("{origin}.{part}"));
         }
@@ -334,11 +352,16 @@ impl Writing {
         }
         let why = [("why_address_is_protected", pupil.why_address_is_protected.clone())];
         self.keep_fields(about(Category::ProtectedAddress), Vec::new(), "", &why);
-        self.keep_fields(about(Category::Identity), Vec::new(), "", &[
-            ("first_language", pupil.first_language.clone()),
-            ("interpreter_needed", yes_no(pupil.interpreter_needed)),
-            ("communication_needs", pupil.communication_needs.clone()),
-        ]);
+        self.keep_fields(
+            about(Category::Identity),
+            Vec::new(),
+            "",
+            &[
+                ("first_language", pupil.first_language.clone()),
+                ("interpreter_needed", yes_no(pupil.interpreter_needed)),
+                ("communication_needs", pupil.communication_needs.clone()),
+            ],
+        );
         let special = [("ethnicity", pupil.ethnicity.clone()), ("religion", pupil.religion.clone())];
         self.keep_fields(about(Category::SpecialCategoryOther), Vec::new(), &pupil.cultural_needs_summary, &special);
         let disability = format!("{origin}.disability");
@@ -371,34 +394,52 @@ impl Writing {
         if let Some(head) = &record.virtual_school {
             values.extend(practitioner(VIRTUAL_SCHOOL, head));
         }
-        let kept = Kept { origin, category: Category::EducationRecord, subject: Subject::Child as i32, about_child: Some(nth), label: "" };
+        let kept = Kept {
+            origin,
+            category: Category::EducationRecord,
+            subject: Subject::Child as i32,
+            about_child: Some(nth),
+            label: "",
+        };
         self.keep_fields(kept, Vec::new(), "", &values);
     }
 
     fn adult(&mut self, origin: &str, subject: Subject, adult: &form::Adult) {
         let about = |category: Category| Kept { origin, category, subject: subject as i32, about_child: None, label: "" };
-        self.keep_fields(about(Category::FamilyComposition), Vec::new(), "", &[
-            ("name", adult.name.clone()),
-            ("relationship", adult.relationship.clone()),
-            ("parental_responsibility", yes_no(adult.parental_responsibility)),
-            ("date_of_birth", adult.date_of_birth.clone()),
-            ("lives_with_child", yes_no(adult.lives_with_child)),
-            ("language", adult.language.clone()),
-        ]);
+        self.keep_fields(
+            about(Category::FamilyComposition),
+            Vec::new(),
+            "",
+            &[
+                ("name", adult.name.clone()),
+                ("relationship", adult.relationship.clone()),
+                ("parental_responsibility", yes_no(adult.parental_responsibility)),
+                ("date_of_birth", adult.date_of_birth.clone()),
+                ("lives_with_child", yes_no(adult.lives_with_child)),
+                ("language", adult.language.clone()),
+            ],
+        );
         if let Some(address) = &adult.address {
             let category = if address.protected { Category::ProtectedAddress } else { Category::ContactAddress };
-            self.keep_fields(about(category), Vec::new(), "", &[
-                ("address_of", adult.name.clone()),
-                ("address", address.lines.clone()),
-                ("postcode", address.postcode.clone()),
-                ("uprn", address.uprn.clone()),
-                ("telephone", address.telephone.clone()),
-            ]);
+            self.keep_fields(
+                about(category),
+                Vec::new(),
+                "",
+                &[
+                    ("address_of", adult.name.clone()),
+                    ("address", address.lines.clone()),
+                    ("postcode", address.postcode.clone()),
+                    ("uprn", address.uprn.clone()),
+                    ("telephone", address.telephone.clone()),
+                ],
+            );
         }
         // What is known of a parent is the family's; what is known of anybody else is that person's own.
         let (comment, health) = match subject {
             Subject::Parent => (Category::FamilyComposition, Category::ParentHealth),
-            Subject::Unspecified | Subject::Child | Subject::Sibling | Subject::Other => (Category::ThirdParty, Category::ThirdParty),
+            Subject::Unspecified | Subject::Child | Subject::Sibling | Subject::Other => {
+                (Category::ThirdParty, Category::ThirdParty)
+            }
         };
         let (of, health_of) = (format!("Of {}: ", adult.name), format!("Health of {}: ", adult.name));
         self.keep_statement(Kept { label: &of, ..about(comment) }, adult.comment.as_ref());
@@ -406,14 +447,20 @@ impl Writing {
     }
 
     fn sibling(&mut self, origin: &str, sibling: &form::Sibling) {
-        let about = |category: Category| Kept { origin, category, subject: Subject::Sibling as i32, about_child: None, label: "" };
-        self.keep_fields(about(Category::FamilyComposition), Vec::new(), "", &[
-            ("name", sibling.name.clone()),
-            ("relationship", sibling.relationship.clone()),
-            ("date_of_birth", sibling.date_of_birth.clone()),
-            ("school", sibling.school.clone()),
-            ("lives_with_child", yes_no(sibling.lives_with_child)),
-        ]);
+        let about =
+            |category: Category| Kept { origin, category, subject: Subject::Sibling as i32, about_child: None, label: "" };
+        self.keep_fields(
+            about(Category::FamilyComposition),
+            Vec::new(),
+            "",
+            &[
+                ("name", sibling.name.clone()),
+                ("relationship", sibling.relationship.clone()),
+                ("date_of_birth", sibling.date_of_birth.clone()),
+                ("school", sibling.school.clone()),
+                ("lives_with_child", yes_no(sibling.lives_with_child)),
+            ],
+        );
         let of = format!("Of {}: ", sibling.name);
         self.keep_statement(Kept { label: &of, ..about(Category::UnrelatedSiblingRecord) }, sibling.record.as_ref());
     }
@@ -437,18 +484,24 @@ impl Writing {
         };
         let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_ascii_lowercase();
         let said = Agreement::try_from(agreement).map(|agreement| word(agreement.as_str_name(), "AGREEMENT_"));
-        let duty = DutyDecision::try_from(or(consent.duty_decision, not_recorded)).map(|duty| word(duty.as_str_name(), "DUTY_DECISION_"));
-        self.keep_fields(about(), Vec::new(), "", &[
-            ("agreement", said.unwrap_or_default()),
-            ("discussed_with_parents", yes_no(consent.discussed_with_parents)),
-            ("discussed_with_child", yes_no(consent.discussed_with_child)),
-            ("by_whom", consent.by_whom.clone()),
-            ("why_they_may_decide", consent.why_they_may_decide.clone()),
-            ("whose_information", consent.whose_information.clone()),
-            ("why_not", consent.why_not.clone()),
-            ("duty_decision", duty.unwrap_or_default()),
-            ("duty_reason", consent.duty_reason.clone()),
-        ]);
+        let duty = DutyDecision::try_from(or(consent.duty_decision, not_recorded))
+            .map(|duty| word(duty.as_str_name(), "DUTY_DECISION_"));
+        self.keep_fields(
+            about(),
+            Vec::new(),
+            "",
+            &[
+                ("agreement", said.unwrap_or_default()),
+                ("discussed_with_parents", yes_no(consent.discussed_with_parents)),
+                ("discussed_with_child", yes_no(consent.discussed_with_child)),
+                ("by_whom", consent.by_whom.clone()),
+                ("why_they_may_decide", consent.why_they_may_decide.clone()),
+                ("whose_information", consent.whose_information.clone()),
+                ("why_not", consent.why_not.clone()),
+                ("duty_decision", duty.unwrap_or_default()),
+                ("duty_reason", consent.duty_reason.clone()),
+            ],
+        );
         let why = [("why_parents_must_not_be_told", consent.why_parents_must_not_be_told.clone())];
         self.keep_fields(about(), vec![HandlingFlag::NotForFamily as i32], "", &why);
         (agreement, or(consent.duty_decision, not_recorded))
@@ -463,10 +516,14 @@ impl Writing {
             }
             let Some(category) = self.category(&origin, part.topic) else { continue };
             let label = [("When: ", &part.when), ("Where: ", &part.r#where)];
-            let label: String = label.iter().filter(|(_, text)| !is_blank(text)).map(|(label, text)| format!("{label}{text}\n")).collect();
+            let label: String =
+                label.iter().filter(|(_, text)| !is_blank(text)).map(|(label, text)| format!("{label}{text}\n")).collect();
             let subject = or(part.subject, Subject::Child as i32);
             let statement = format!("{origin}.statement");
-            self.keep_statement(Kept { origin: &statement, category, subject, about_child: part.about_child, label: &label }, part.statement.as_ref());
+            self.keep_statement(
+                Kept { origin: &statement, category, subject, about_child: part.about_child, label: &label },
+                part.statement.as_ref(),
+            );
         }
         if accounts.is_empty() {
             self.refuse("form.account", "required", "is missing: at least one part is needed");
@@ -492,18 +549,22 @@ impl Writing {
     fn document(&mut self, origin: &str, document: &form::Document) {
         let secret = document.confidentiality.as_ref();
         if let Some(category) = self.category(origin, document.topic) {
-            self.keep(origin, common::InformationItem {
-                category: category as i32,
-                subject: Subject::Child as i32,
-                knowledge: Knowledge::Direct as i32,
-                handling: not_for_family(secret),
-                about_child: None,
-                summary: document.description.clone(),
-                body: document.attachment.clone().map(common::information_item::Body::Attachment),
-            });
+            self.keep(
+                origin,
+                common::InformationItem {
+                    category: category as i32,
+                    subject: Subject::Child as i32,
+                    knowledge: Knowledge::Direct as i32,
+                    handling: not_for_family(secret),
+                    about_child: None,
+                    summary: document.description.clone(),
+                    body: document.attachment.clone().map(common::information_item::Body::Attachment),
+                },
+            );
         }
         let why = secret.map(|secret| secret.why.clone()).unwrap_or_default();
-        let kept = Kept { origin, category: Category::ConcernNarrative, subject: Subject::Child as i32, about_child: None, label: "" };
+        let kept =
+            Kept { origin, category: Category::ConcernNarrative, subject: Subject::Child as i32, about_child: None, label: "" };
         self.keep_fields(kept, not_for_family(secret), "", &[("why_confidential_from_the_family", why)]);
     }
 

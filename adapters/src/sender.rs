@@ -36,7 +36,11 @@ fn may_come_through(party: &Endpoint, door: Door) -> bool {
     match party {
         Endpoint::School(_) => matches!(door, Door::School | Door::Referral),
         Endpoint::Authority(..) => matches!(door, Door::FrontDoor | Door::Referral),
-        Endpoint::Police(_) | Endpoint::PolicePrevent(_) | Endpoint::Nhs(_) | Endpoint::Adult(_) | Endpoint::Devolved(_)
+        Endpoint::Police(_)
+        | Endpoint::PolicePrevent(_)
+        | Endpoint::Nhs(_)
+        | Endpoint::Adult(_)
+        | Endpoint::Devolved(_)
         | Endpoint::Voluntary(_) => false,
     }
 }
@@ -58,7 +62,16 @@ mod tests {
     #[test]
     fn each_party_has_its_own_doors_and_no_other() {
         assert_eq!(doors_of("school.999001"), [Door::School, Door::Referral]);
-        for desk in ["front-door", "edt", "early-help", "lado", "restricted", "front-door-manager", "allocated-worker", "child-protection"] {
+        for desk in [
+            "front-door",
+            "edt",
+            "early-help",
+            "lado",
+            "restricted",
+            "front-door-manager",
+            "allocated-worker",
+            "child-protection",
+        ] {
             assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor], "{desk}");
         }
         for other in ["police.13", "police.13.prevent", "nhs.RR8", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {

@@ -132,8 +132,15 @@ impl Refusal {
         match self {
             Refusal::NotReceived(NotConfirmed::TooLong) => WhoActs::Sender,
             Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::NotYet(_) => WhoActs::Broker,
-            Refusal::Invalid(_) | Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
-            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::TooMuch | Refusal::MarkedTooHigh => WhoActs::Sender,
+            Refusal::Invalid(_)
+            | Refusal::Nobody
+            | Refusal::WrongDoor
+            | Refusal::SpeaksForAnother
+            | Refusal::NoSuchReferral
+            | Refusal::NoSuchDelivery
+            | Refusal::OtherContent
+            | Refusal::TooMuch
+            | Refusal::MarkedTooHigh => WhoActs::Sender,
         }
     }
 
@@ -141,7 +148,10 @@ impl Refusal {
     fn rule(&self) -> &'static str {
         match self {
             Refusal::Invalid(Invalid(violations)) => violations.first().map_or("", |violation| violation.rule),
-            Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
+            Refusal::Nobody
+            | Refusal::WrongDoor
+            | Refusal::SpeaksForAnother
+            | Refusal::NoSuchReferral
             | Refusal::NoSuchDelivery => "P12",
             Refusal::MarkedTooHigh => "HR-08",
             Refusal::OtherContent => "P7",
@@ -154,8 +164,15 @@ impl Refusal {
         match self {
             Refusal::NotReceived(NotConfirmed::TooLong) => None,
             Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::TooMuch => Some(RETRY_AFTER),
-            Refusal::Invalid(_) | Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother | Refusal::NoSuchReferral
-            | Refusal::NoSuchDelivery | Refusal::OtherContent | Refusal::MarkedTooHigh | Refusal::NotYet(_) => None,
+            Refusal::Invalid(_)
+            | Refusal::Nobody
+            | Refusal::WrongDoor
+            | Refusal::SpeaksForAnother
+            | Refusal::NoSuchReferral
+            | Refusal::NoSuchDelivery
+            | Refusal::OtherContent
+            | Refusal::MarkedTooHigh
+            | Refusal::NotYet(_) => None,
         }
     }
 }
@@ -256,13 +273,15 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named_at_once_with_its_rule() {
         let (code, words, details) = status(Refusal::Invalid(Invalid((0..3).map(violation).collect())));
-        assert_eq!((code, words.as_str()), (Code::InvalidArgument, "3 fields are wrong; the details name them. Nothing was stored"));
+        assert_eq!(
+            (code, words.as_str()),
+            (Code::InvalidArgument, "3 fields are wrong; the details name them. Nothing was stored")
+        );
         let violations = &details.bad_request().unwrap().field_violations;
-        assert_eq!(violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), [
-            "content.items[0].text",
-            "content.items[1].text",
-            "content.items[2].text"
-        ]);
+        assert_eq!(
+            violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(),
+            ["content.items[0].text", "content.items[1].text", "content.items[2].text"]
+        );
         assert!(violations.iter().all(|violation| violation.reason == "ID_04"));
     }
 

@@ -126,7 +126,12 @@ impl Doors {
     }
 
     /// Publishes a submission that was read, and makes its receipt.
-    pub async fn submit(&self, sender: &Endpoint, submission: Submission, content: common::Submission) -> Result<referral_v1::Receipt, Refusal> {
+    pub async fn submit(
+        &self,
+        sender: &Endpoint,
+        submission: Submission,
+        content: common::Submission,
+    ) -> Result<referral_v1::Receipt, Refusal> {
         may_be_held(&submission)?;
         let receipt = receipt(&submission);
         let event = Event::Submitted(events::Submitted { idempotency_key: submission.key.to_string(), content: Some(content) });
@@ -168,7 +173,8 @@ impl Doors {
     async fn submit_form(&self, sender: &Endpoint, key: String, translated: Translated) -> Result<referral_v1::Receipt, Refusal> {
         let received = self.clock.now();
         let event = events::Submitted { idempotency_key: key, content: Some(translated.content.clone()) };
-        let submission = read::submitted(sender, received, &event).map_err(|invalid| Refusal::Invalid(translated.in_the_forms_words(invalid)))?;
+        let submission = read::submitted(sender, received, &event)
+            .map_err(|invalid| Refusal::Invalid(translated.in_the_forms_words(invalid)))?;
         if !translated.faults.is_empty() {
             return Err(Refusal::Invalid(read::Invalid(translated.faults)));
         }

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use prost::Message;
 use referral::identifiers::{GssCode, Malformed, NhsNumber, Postcode, Upn, Uprn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says,
-    Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission,
+    What,
 };
 use referral::time::london_date;
 use referral::vocab::{Category, HandlingFlag, Level};
@@ -133,7 +133,9 @@ pub fn arrival(bytes: &[u8]) -> Result<Arrival, Unreadable> {
     let labelled = ReferralId::parse(&intake.referral_id).map_err(|_| Unreadable::Unlabelled)?;
     let received = intake.received.as_ref().and_then(moment).ok_or(Unreadable::Unlabelled)?;
     let what = match &event {
-        events::event::Event::Submitted(event) => submitted(&from, received, event).map(|content| What::Submitted(Box::new(content))),
+        events::event::Event::Submitted(event) => {
+            submitted(&from, received, event).map(|content| What::Submitted(Box::new(content)))
+        }
         events::event::Event::Amended(event) => amended(&from, received, event),
         events::event::Event::Withdrawn(event) => withdrawn(event),
         events::event::Event::Answered(event) => answered(&from, event),
@@ -175,7 +177,8 @@ pub fn amended(sender: &Endpoint, received: Moment, event: &events::Amended) -> 
     let key = key.unwrap_or_else(no_key);
     let content = faults.needed("content", event.content.as_ref());
     let submission = content.and_then(|content| read_submission(&mut faults, sender, key, received, content));
-    let read = referral.zip(submission).map(|(referral, submission)| What::Amended { referral, submission: Box::new(submission) });
+    let read =
+        referral.zip(submission).map(|(referral, submission)| What::Amended { referral, submission: Box::new(submission) });
     faults.or(read)
 }
 
@@ -364,7 +367,11 @@ fn read_fields(faults: &mut Faults, field: &str, fields: &common::Fields) -> Opt
         let mut name = Some(named.name.clone());
         if !is_field_name(&named.name) {
             // The name could be anything, a child's name among it: it is not repeated.
-            name = faults.refuse(&format!("{field}[{nth}].name"), "form", "is not a field's name: a lower-case letter, then lower-case letters, digits and underscores, at most 64");
+            name = faults.refuse(
+                &format!("{field}[{nth}].name"),
+                "form",
+                "is not a field's name: a lower-case letter, then lower-case letters, digits and underscores, at most 64",
+            );
         }
         let value = faults.sized(&format!("{field}[{nth}].value"), &named.value, TEXT_BYTES_MAX);
         name.zip(value).map(|(name, value)| Field { name, value: Sealed::from(value) })
@@ -384,7 +391,11 @@ fn read_attachment(faults: &mut Faults, field: &str, attachment: &common::Attach
         media_type = faults.refuse(&format!("{field}.media_type"), "form", "is not a media type such as application/pdf");
     }
     let digest = read_digest(faults, &format!("{field}.sha256"), &attachment.sha256);
-    reference.zip(media_type).zip(digest).map(|((reference, media_type), digest)| Body::Attachment { reference, media_type, digest })
+    reference.zip(media_type).zip(digest).map(|((reference, media_type), digest)| Body::Attachment {
+        reference,
+        media_type,
+        digest,
+    })
 }
 
 fn is_media_type(text: &str) -> bool {
@@ -433,7 +444,11 @@ impl Reading {
             Some(common::identity::Age::DateOfBirth(text)) => {
                 let born = read_date(faults, &format!("{field}.date_of_birth"), text)?;
                 if born > self.today {
-                    return faults.refuse(&format!("{field}.date_of_birth"), "RA-14", "is in the future; for an unborn child give the expected date of delivery");
+                    return faults.refuse(
+                        &format!("{field}.date_of_birth"),
+                        "RA-14",
+                        "is in the future; for an unborn child give the expected date of delivery",
+                    );
                 }
                 Some(Age::Born(Sealed::new(born)))
             }

@@ -20,7 +20,8 @@ use crate::words::Word;
 use crate::write::{body, handling, practitioner, timestamp};
 
 const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the delivery inside the envelope (of the whole text, if you receive JSON).";
-const NO_ANSWER: &str = "For your information; no answer is needed. You may acknowledge it as a named person with FrontDoorService.Acknowledge.";
+const NO_ANSWER: &str =
+    "For your information; no answer is needed. You may acknowledge it as a named person with FrontDoorService.Acknowledge.";
 
 /// A delivery as it goes on a recipient's queue.
 pub struct Encoded {
@@ -40,7 +41,11 @@ impl Encoded {
             Format::Protobuf => None,
         };
         match text {
-            Some(text) => Encoded { digest: Digest::of_bytes(text.as_bytes()), body: text.into_bytes(), content_type: crate::JSON_CONTENT_TYPE },
+            Some(text) => Encoded {
+                digest: Digest::of_bytes(text.as_bytes()),
+                body: text.into_bytes(),
+                content_type: crate::JSON_CONTENT_TYPE,
+            },
             None => {
                 let plain = delivery.encode_to_vec();
                 let digest = Digest::of_bytes(&plain);
@@ -98,7 +103,11 @@ fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
         matter: matter(notice.matter) as i32,
         sender: notice.sender.to_string(),
         received: Some(timestamp(notice.received)),
-        clocks: notice.clock.map(|name| common::Clock { name: name.to_string(), ..common::Clock::default() }).into_iter().collect(),
+        clocks: notice
+            .clock
+            .map(|name| common::Clock { name: name.to_string(), ..common::Clock::default() })
+            .into_iter()
+            .collect(),
         notice: notice.text.clone(),
         how_to_answer: NO_ANSWER.to_owned(),
         rendering: rendering::of_notice(notice, NO_ANSWER),
@@ -129,7 +138,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::Held(routing) => Step::Held(held(routing)),
         News::ReturnedToSender(routing) => Step::ReturnedToSender(returned(routing)),
         News::Refused(routing) => Step::Refused(refused(routing)),
-        News::Amended { same_key } => Step::Amended(common::Amended { content_digest: digest.to_string(), under_the_same_key: *same_key }),
+        News::Amended { same_key } => {
+            Step::Amended(common::Amended { content_digest: digest.to_string(), under_the_same_key: *same_key })
+        }
         News::Withdrawn => Step::Withdrawn(common::Withdrawn {}),
         News::Delivered(to) => Step::Delivered(common::Delivered { endpoint: to.to_string() }),
         News::NotConnected(to) => Step::NotConnected(common::NotConnected { endpoint: to.to_string() }),
@@ -144,9 +155,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
             reason: reason.open().clone(),
         }),
         News::OutcomeReturned => Step::OutcomeReturned(common::OutcomeReturned {}),
-        News::ClockBreached { clock, due } => Step::ClockBreached(common::ClockBreached {
-            clock: Some(clock_of(clock.as_str(), *due)),
-        }),
+        News::ClockBreached { clock, due } => {
+            Step::ClockBreached(common::ClockBreached { clock: Some(clock_of(clock.as_str(), *due)) })
+        }
     }
 }
 
@@ -244,7 +255,9 @@ fn routed(routing: &Routing) -> common::Routed {
 }
 
 fn recipient(news: &RecipientNews) -> common::RoutedRecipient {
-    let minimum = |category: Category| news.withheld.iter().any(|withheld| withheld.category == category && withheld.given == Extent::Minimum);
+    let minimum = |category: Category| {
+        news.withheld.iter().any(|withheld| withheld.category == category && withheld.given == Extent::Minimum)
+    };
     let given = |&category: &Category| common::Given {
         category: category.number(),
         extent: if minimum(category) { common::Extent::Minimum } else { common::Extent::Whole } as i32,

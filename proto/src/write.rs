@@ -22,7 +22,13 @@ pub fn timestamp(moment: Moment) -> prost_types::Timestamp {
 }
 
 /// An intake message around an event, encoded.
-pub fn intake(from: &Endpoint, referral: ReferralId, received: Moment, traceparent: &str, event: events::event::Event) -> Vec<u8> {
+pub fn intake(
+    from: &Endpoint,
+    referral: ReferralId,
+    received: Moment,
+    traceparent: &str,
+    event: events::event::Event,
+) -> Vec<u8> {
     let event = events::Event { event: Some(event) };
     events::Intake {
         sender: from.to_string(),
@@ -131,13 +137,11 @@ pub(crate) fn body(body: &Body) -> common::information_item::Body {
                 .map(|field| common::Field { name: field.name.clone(), value: field.value.open().clone() })
                 .collect(),
         }),
-        Body::Attachment { reference, media_type, digest } => {
-            common::information_item::Body::Attachment(common::Attachment {
-                reference: reference.open().clone(),
-                media_type: media_type.clone(),
-                sha256: digest.as_bytes().to_vec(),
-            })
-        }
+        Body::Attachment { reference, media_type, digest } => common::information_item::Body::Attachment(common::Attachment {
+            reference: reference.open().clone(),
+            media_type: media_type.clone(),
+            sha256: digest.as_bytes().to_vec(),
+        }),
     }
 }
 

@@ -34,11 +34,23 @@ fn received() -> Moment {
 }
 
 fn person(name: &str) -> Practitioner {
-    Practitioner { name: Sealed::from(name), role: Sealed::from("designated safeguarding lead"), contact: Sealed::from("school office") }
+    Practitioner {
+        name: Sealed::from(name),
+        role: Sealed::from("designated safeguarding lead"),
+        contact: Sealed::from("school office"),
+    }
 }
 
 fn item(category: Category, body: Body) -> Item {
-    Item { category, subject: Subject::Child, knowledge: Knowledge::Direct, handling: Vec::new(), about_child: None, body, summary: None }
+    Item {
+        category,
+        subject: Subject::Child,
+        knowledge: Knowledge::Direct,
+        handling: Vec::new(),
+        about_child: None,
+        body,
+        summary: None,
+    }
 }
 
 fn submission() -> Submission {
@@ -104,14 +116,23 @@ fn arrivals() -> Vec<(&'static str, Arrival)> {
     let by_council = |says| {
         let from = Endpoint::parse("la.E08000035.front-door").unwrap();
         let delivery = DeliveryId::parse("3f0b61e7-8a5d-8c11-b1a7-6f6d1c2b3a4d").unwrap();
-        let answer = FrontDoorAnswer { from: from.clone(), delivery, digest: Digest::from_bytes([0xcd; 32]), by: person("Priya Shah"), says };
+        let answer = FrontDoorAnswer {
+            from: from.clone(),
+            delivery,
+            digest: Digest::from_bytes([0xcd; 32]),
+            by: person("Priya Shah"),
+            says,
+        };
         Arrival { from, received: received(), what: What::Answered { referral: id, answer } }
     };
     let decided = Says::Decided { outcome: Outcome::S17Assessment, reason: Sealed::from("An assessment begins today.") };
     vec![
         ("submitted", by_school(What::Submitted(Box::new(submission())))),
         ("amended", by_school(What::Amended { referral: id, submission: Box::new(submission()) })),
-        ("withdrawn", by_school(What::Withdrawn { referral: id, by: person("Morag Ellwood"), reason: Sealed::from("sent twice") })),
+        (
+            "withdrawn",
+            by_school(What::Withdrawn { referral: id, by: person("Morag Ellwood"), reason: Sealed::from("sent twice") }),
+        ),
         ("collected", by_council(Says::Collected)),
         ("acknowledged", by_council(Says::Acknowledged)),
         ("decided", by_council(decided)),
@@ -159,7 +180,8 @@ fn every_message_of_this_release_is_frozen() {
     freeze_if_asked();
     let frozen = fs::read_to_string(folder().join(format!("{RELEASE}.txt"))).unwrap();
     let frozen: BTreeSet<&str> = frozen.lines().filter_map(|line| line.split(' ').next()).collect();
-    let missing: Vec<String> = messages().map(|about| about.full_name().to_owned()).filter(|name| !frozen.contains(name.as_str())).collect();
+    let missing: Vec<String> =
+        messages().map(|about| about.full_name().to_owned()).filter(|name| !frozen.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "write them with `FREEZE=1 cargo test -p proto --test frozen`: {missing:?}");
 }
 
@@ -194,7 +216,8 @@ fn write_what_is_missing() {
 /// Every message of ours.
 fn messages() -> impl Iterator<Item = MessageDescriptor> {
     let contract = DescriptorPool::decode(proto::DESCRIPTORS).unwrap();
-    let all: Vec<MessageDescriptor> = contract.all_messages().filter(|about| about.package_name().starts_with("safeguarding.")).collect();
+    let all: Vec<MessageDescriptor> =
+        contract.all_messages().filter(|about| about.package_name().starts_with("safeguarding.")).collect();
     all.into_iter()
 }
 
@@ -212,9 +235,10 @@ fn choices(about: &MessageDescriptor) -> usize {
 fn filled(about: &MessageDescriptor, choice: usize, depth: u8) -> DynamicMessage {
     let mut message = DynamicMessage::new(about.clone());
     for field in about.fields() {
-        let chosen = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).is_none_or(|oneof| {
-            oneof.fields().nth(choice % oneof.fields().count()) == Some(field.clone())
-        });
+        let chosen = field
+            .containing_oneof()
+            .filter(|oneof| !oneof.is_synthetic())
+            .is_none_or(|oneof| oneof.fields().nth(choice % oneof.fields().count()) == Some(field.clone()));
         if chosen && depth < 6 {
             let one = value(&field, choice, depth);
             message.set_field(&field, if field.is_list() { Value::List(vec![one]) } else { one });

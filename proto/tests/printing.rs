@@ -20,7 +20,10 @@ impl<T: std::fmt::Debug> Printable<T> {
 
 #[test]
 fn no_message_can_be_printed() {
-    use proto::wire::{broker::v1 as broker, childrens_services::v1 as front_door, delivery::v1 as delivery, events::v1 as events, referral::v1 as referral};
+    use proto::wire::{
+        broker::v1 as broker, childrens_services::v1 as front_door, delivery::v1 as delivery, events::v1 as events,
+        referral::v1 as referral,
+    };
     const { assert!(Printable::<String>::IS, "the probe itself works") };
     macro_rules! none_is_printable {
         ($($message:ty)+) => { $( const { assert!(!Printable::<$message>::IS, stringify!($message)) }; )+ };
@@ -55,7 +58,9 @@ fn a_slip_in_json_is_found_by_its_place_and_not_repeated() {
     let fault = |text: &str| json::read::<common::Submission>(text).map(|_| ()).unwrap_err().to_string();
     let slip = fault("{\n  \"level\": \"LEVEL_IN_NEED\",\n  \"Zebedee Canary\": 1\n}");
     assert!(slip.starts_with("it is not a safeguarding.common.v1.Submission in JSON: look at line 3"), "{slip}");
-    for text in ["{\"purpose\": \"Zebedee Canary\"", "{\"level\": \"Zebedee Canary\"}", "{} Zebedee Canary", "[\"Zebedee Canary\"]"] {
+    for text in
+        ["{\"purpose\": \"Zebedee Canary\"", "{\"level\": \"Zebedee Canary\"}", "{} Zebedee Canary", "[\"Zebedee Canary\"]"]
+    {
         assert!(!fault(text).contains("Canary"), "{text}");
     }
 }

@@ -110,7 +110,10 @@ fn a_category_that_is_not_known_is_carried_and_named_unknown() {
 fn a_wrong_identifier_is_refused_below_significant_harm() {
     check(|content| identity(content).nhs_number = "9990000027".to_owned(), &[("content.child.identity.nhs_number", "ID-01")]);
     check(|content| identity(content).upn = CANARY.to_owned(), &[("content.child.identity.upn", "ID-02")]);
-    check(|content| identity(content).mother_nhs_number = CANARY.to_owned(), &[("content.child.identity.mother_nhs_number", "ID-01")]);
+    check(
+        |content| identity(content).mother_nhs_number = CANARY.to_owned(),
+        &[("content.child.identity.mother_nhs_number", "ID-01")],
+    );
     check(|content| address(content).postcode = CANARY.to_owned(), &[("content.child.address.postcode", "ID-04")]);
     check(|content| address(content).uprn = CANARY.to_owned(), &[("content.child.address.uprn", "ID-04")]);
 }
@@ -151,7 +154,10 @@ fn nobody_is_born_tomorrow() {
     check(|content| identity(content).age = born("2015-02-29"), &[("content.child.identity.date_of_birth", "form")]);
     let expected = wire::identity::Age::ExpectedDeliveryDate("2027-05-01".to_owned());
     check(|content| identity(content).age = Some(expected), &[]);
-    check(|content| identity(content).age = Some(wire::identity::Age::AboutYears(300)), &[("content.child.identity.about_years", "limit")]);
+    check(
+        |content| identity(content).age = Some(wire::identity::Age::AboutYears(300)),
+        &[("content.child.identity.about_years", "limit")],
+    );
 }
 
 #[test]
@@ -199,7 +205,9 @@ fn a_key_of_zeros_was_not_chosen() {
     let sender = Endpoint::parse("school.999001").unwrap();
     let submitted = |key: &str| {
         let event = events::Submitted { idempotency_key: key.to_owned(), content: Some(good()) };
-        read::submitted(&sender, "2026-11-23T10:00:00Z".parse().unwrap(), &event).map(|_| ()).map_err(|invalid| invalid.0[0].field.clone())
+        read::submitted(&sender, "2026-11-23T10:00:00Z".parse().unwrap(), &event)
+            .map(|_| ())
+            .map_err(|invalid| invalid.0[0].field.clone())
     };
     assert_eq!(submitted("6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11"), Ok(()));
     for key in ["", "00000000-0000-0000-0000-000000000000", CANARY] {
@@ -250,7 +258,10 @@ fn what_cannot_be_read_off_the_intake_says_why_in_a_word() {
     assert_eq!(intake(|intake| intake.body = Some(events::intake::Body::Plain(vec![0xff; 9]))), Err(Unreadable::NotProtobuf));
     assert_eq!(intake(|intake| intake.sender = "service.router".to_owned()), Err(Unreadable::Unlabelled));
     assert_eq!(intake(|intake| intake.received = None), Err(Unreadable::Unlabelled));
-    assert_eq!(intake(|intake| intake.received = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: -1 })), Err(Unreadable::Unlabelled));
+    assert_eq!(
+        intake(|intake| intake.received = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: -1 })),
+        Err(Unreadable::Unlabelled)
+    );
     let another = "6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11";
     assert_eq!(intake(|intake| intake.referral_id = another.to_owned()), Err(Unreadable::Mislabelled));
     assert_eq!(intake(|intake| intake.sender = "school.999002".to_owned()), Err(Unreadable::Mislabelled));

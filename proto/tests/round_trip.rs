@@ -2,8 +2,8 @@
 
 mod generated;
 
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::{read, write};

@@ -58,12 +58,19 @@ pub fn content(family: &str, worry: &str) -> common::Submission {
                 ..common::Identity::default()
             }),
             address: Some(common::Address { lines: "1 Test Street".to_owned(), ..common::Address::default() }),
-            places: Some(common::Places { home: "E08000035".to_owned(), located: "E08000035".to_owned(), ..common::Places::default() }),
+            places: Some(common::Places {
+                home: "E08000035".to_owned(),
+                located: "E08000035".to_owned(),
+                ..common::Places::default()
+            }),
         }),
         agreement: common::Agreement::NotSoughtWithReason as i32,
         duty_decision: common::DutyDecision::NotRecorded as i32,
         referrer: Some(person("Dora Lead")),
-        items: vec![text(common::Category::ConcernNarrative, worry, ""), text(common::Category::ChildHealth, "Asthma, inhaler at school.", "Has asthma.")],
+        items: vec![
+            text(common::Category::ConcernNarrative, worry, ""),
+            text(common::Category::ChildHealth, "Asthma, inhaler at school.", "Has asthma."),
+        ],
         ..common::Submission::default()
     }
 }
@@ -136,7 +143,8 @@ pub fn read(message: transport::amqp::Message) -> Received {
 impl FrontDoor {
     /// `party`, connected to its queue and to the gateway.
     pub async fn of(stack: &Stack, party: &str) -> FrontDoor {
-        let subscription = Subscription { queues: vec![format!("delivery.{party}")], prefetch: 64, name: format!("test {party}") };
+        let subscription =
+            Subscription { queues: vec![format!("delivery.{party}")], prefetch: 64, name: format!("test {party}") };
         let consumer = Consumer::subscribe(stack.nodes(party), subscription, Meters::unread());
         FrontDoor { consumer, answers: FrontDoorServiceClient::new(channel(stack, party).await) }
     }

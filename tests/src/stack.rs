@@ -32,7 +32,8 @@ impl Node {
     pub fn in_folder(folder: &Path) -> Node {
         let file = folder.join("node.env");
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));
-        let env = text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let env =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         Node { folder: folder.to_owned(), env }
     }
 
@@ -48,7 +49,8 @@ impl Node {
 
     /// Its management interface.
     pub fn management(&self) -> Management {
-        Management::new(self.setting("MANAGEMENT_URL"), self.setting("MANAGEMENT_USER"), self.setting("MANAGEMENT_PASSWORD")).expect("the node's management address")
+        Management::new(self.setting("MANAGEMENT_URL"), self.setting("MANAGEMENT_USER"), self.setting("MANAGEMENT_PASSWORD"))
+            .expect("the node's management address")
     }
 
     /// The certificate authority's folder, where each party's certificate is.
@@ -79,7 +81,12 @@ fn program(name: &str) -> PathBuf {
 
 /// Makes a certificate for each party, by the script that deployments use.
 pub fn certify(folder: &Path, options: &[&str], parties: &[&str]) {
-    let output = Command::new(repository().join("deploy/certificates")).args(options).arg(folder).args(parties).output().expect("deploy/certificates runs");
+    let output = Command::new(repository().join("deploy/certificates"))
+        .args(options)
+        .arg(folder)
+        .args(parties)
+        .output()
+        .expect("deploy/certificates runs");
     assert!(output.status.success(), "deploy/certificates: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -111,9 +118,20 @@ struct Ports {
 
 /// The parties that every stack knows: those of the local stack.
 pub const PARTIES: &[&str] = &[
-    "service.router", "service.adapter", "school.999001", "school.999002", "la.E08000035.front-door", "la.E08000035.edt",
-    "la.E08000035.early-help", "la.E08000035.front-door-manager", "la.E10000016.front-door", "la.E10000016.edt",
-    "la.E10000016.front-door-manager", "la.E09000025.front-door", "police.13", "police.46",
+    "service.router",
+    "service.adapter",
+    "school.999001",
+    "school.999002",
+    "la.E08000035.front-door",
+    "la.E08000035.edt",
+    "la.E08000035.early-help",
+    "la.E08000035.front-door-manager",
+    "la.E10000016.front-door",
+    "la.E10000016.edt",
+    "la.E10000016.front-door-manager",
+    "la.E09000025.front-door",
+    "police.13",
+    "police.46",
 ];
 
 impl Stack {
@@ -132,7 +150,8 @@ impl Stack {
         let folder = std::env::temp_dir().join(format!("safeguarding-test-{unique}"));
         fs::create_dir_all(&folder).expect("a folder for the test");
         certify(&node.certificates(), &[], PARTIES);
-        let ports = Ports { gateway: free_port(), operate: free_port(), broker_metrics: free_port(), adapter_metrics: free_port() };
+        let ports =
+            Ports { gateway: free_port(), operate: free_port(), broker_metrics: free_port(), adapter_metrics: free_port() };
         Stack { node, vhost: unique, folder, ports, broker: None, adapter: None, otlp: String::new() }
     }
 
@@ -170,7 +189,11 @@ impl Stack {
     /// A party's certificate as a TLS identity.
     pub fn identity(&self, party: &str) -> Identity {
         let folder = self.node.certificates();
-        let files = Files { ca: folder.join("ca.pem"), certificate: folder.join(format!("{party}.pem")), key: folder.join(format!("{party}.key")) };
+        let files = Files {
+            ca: folder.join("ca.pem"),
+            certificate: folder.join(format!("{party}.pem")),
+            key: folder.join(format!("{party}.key")),
+        };
         Identity::load(&files).expect("the party's certificate")
     }
 
@@ -183,7 +206,12 @@ impl Stack {
         let certificates = self.node.certificates();
         let tls = |party: &str| {
             let path = |file: String| certificates.join(file).display().to_string();
-            format!("[tls]\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n", path("ca.pem".to_owned()), path(format!("{party}.pem")), path(format!("{party}.key")))
+            format!(
+                "[tls]\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+                path("ca.pem".to_owned()),
+                path(format!("{party}.pem")),
+                path(format!("{party}.key"))
+            )
         };
         let rabbitmq = format!("[rabbitmq]\nnodes = [{:?}]\nvhost = {:?}\n", self.node.amqps(), self.vhost);
         let telemetry = format!("[telemetry]\nlog = \"info\"\notlp = {:?}\n", self.otlp);
@@ -211,7 +239,14 @@ impl Stack {
     fn spawn(&self, name: &str, config: &Path) -> Child {
         let log = File::options().create(true).append(true).open(self.log(name)).expect("a log file");
         let errors = log.try_clone().expect("a log file");
-        Command::new(program(name)).args(["serve", "--config"]).arg(config).stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("the program starts")
+        Command::new(program(name))
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .expect("the program starts")
     }
 
     /// Where a program's log is.
@@ -260,13 +295,24 @@ impl Stack {
 
     /// Runs a command of the broker's and gives its status and everything it printed.
     pub fn broker_command(&self, arguments: &[&str]) -> (bool, String) {
-        let output = Command::new(program("safeguarding-broker")).args(arguments).arg("--config").arg(self.broker_config()).output().expect("the program runs");
-        (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+        let output = Command::new(program("safeguarding-broker"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.broker_config())
+            .output()
+            .expect("the program runs");
+        (
+            output.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
     }
 
     /// Everything both programs logged.
     pub fn logs(&self) -> String {
-        ["safeguarding-broker", "safeguarding-adapter"].iter().map(|name| fs::read_to_string(self.log(name)).unwrap_or_default()).collect()
+        ["safeguarding-broker", "safeguarding-adapter"]
+            .iter()
+            .map(|name| fs::read_to_string(self.log(name)).unwrap_or_default())
+            .collect()
     }
 }
 

@@ -27,7 +27,13 @@ async fn every_wrong_field_is_named_at_once_and_no_value_is_repeated() {
     child.places.as_mut().expect("places").home = "KESTREL".to_owned();
     let refused = school.submit("not-a-uuid-kestrel", submission).await.err().expect("refused");
     assert_eq!(refused.code(), Code::InvalidArgument);
-    let fields: Vec<String> = refused.get_details_bad_request().expect("every fault").field_violations.into_iter().map(|violation| violation.field).collect();
+    let fields: Vec<String> = refused
+        .get_details_bad_request()
+        .expect("every fault")
+        .field_violations
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect();
     for field in ["idempotency_key", "content.harm", "content.addressed_to", "nhs_number", "date_of_birth", "places.home"] {
         assert!(fields.iter().any(|named| named.contains(field)), "{field} is named among {fields:?}");
     }
@@ -45,7 +51,8 @@ async fn at_significant_harm_a_wrong_identifier_is_flagged_and_the_referral_goes
     let stack = Stack::start("identifier").await;
     let mut school = Sender::of(&stack, "school.999001").await;
     let mut submission = content("Merlin", "Merlin's worry.");
-    submission.child.as_mut().and_then(|child| child.identity.as_mut()).expect("an identity").nhs_number = "9990000001".to_owned();
+    submission.child.as_mut().and_then(|child| child.identity.as_mut()).expect("an identity").nhs_number =
+        "9990000001".to_owned();
     let receipt = school.submit(&key(), submission).await.expect("accepted");
     let routed = until("it is routed", || {
         let (mut school, id) = (school.clone(), receipt.referral_id.clone());
@@ -73,12 +80,26 @@ async fn what_is_too_large_is_refused_and_the_connection_lives() {
 }
 
 fn raw(body: Vec<u8>) -> Message {
-    Message { id: key(), kind: "safeguarding.events.v1.Intake".to_owned(), content_type: "application/x-protobuf".to_owned(), headers: vec![], timestamp: None, body: body.into() }
+    Message {
+        id: key(),
+        kind: "safeguarding.events.v1.Intake".to_owned(),
+        content_type: "application/x-protobuf".to_owned(),
+        headers: vec![],
+        timestamp: None,
+        body: body.into(),
+    }
 }
 
 fn intake(referral_id: &str, body: Option<events::intake::Body>) -> Vec<u8> {
     let received = Some(prost_types::Timestamp { seconds: 1_790_000_000, nanos: 0 });
-    events::Intake { sender: "school.999001".to_owned(), referral_id: referral_id.to_owned(), received, traceparent: String::new(), body }.encode_to_vec()
+    events::Intake {
+        sender: "school.999001".to_owned(),
+        referral_id: referral_id.to_owned(),
+        received,
+        traceparent: String::new(),
+        body,
+    }
+    .encode_to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,11 +110,20 @@ async fn what_cannot_be_read_waits_in_quarantine_and_those_behind_it_go_on() {
     let id = uuid::Uuid::new_v4().to_string();
     let noise: Vec<u8> = (0..500u32).map(|nth| (nth.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let sealed = events::intake::Body::Sealed(common::SealedBody::default());
-    let bad = [noise, vec![0x0a, 0xff], intake(&id, Some(sealed)), intake(&id, None), intake("nobody", Some(events::intake::Body::Plain(vec![])))];
+    let bad = [
+        noise,
+        vec![0x0a, 0xff],
+        intake(&id, Some(sealed)),
+        intake(&id, None),
+        intake("nobody", Some(events::intake::Body::Plain(vec![]))),
+    ];
     let mut school = Sender::of(&stack, "school.999001").await;
     for (nth, body) in bad.into_iter().enumerate() {
         for partition in 0..8 {
-            let _confirmed = publisher.publish(Road::new("safeguarding.intake", partition.to_string()), raw(body.clone())).await.expect("confirmed");
+            let _confirmed = publisher
+                .publish(Road::new("safeguarding.intake", partition.to_string()), raw(body.clone()))
+                .await
+                .expect("confirmed");
         }
         // One behind each, in whichever partition.
         let mut good = content("Behind", &format!("Behind number {nth}."));
@@ -128,7 +158,9 @@ async fn a_submission_goes_on_when_the_caller_hangs_up() {
         let mut submission = content("Hung", "Hung up.");
         submission.level = common::Level::InNeed as i32;
         submission.agreement = common::Agreement::Given as i32;
-        let call = tokio::time::timeout(std::time::Duration::from_micros(200 + nth * 100), async move { school.submit(&key(), submission).await });
+        let call = tokio::time::timeout(std::time::Duration::from_micros(200 + nth * 100), async move {
+            school.submit(&key(), submission).await
+        });
         given_up += u32::from(call.await.is_err());
     }
     assert!(given_up > 0, "some callers hung up");

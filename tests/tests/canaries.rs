@@ -51,7 +51,11 @@ fn planted() -> common::Submission {
     submission.level = common::Level::InNeed as i32;
     submission.agreement = common::Agreement::Given as i32;
     submission.purpose = "To help Zebrafinch.".to_owned();
-    submission.referrer = Some(common::Practitioner { name: "Wryneck".to_owned(), role: "Wryneck's role".to_owned(), contact: "wryneck@Wryneck.example".to_owned() });
+    submission.referrer = Some(common::Practitioner {
+        name: "Wryneck".to_owned(),
+        role: "Wryneck's role".to_owned(),
+        contact: "wryneck@Wryneck.example".to_owned(),
+    });
     let child = submission.child.as_mut().expect("a child");
     child.address = Some(common::Address { lines: "7 Nightjar Lane".to_owned(), ..Default::default() });
     let identity = child.identity.as_mut().expect("an identity");
@@ -82,7 +86,8 @@ async fn nothing_about_a_child_is_in_logs_spans_metrics_headers_names_errors_or_
     let mut council = FrontDoor::of(&stack, "la.E08000035.front-door").await;
 
     // One trace, from a call that carries more than it should.
-    let mut submit = Request::new(referral::SubmitRequest { idempotency_key: key(), content: Some(planted()), sender: String::new() });
+    let mut submit =
+        Request::new(referral::SubmitRequest { idempotency_key: key(), content: Some(planted()), sender: String::new() });
     submit.metadata_mut().insert("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01").parse().expect("a header"));
     submit.metadata_mut().insert("tracestate", "dotterel=Dotterel".parse().expect("a header"));
     submit.metadata_mut().insert("baggage", "child=Zebrafinch".parse().expect("a header"));
@@ -96,7 +101,11 @@ async fn nothing_about_a_child_is_in_logs_spans_metrics_headers_names_errors_or_
     let mut errors = Vec::new();
     let mut wrong = planted();
     wrong.addressed_to = "Dotterel".to_owned();
-    for refused in [school.submit("Zebrafinch", planted()).await, school.submit(&key(), wrong).await, school.submit(&key(), common::Submission::default()).await] {
+    for refused in [
+        school.submit("Zebrafinch", planted()).await,
+        school.submit(&key(), wrong).await,
+        school.submit(&key(), common::Submission::default()).await,
+    ] {
         let refused = refused.err().expect("refused");
         errors.extend_from_slice(refused.message().as_bytes());
         errors.extend_from_slice(refused.details());
@@ -104,7 +113,12 @@ async fn nothing_about_a_child_is_in_logs_spans_metrics_headers_names_errors_or_
 
     let mut amended = planted();
     amended.items[0].body = Some(Body::Text("Goldcrest saw it again.".to_owned()));
-    let amend = referral::AmendRequest { referral_id: receipt.referral_id.clone(), idempotency_key: key(), content: Some(amended), sender: String::new() };
+    let amend = referral::AmendRequest {
+        referral_id: receipt.referral_id.clone(),
+        idempotency_key: key(),
+        content: Some(amended),
+        sender: String::new(),
+    };
     school.referrals.amend(amend).await.expect("amended");
     council.next().await;
     council.acknowledge_in_its_trace(&received, "Wryneck").await.expect("acknowledged");
@@ -119,7 +133,8 @@ async fn nothing_about_a_child_is_in_logs_spans_metrics_headers_names_errors_or_
         clean("metrics", http_get(&address, "/metrics").await.expect("metrics").as_bytes());
     }
     clean("errors", &errors);
-    let headers: Vec<u8> = received.message.headers.iter().flat_map(|(name, value)| format!("{name}: {value}\n").into_bytes()).collect();
+    let headers: Vec<u8> =
+        received.message.headers.iter().flat_map(|(name, value)| format!("{name}: {value}\n").into_bytes()).collect();
     clean("headers", &headers);
     let management = stack.node.management();
     for what in ["queues", "exchanges", "bindings"] {

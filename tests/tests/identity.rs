@@ -22,7 +22,8 @@ async fn nothing_is_stored(stack: &Stack) {
     let open = metrics.lines().find(|line| line.starts_with("safeguarding_open_referrals ")).expect("the gauge");
     assert_eq!(open, "safeguarding_open_referrals 0");
     let mut school = Sender::of(stack, "school.999001").await;
-    let list = school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
+    let list =
+        school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
     assert!(list.referrals.is_empty());
 }
 
@@ -35,7 +36,8 @@ async fn call_with(stack: &Stack, certificate: Option<(&std::path::Path, &str)>)
         tls = tls.identity(Identity::from_pem(read("pem"), read("key")));
     }
     let channel = Endpoint::from_shared(stack.gateway()).expect("an address").tls_config(tls).expect("TLS").connect_lazy();
-    let request = referral::SubmitRequest { idempotency_key: key(), content: Some(content("Nobody", "Nothing.")), sender: String::new() };
+    let request =
+        referral::SubmitRequest { idempotency_key: key(), content: Some(content("Nobody", "Nothing.")), sender: String::new() };
     ReferralServiceClient::new(channel).submit(request).await.map(|_| ())
 }
 
@@ -50,7 +52,11 @@ async fn whoever_has_no_good_certificate_does_not_get_past_the_handshake() {
         std::fs::copy(stack.node.certificates().join(file), old.join(file)).expect("the authority");
     }
     certify(&old, &["--expired"], &["school.999001"]);
-    for (what, certificate) in [("none", None), ("a foreign one", Some((foreign.as_path(), "school.999001"))), ("an expired one", Some((old.as_path(), "school.999001")))] {
+    for (what, certificate) in [
+        ("none", None),
+        ("a foreign one", Some((foreign.as_path(), "school.999001"))),
+        ("an expired one", Some((old.as_path(), "school.999001"))),
+    ] {
         let refused = call_with(&stack, certificate).await.expect_err(what);
         // In TLS 1.3 the client learns of the refusal only when it reads: UNAVAILABLE, or a broken pipe. Either way no
         // handler of ours answered, or it would have been another code.
@@ -64,20 +70,35 @@ async fn whoever_has_no_good_certificate_does_not_get_past_the_handshake() {
 async fn a_sender_speaks_only_as_itself_and_only_at_its_own_door() {
     let stack = Stack::start("speaks").await;
     let mut one = Sender::of(&stack, "school.999001").await;
-    let named = referral::SubmitRequest { idempotency_key: key(), content: Some(content("Other", "Not mine.")), sender: "school.999002".to_owned() };
+    let named = referral::SubmitRequest {
+        idempotency_key: key(),
+        content: Some(content("Other", "Not mine.")),
+        sender: "school.999002".to_owned(),
+    };
     assert_eq!(one.referrals.submit(named).await.err().expect("refused").code(), Code::PermissionDenied);
 
     let mut as_school = SchoolServiceClient::new(channel(&stack, "school.999001").await);
-    let form = school::ReferralForm { school: Some(school::School { urn: "999002".to_owned(), ..Default::default() }), ..Default::default() };
-    let refused = as_school.refer(school::ReferRequest { idempotency_key: key(), form: Some(form) }).await.err().expect("refused");
+    let form = school::ReferralForm {
+        school: Some(school::School { urn: "999002".to_owned(), ..Default::default() }),
+        ..Default::default()
+    };
+    let refused =
+        as_school.refer(school::ReferRequest { idempotency_key: key(), form: Some(form) }).await.err().expect("refused");
     assert_eq!(refused.code(), Code::PermissionDenied);
 
     for party in ["police.13", "la.E08000035.front-door"] {
         let mut stranger = SchoolServiceClient::new(channel(&stack, party).await);
-        assert_eq!(stranger.refer(school::ReferRequest::default()).await.err().expect("refused").code(), Code::PermissionDenied, "{party}");
+        assert_eq!(
+            stranger.refer(school::ReferRequest::default()).await.err().expect("refused").code(),
+            Code::PermissionDenied,
+            "{party}"
+        );
     }
     let mut school_at_the_desk = FrontDoorServiceClient::new(channel(&stack, "school.999001").await);
-    assert_eq!(school_at_the_desk.acknowledge(AcknowledgeRequest::default()).await.err().expect("refused").code(), Code::PermissionDenied);
+    assert_eq!(
+        school_at_the_desk.acknowledge(AcknowledgeRequest::default()).await.err().expect("refused").code(),
+        Code::PermissionDenied
+    );
     nothing_is_stored(&stack).await;
 }
 
@@ -87,11 +108,20 @@ async fn another_schools_referral_is_not_found_in_the_same_words_as_one_that_nev
     let mut one = Sender::of(&stack, "school.999001").await;
     let mut two = Sender::of(&stack, "school.999002").await;
     let receipt = one.submit(&key(), content("Mine", "Mine.")).await.expect("accepted");
-    until("it is known", || { let mut one = one.clone(); let id = receipt.referral_id.clone(); async move { one.get(&id).await.ok() } }).await;
+    until("it is known", || {
+        let mut one = one.clone();
+        let id = receipt.referral_id.clone();
+        async move { one.get(&id).await.ok() }
+    })
+    .await;
     let others = two.get(&receipt.referral_id).await.err().expect("refused");
     let unknown = two.get(&uuid::Uuid::new_v4().to_string()).await.err().expect("refused");
     assert_eq!((others.code(), others.message(), others.details()), (unknown.code(), unknown.message(), unknown.details()));
-    let withdraw = referral::WithdrawRequest { referral_id: receipt.referral_id.clone(), by: Some(person("Somebody Else")), reason: "Not mine.".to_owned() };
+    let withdraw = referral::WithdrawRequest {
+        referral_id: receipt.referral_id.clone(),
+        by: Some(person("Somebody Else")),
+        reason: "Not mine.".to_owned(),
+    };
     assert_eq!(two.referrals.withdraw(withdraw).await.err().expect("refused").code(), Code::NotFound);
     assert!(!one.get(&receipt.referral_id).await.expect("a status").withdrawn);
 }
@@ -115,7 +145,9 @@ async fn a_front_door_answers_only_what_it_received_and_only_as_it_received_it()
     let nobody = Answer { by: None, ..received.answer("") };
     assert_eq!(leeds.acknowledge(nobody).await.err().expect("refused").code(), Code::InvalidArgument);
     let status = one.get(&receipt.referral_id).await.expect("a status");
-    assert!(status.recipients.iter().all(|recipient| recipient.stage() as i32 <= proto::wire::common::v1::Stage::Delivered as i32));
+    assert!(
+        status.recipients.iter().all(|recipient| recipient.stage() as i32 <= proto::wire::common::v1::Stage::Delivered as i32)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,12 +170,23 @@ async fn a_recipient_reads_its_own_queue_and_writes_nothing() {
     let publisher = Publisher::start(stack.nodes(own), "stranger", Meters::unread());
     assert!(publisher.opens_within(tests::wait::PATIENCE).await, "its certificate is good");
     for exchange in ["safeguarding.intake", "safeguarding.delivery", "safeguarding.quarantine", "safeguarding.unrouted", ""] {
-        let message = Message { id: key(), kind: "forged".to_owned(), content_type: "text/plain".to_owned(), headers: vec![], timestamp: None, body: b"forged".as_slice().into() };
+        let message = Message {
+            id: key(),
+            kind: "forged".to_owned(),
+            content_type: "text/plain".to_owned(),
+            headers: vec![],
+            timestamp: None,
+            body: b"forged".as_slice().into(),
+        };
         let outcome = publisher.publish(Road::new(exchange, "0"), message).await;
-        assert!(matches!(outcome, Err(NotConfirmed::NoAnswer | NotConfirmed::NotConnected | NotConfirmed::Unroutable)), "{exchange}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(NotConfirmed::NoAnswer | NotConfirmed::NotConnected | NotConfirmed::Unroutable)),
+            "{exchange}: {outcome:?}"
+        );
     }
     // Another's queue, with a valid certificate: RabbitMQ refuses, and nothing ever comes.
-    let subscription = Subscription { queues: vec!["delivery.la.E08000035.front-door".to_owned()], prefetch: 1, name: "stranger".to_owned() };
+    let subscription =
+        Subscription { queues: vec!["delivery.la.E08000035.front-door".to_owned()], prefetch: 1, name: "stranger".to_owned() };
     let mut reader = Consumer::subscribe(stack.nodes(own), subscription, Meters::unread());
     let mut school = Sender::of(&stack, "school.999001").await;
     let mut submission = content("Private", "For Leeds only.");
@@ -169,7 +212,8 @@ async fn a_certificate_that_rabbitmq_does_not_know_is_not_let_in() {
     let stack = Stack::start("unknown-user").await;
     certify(&stack.node.certificates(), &[], &["school.888888"]);
     let folder = stack.node.certificates();
-    let files = Files { ca: folder.join("ca.pem"), certificate: folder.join("school.888888.pem"), key: folder.join("school.888888.key") };
+    let files =
+        Files { ca: folder.join("ca.pem"), certificate: folder.join("school.888888.pem"), key: folder.join("school.888888.key") };
     let identity = transport::tls::Identity::load(&files).expect("a certificate");
     let nodes = Nodes::new([stack.node.amqps()], stack.vhost.clone(), "localhost", identity).expect("nodes");
     let publisher = Publisher::start(nodes, "unknown", Meters::unread());

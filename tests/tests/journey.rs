@@ -11,12 +11,22 @@ use tonic::Code;
 
 /// Leeds' front door is open or shut when this runs: whichever desk is responsible receives.
 async fn responsible(stack: &Stack, school: &mut Sender, referral_id: &str) -> (String, FrontDoor) {
-    let status = reaches(school, referral_id, "delivered", |status| status.stage() as i32 >= common::Stage::Delivered as i32).await;
-    let responsible = status.recipients.iter().find(|recipient| recipient.role() == common::RecipientRole::Responsible).expect("somebody is responsible");
+    let status =
+        reaches(school, referral_id, "delivered", |status| status.stage() as i32 >= common::Stage::Delivered as i32).await;
+    let responsible = status
+        .recipients
+        .iter()
+        .find(|recipient| recipient.role() == common::RecipientRole::Responsible)
+        .expect("somebody is responsible");
     (responsible.endpoint.clone(), FrontDoor::of(stack, &responsible.endpoint).await)
 }
 
-async fn reaches(school: &mut Sender, referral_id: &str, what: &str, holds: impl Fn(&common::ReferralStatus) -> bool) -> common::ReferralStatus {
+async fn reaches(
+    school: &mut Sender,
+    referral_id: &str,
+    what: &str,
+    holds: impl Fn(&common::ReferralStatus) -> bool,
+) -> common::ReferralStatus {
     let school = &*school;
     until(&format!("referral {referral_id} is {what}"), || {
         let (mut school, holds) = (school.clone(), &holds);
@@ -64,23 +74,43 @@ async fn a_school_raises_a_concern_and_hears_what_the_council_decided() {
     let (_, key_text) = stack.broker_command(&["ledger", "key"]);
     let public = evidence::PublicKey::parse(&key_text).expect("the public key");
     let body = evidence::digest(&received.message.body);
-    evidence::Proof::parse(proof).and_then(|proof| proof.check(&public, received.message.id.parse().unwrap(), &desk, &body)).expect("recorded before it was sent");
+    evidence::Proof::parse(proof)
+        .and_then(|proof| proof.check(&public, received.message.id.parse().unwrap(), &desk, &body))
+        .expect("recorded before it was sent");
 
     // A machine's receipt is not an acknowledgement.
     council.collect(received.answer("the desk's system")).await.expect("collected");
-    let status = reaches(&mut school, &receipt.referral_id, "collected", |status| status.stage() == common::Stage::Collected).await;
+    let status =
+        reaches(&mut school, &receipt.referral_id, "collected", |status| status.stage() == common::Stage::Collected).await;
     assert!(!rungs(&status).contains(&"acknowledged"));
 
     council.acknowledge(received.answer("Sam Worker")).await.expect("acknowledged");
     reaches(&mut school, &receipt.referral_id, "acknowledged", |status| status.stage() == common::Stage::Acknowledged).await;
-    council.decide(received.answer("Sam Worker"), common::Outcome::S17Assessment, "An assessment begins.").await.expect("decided");
+    council
+        .decide(received.answer("Sam Worker"), common::Outcome::S17Assessment, "An assessment begins.")
+        .await
+        .expect("decided");
 
     let status = reaches(&mut school, &receipt.referral_id, "closed", |status| !status.open).await;
     assert!(status.stage() == common::Stage::OutcomeReturned);
     assert_eq!(rungs(&status), ["accepted", "routed", "delivered", "collected", "acknowledged", "decided", "outcome returned"]);
-    let by = status.ladder.iter().find_map(|entry| match &entry.step { Some(Step::Acknowledged(step)) => step.by.clone(), _ => None }).expect("a named person");
+    let by = status
+        .ladder
+        .iter()
+        .find_map(|entry| match &entry.step {
+            Some(Step::Acknowledged(step)) => step.by.clone(),
+            _ => None,
+        })
+        .expect("a named person");
     assert_eq!(by.name, "Sam Worker");
-    let decided = status.ladder.iter().find_map(|entry| match &entry.step { Some(Step::Decided(step)) => Some(step.clone()), _ => None }).expect("a decision");
+    let decided = status
+        .ladder
+        .iter()
+        .find_map(|entry| match &entry.step {
+            Some(Step::Decided(step)) => Some(step.clone()),
+            _ => None,
+        })
+        .expect("a decision");
     assert!(decided.outcome() == common::Outcome::S17Assessment);
     assert_eq!(decided.reason, "An assessment begins.");
     assert!(status.clocks.iter().all(|clock| clock.met.is_some()), "the decision stops the clocks");
@@ -98,7 +128,12 @@ async fn an_amendment_goes_to_whoever_had_the_first_version_and_a_changed_repeat
     let (_, mut council) = responsible(&stack, &mut school, &receipt.referral_id).await;
     let first = council.next().await;
 
-    let amend = referral::AmendRequest { referral_id: receipt.referral_id.clone(), idempotency_key: key(), content: Some(content("Beta", "Second.")), sender: String::new() };
+    let amend = referral::AmendRequest {
+        referral_id: receipt.referral_id.clone(),
+        idempotency_key: key(),
+        content: Some(content("Beta", "Second.")),
+        sender: String::new(),
+    };
     school.referrals.amend(amend).await.expect("amended");
     let second = council.next().await;
     assert!(second.delivery.matter() == Matter::Amendment);
@@ -121,7 +156,11 @@ async fn a_withdrawal_reaches_the_council_and_at_significant_harm_the_clocks_go_
     let receipt = school.submit(&key(), content("Gamma", "Withdrawn later.")).await.expect("accepted");
     let (_, mut council) = responsible(&stack, &mut school, &receipt.referral_id).await;
     council.next().await;
-    let withdraw = referral::WithdrawRequest { referral_id: receipt.referral_id.clone(), by: Some(person("Dora Lead")), reason: "Sent by mistake.".to_owned() };
+    let withdraw = referral::WithdrawRequest {
+        referral_id: receipt.referral_id.clone(),
+        by: Some(person("Dora Lead")),
+        reason: "Sent by mistake.".to_owned(),
+    };
     school.referrals.withdraw(withdraw).await.expect("withdrawn");
     let notice = council.next().await;
     assert!(notice.delivery.matter() == Matter::Withdrawal);
@@ -140,7 +179,9 @@ async fn a_deadline_that_passes_is_told_to_the_manager_and_the_school_also_after
     // Nine days later, after a restart: every clock of working days has run out, bank holidays or not.
     stack.stop_broker();
     stack.start_broker(9 * 24).await;
-    let status = reaches(&mut school, &receipt.referral_id, "late", |status| status.clocks.iter().all(|clock| clock.breached.is_some())).await;
+    let status =
+        reaches(&mut school, &receipt.referral_id, "late", |status| status.clocks.iter().all(|clock| clock.breached.is_some()))
+            .await;
     assert_eq!(rungs(&status).iter().filter(|rung| **rung == "clock breached").count(), 2, "each clock is told once");
     let mut manager = FrontDoor::of(&stack, "la.E08000035.front-door-manager").await;
     let notice = manager.next().await;
@@ -183,9 +224,15 @@ async fn a_submission_for_another_council_goes_to_the_right_one_and_the_wrong_on
 async fn a_preview_says_what_would_happen_and_stores_nothing() {
     let stack = Stack::start("preview").await;
     let mut school = Sender::of(&stack, "school.999001").await;
-    let preview = school.referrals.preview(referral::PreviewRequest { content: Some(content("Eta", "Only asked.")) }).await.expect("a preview").into_inner();
+    let preview = school
+        .referrals
+        .preview(referral::PreviewRequest { content: Some(content("Eta", "Only asked.")) })
+        .await
+        .expect("a preview")
+        .into_inner();
     assert_eq!(preview.children.len(), 1);
-    let list = school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
+    let list =
+        school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
     assert!(list.referrals.is_empty());
 }
 
@@ -207,6 +254,7 @@ async fn what_is_marked_secret_turns_back_at_the_door_and_nothing_of_it_is_kept(
     let refused = school.submit(&key(), submission).await.err().expect("refused");
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("telephone the front door"), "{}", refused.message());
-    let list = school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
+    let list =
+        school.referrals.list(referral::ListRequest { page_size: 10, ..Default::default() }).await.expect("a list").into_inner();
     assert!(list.referrals.is_empty());
 }

@@ -28,8 +28,18 @@ struct OwnNode(PathBuf);
 
 impl OwnNode {
     fn command(&self, what: &str, more: &[&str]) {
-        let output = Command::new(repository().join("deploy/rabbitmq")).arg(what).arg(&self.0).args(more).output().expect("deploy/rabbitmq runs");
-        assert!(output.status.success(), "deploy/rabbitmq {what}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(repository().join("deploy/rabbitmq"))
+            .arg(what)
+            .arg(&self.0)
+            .args(more)
+            .output()
+            .expect("deploy/rabbitmq runs");
+        assert!(
+            output.status.success(),
+            "deploy/rabbitmq {what}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -41,7 +51,8 @@ impl Drop for OwnNode {
 }
 
 fn free_port_base() -> u16 {
-    let free = |base: u16| [71, 72, 73, 74, 75].iter().all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok());
+    let free =
+        |base: u16| [71, 72, 73, 74, 75].iter().all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok());
     (26_600..31_000).step_by(100).find(|base| free(*base)).expect("a free range of ports")
 }
 
@@ -74,7 +85,9 @@ async fn accepted(sender: &mut Sender, key: &str, nth: usize) -> String {
     loop {
         match sender.submit(key, submission(nth)).await {
             Ok(receipt) => return receipt.referral_id,
-            Err(refused) if matches!(refused.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded) => {
+            Err(refused)
+                if matches!(refused.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded) =>
+            {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Err(refused) => panic!("referral {nth} was refused: {refused}"),
@@ -84,7 +97,10 @@ async fn accepted(sender: &mut Sender, key: &str, nth: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_every_accepted_referral_reaches_the_right_queue() {
-    let seed = std::env::var("SAFEGUARDING_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
+    let seed = std::env::var("SAFEGUARDING_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed}");
     let folder = std::env::temp_dir().join(format!("safeguarding-loss-{}", std::process::id()));
     let own = OwnNode(folder.clone());
@@ -104,7 +120,12 @@ async fn whatever_is_killed_every_accepted_referral_reaches_the_right_queue() {
                 for received in council.receive_for(64, Duration::from_secs(600)).await {
                     let body = received.message.body.to_vec();
                     let mut arrived = arrived.lock().await;
-                    arrived.entry(desk).or_default().entry(received.delivery.referral_id).or_default().push((received.delivery.delivery_id, body));
+                    arrived
+                        .entry(desk)
+                        .or_default()
+                        .entry(received.delivery.referral_id)
+                        .or_default()
+                        .push((received.delivery.delivery_id, body));
                 }
             }
         });
@@ -113,7 +134,8 @@ async fn whatever_is_killed_every_accepted_referral_reaches_the_right_queue() {
     let count = Arc::new(AtomicUsize::new(0));
     let mut submitting = JoinSet::new();
     for lane in 0..SENDERS {
-        let (mut sender, count) = (Sender::of(&stack, if lane % 2 == 0 { "school.999001" } else { "school.999002" }).await, count.clone());
+        let (mut sender, count) =
+            (Sender::of(&stack, if lane % 2 == 0 { "school.999001" } else { "school.999002" }).await, count.clone());
         submitting.spawn(async move {
             let mut receipts = Vec::new();
             for nth in (lane..REFERRALS).step_by(SENDERS) {
@@ -129,7 +151,8 @@ async fn whatever_is_killed_every_accepted_referral_reaches_the_right_queue() {
     let mut chance = Chance(seed);
     for fault in 0..FAULTS {
         let when = REFERRALS * (fault + 1) / (FAULTS + 2) + usize::try_from(chance.below(60)).expect("small");
-        until("more referrals are accepted", || async { (count.load(Ordering::Relaxed) >= when.min(REFERRALS)).then_some(()) }).await;
+        until("more referrals are accepted", || async { (count.load(Ordering::Relaxed) >= when.min(REFERRALS)).then_some(()) })
+            .await;
         match (fault as u64 + chance.below(2)) % 3 {
             0 => {
                 stack.kill_broker();

@@ -15,8 +15,27 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What a room must never stand on, however indirectly.
 const NEVER: &[(&str, &[&str])] = &[
-    ("referral", &["tokio", "lapin", "prost", "tonic", "tracing", "rand", "getrandom", "rusqlite", "proto", "transport", "router", "adapters"]),
-    ("evidence", &["tokio", "lapin", "prost", "tonic", "tracing", "rusqlite", "referral", "proto", "transport", "router", "adapters"]),
+    (
+        "referral",
+        &[
+            "tokio",
+            "lapin",
+            "prost",
+            "tonic",
+            "tracing",
+            "rand",
+            "getrandom",
+            "rusqlite",
+            "proto",
+            "transport",
+            "router",
+            "adapters",
+        ],
+    ),
+    (
+        "evidence",
+        &["tokio", "lapin", "prost", "tonic", "tracing", "rusqlite", "referral", "proto", "transport", "router", "adapters"],
+    ),
     ("proto", &["lapin", "rusqlite", "transport", "router", "adapters"]),
     ("transport", &["referral", "proto", "router", "adapters", "rusqlite", "prost-reflect"]),
     ("adapters", &["router", "rusqlite"]),
@@ -31,14 +50,29 @@ impl Tree {
     /// What cargo itself says stands on what, without what only tests and builds need.
     fn read() -> Tree {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let output = Command::new(cargo).args(["metadata", "--format-version", "1", "--locked", "--offline"]).current_dir(repository()).output().expect("cargo metadata");
+        let output = Command::new(cargo)
+            .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+            .current_dir(repository())
+            .output()
+            .expect("cargo metadata");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let name_of: BTreeMap<&str, &str> = metadata["packages"].as_array().into_iter().flatten().filter_map(|package| Some((package["id"].as_str()?, package["name"].as_str()?))).collect();
+        let name_of: BTreeMap<&str, &str> = metadata["packages"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|package| Some((package["id"].as_str()?, package["name"].as_str()?)))
+            .collect();
         let mut direct: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in metadata["resolve"]["nodes"].as_array().into_iter().flatten() {
-            let normal = |dependency: &&Value| dependency["dep_kinds"].as_array().into_iter().flatten().any(|kind| kind["kind"].is_null());
-            let stands_on = node["deps"].as_array().into_iter().flatten().filter(normal).filter_map(|dependency| name_of.get(dependency["pkg"].as_str()?));
+            let normal =
+                |dependency: &&Value| dependency["dep_kinds"].as_array().into_iter().flatten().any(|kind| kind["kind"].is_null());
+            let stands_on = node["deps"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(normal)
+                .filter_map(|dependency| name_of.get(dependency["pkg"].as_str()?));
             let own = direct.entry(name_of[node["id"].as_str().expect("an id")].to_owned()).or_default();
             own.extend(stands_on.map(|name| (*name).to_owned()));
         }

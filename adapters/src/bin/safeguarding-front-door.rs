@@ -28,9 +28,13 @@ use transport::amqp::{Consumer, Delivered, Meters, Nodes, Subscription};
 ///
 /// What came is kept in a folder that only you can read, so that an answer names exactly what was received.
 #[derive(Parser)]
-#[command(name = "safeguarding-front-door", version, after_help = "Example:\n  \
+#[command(
+    name = "safeguarding-front-door",
+    version,
+    after_help = "Example:\n  \
     safeguarding-front-door --config la.E08000035.front-door.toml next\n  \
-    safeguarding-front-door --config la.E08000035.front-door.toml acknowledge <delivery> --as \"Priya Shah, duty social worker\"")]
+    safeguarding-front-door --config la.E08000035.front-door.toml acknowledge <delivery> --as \"Priya Shah, duty social worker\""
+)]
 struct Arguments {
     /// How to reach the gateway and RabbitMQ, and who you are (TOML).
     #[arg(long)]
@@ -156,7 +160,11 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Command::Decide { delivery, by, outcome, reason } => {
             let answer = answer(&find(&desk, &delivery)?, by.clone());
             let call = || {
-                let request = DecideRequest { answer: Some(answer.clone()), outcome: proto::words::Word::number(outcome), reason: reason.clone() };
+                let request = DecideRequest {
+                    answer: Some(answer.clone()),
+                    outcome: proto::words::Word::number(outcome),
+                    reason: reason.clone(),
+                };
                 let mut answers = answers.clone();
                 async move { answers.decide(request).await }
             };
@@ -187,7 +195,13 @@ struct Reading {
 }
 
 impl Reading {
-    fn start(nodes: Nodes, us: Endpoint, desk: Desk, key: Option<PublicKey>, answers: FrontDoorServiceClient<Channel>) -> Reading {
+    fn start(
+        nodes: Nodes,
+        us: Endpoint,
+        desk: Desk,
+        key: Option<PublicKey>,
+        answers: FrontDoorServiceClient<Channel>,
+    ) -> Reading {
         // One at a time: what this program does not show, another at the same front door may.
         let subscription = Subscription { queues: vec![format!("delivery.{us}")], prefetch: 1, name: "front-door".to_owned() };
         Reading { us, desk, key, queue: Consumer::subscribe(nodes, subscription, Meters::unread()), answers }
@@ -208,8 +222,12 @@ impl Reading {
                     continue;
                 }
             };
-            let kept = self.desk.keep(&received).map_err(|fault| Failed(format!("it cannot be kept, so it stays on the queue: {fault}")))?;
-            show(&received, kept, Some(proof), json).map_err(|fault| Failed(format!("it cannot be shown, so it stays on the queue: {fault}")))?;
+            let kept = self
+                .desk
+                .keep(&received)
+                .map_err(|fault| Failed(format!("it cannot be kept, so it stays on the queue: {fault}")))?;
+            show(&received, kept, Some(proof), json)
+                .map_err(|fault| Failed(format!("it cannot be shown, so it stays on the queue: {fault}")))?;
             self.queue.settle(&[token]).await;
             self.say_collected(&received).await;
             return Ok(());
@@ -218,7 +236,11 @@ impl Reading {
 
     /// The sender may see that it was taken. Not an acknowledgement, and not worth holding anybody up.
     async fn say_collected(&self, received: &Received) {
-        let name = common::Practitioner { name: "safeguarding-front-door".to_owned(), role: "program".to_owned(), contact: String::new() };
+        let name = common::Practitioner {
+            name: "safeguarding-front-door".to_owned(),
+            role: "program".to_owned(),
+            contact: String::new(),
+        };
         let answer = answer(received, name);
         let call = || {
             let (mut answers, answer) = (self.answers.clone(), answer.clone());

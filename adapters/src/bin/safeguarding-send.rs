@@ -28,10 +28,14 @@ use tonic::{Code, Status};
 
 /// Sends safeguarding referrals as the school or council that your certificate names, and follows them.
 #[derive(Parser)]
-#[command(name = "safeguarding-send", version, after_help = "Example:\n  \
+#[command(
+    name = "safeguarding-send",
+    version,
+    after_help = "Example:\n  \
     safeguarding-send --config school.999001.toml refer --sample neglect --follow-until acknowledged\n  \
     safeguarding-send --config school.999001.toml sample neglect >form.json   # a form to start from\n  \
-    safeguarding-send --config school.999001.toml refer --form form.json")]
+    safeguarding-send --config school.999001.toml refer --form form.json"
+)]
 struct Arguments {
     /// How to reach the gateway, and who you are (TOML).
     #[arg(long)]
@@ -191,7 +195,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Withdraw { referral, by, reason } => {
             let call = || {
-                let request = wire::WithdrawRequest { referral_id: referral.clone(), by: Some(by.clone()), reason: reason.clone() };
+                let request =
+                    wire::WithdrawRequest { referral_id: referral.clone(), by: Some(by.clone()), reason: reason.clone() };
                 let mut service = sender.referrals();
                 async move { service.withdraw(request).await }
             };
@@ -226,10 +231,16 @@ impl Content {
         match self {
             Content::Submission(content) => Ok(*content),
             Content::Form(form) => {
-                school::is_own(us, form.school.as_ref()).map_err(|_| Failed("the form names another school than your certificate".to_owned()))?;
+                school::is_own(us, form.school.as_ref())
+                    .map_err(|_| Failed("the form names another school than your certificate".to_owned()))?;
                 let translated = school::referral(*form);
-                let faults: Vec<String> = translated.faults.iter().map(|fault| format!("\n  {} {}", fault.field, fault.because)).collect();
-                if faults.is_empty() { Ok(translated.content) } else { Err(Failed(format!("the form is not complete:{}", faults.concat()))) }
+                let faults: Vec<String> =
+                    translated.faults.iter().map(|fault| format!("\n  {} {}", fault.field, fault.because)).collect();
+                if faults.is_empty() {
+                    Ok(translated.content)
+                } else {
+                    Err(Failed(format!("the form is not complete:{}", faults.concat())))
+                }
             }
         }
     }
@@ -249,13 +260,20 @@ impl Sender {
     fn urn(&self) -> &str {
         match &self.us {
             Endpoint::School(urn) => urn.as_str(),
-            Endpoint::Authority(..) | Endpoint::Police(_) | Endpoint::PolicePrevent(_) | Endpoint::Nhs(_) | Endpoint::Adult(_)
-            | Endpoint::Devolved(_) | Endpoint::Voluntary(_) => "999999",
+            Endpoint::Authority(..)
+            | Endpoint::Police(_)
+            | Endpoint::PolicePrevent(_)
+            | Endpoint::Nhs(_)
+            | Endpoint::Adult(_)
+            | Endpoint::Devolved(_)
+            | Endpoint::Voluntary(_) => "999999",
         }
     }
 
     fn content(&self, what: &What) -> Result<Content, Failed> {
-        let read = |path: &Path| std::fs::read_to_string(path).map_err(|fault| Failed(format!("cannot read {}: {fault}", path.display())));
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|fault| Failed(format!("cannot read {}: {fault}", path.display())))
+        };
         let wrong = |path: &Path, fault: json::NotTheMessage| Failed(format!("{}: {fault}", path.display()));
         let Source { sample, form, submission } = &what.source;
         if let Some(path) = submission {
@@ -299,7 +317,12 @@ impl Sender {
         receipt.ok_or_else(|| Status::data_loss("the gateway answered without a receipt"))
     }
 
-    async fn amend(&self, referral: &str, content: common::Submission, outbox: &Outbox) -> Result<wire::Receipt, Box<dyn std::error::Error>> {
+    async fn amend(
+        &self,
+        referral: &str,
+        content: common::Submission,
+        outbox: &Outbox,
+    ) -> Result<wire::Receipt, Box<dyn std::error::Error>> {
         use prost::Message as _;
         let what = Digest::of(&[b"amend", referral.as_bytes(), &content.encode_to_vec()]);
         let entry = outbox.entry(&what)?.unwrap_or_else(|| Entry { key: new_key(), referral_id: None });
@@ -380,7 +403,8 @@ impl Sender {
             let page = patiently(PATIENCE, call).await?.into_inner();
             for summary in &page.referrals {
                 let open = if summary.open { "open" } else { "closed" };
-                let next = summary.next_due.as_ref().map(|clock| format!(", {} due by {}", clock.name, in_london(clock.due.as_ref())));
+                let next =
+                    summary.next_due.as_ref().map(|clock| format!(", {} due by {}", clock.name, in_london(clock.due.as_ref())));
                 let (at, stage) = (in_london(summary.received.as_ref()), ladder::stage_words(summary.stage()));
                 println!("{}", printable(&format!("{}  {at}  {stage}, {open}{}", summary.referral_id, next.unwrap_or_default())));
             }
@@ -413,11 +437,14 @@ impl Sender {
                 match climb.step(&entry, until) {
                     Reached::Climbing => continue,
                     Reached::There => return Ok(()),
-                    Reached::Ended => return Err(Failed("it came back, and goes no further; the reasons stand above".to_owned())),
+                    Reached::Ended => {
+                        return Err(Failed("it came back, and goes no further; the reasons stand above".to_owned()));
+                    }
                 }
             }
         };
-        let how_to_go_on = format!("not there after {} s; nothing is lost. To go on following: watch --referral {referral}", patience.as_secs());
+        let how_to_go_on =
+            format!("not there after {} s; nothing is lost. To go on following: watch --referral {referral}", patience.as_secs());
         tokio::time::timeout(patience, climbing).await.unwrap_or(Err(Failed(how_to_go_on)))
     }
 }

@@ -27,9 +27,10 @@ impl Filling {
     fn message(&mut self, about: &MessageDescriptor, path: &str) -> DynamicMessage {
         let mut message = DynamicMessage::new(about.clone());
         for field in about.fields() {
-            let chosen = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).is_none_or(|oneof| {
-                oneof.fields().nth(self.choice % oneof.fields().count()) == Some(field.clone())
-            });
+            let chosen = field
+                .containing_oneof()
+                .filter(|oneof| !oneof.is_synthetic())
+                .is_none_or(|oneof| oneof.fields().nth(self.choice % oneof.fields().count()) == Some(field.clone()));
             if chosen {
                 let value = self.value(&field, &format!("{path}.{}", field.name()));
                 message.set_field(&field, value);
@@ -98,7 +99,8 @@ fn no_text_of_the_form_disappears() {
         let translated = referral(form_of(&message));
         assert_eq!(translated.faults, []);
         let bytes = in_the_core(&translated).encode_to_vec();
-        let lost: Vec<&String> = canaries.iter().filter(|canary| !bytes.windows(canary.len()).any(|bytes| bytes == canary.as_bytes())).collect();
+        let lost: Vec<&String> =
+            canaries.iter().filter(|canary| !bytes.windows(canary.len()).any(|bytes| bytes == canary.as_bytes())).collect();
         assert!(canaries.len() > 90, "only {} texts were tried", canaries.len());
         assert!(lost.is_empty(), "lost: {lost:#?}");
     }
@@ -133,7 +135,9 @@ fn changes(message: &DynamicMessage, path: &str, found: &mut Vec<(String, Dynami
                     found.push((at, changed));
                 }
             }
-            Value::String(_) | Value::I32(_) | Value::I64(_) | Value::U64(_) | Value::F32(_) | Value::List(_) | Value::Map(_) => (),
+            Value::String(_) | Value::I32(_) | Value::I64(_) | Value::U64(_) | Value::F32(_) | Value::List(_) | Value::Map(_) => {
+                ()
+            }
         }
     }
 }
@@ -165,7 +169,12 @@ fn what_must_stay_from_the_family_is_marked_so_wherever_it_stands() {
     let not_for_family = |item: &&common::InformationItem| item.handling.contains(&(HandlingFlag::NotForFamily as i32));
     let marked = translated.content.items.iter().filter(not_for_family).count();
     // Each statement with who told it and why, the document with why, and why the parents must not be told.
-    let statements = translated.content.items.iter().filter(|item| matches!(&item.body, Some(common::information_item::Body::Text(_)))).count();
+    let statements = translated
+        .content
+        .items
+        .iter()
+        .filter(|item| matches!(&item.body, Some(common::information_item::Body::Text(_))))
+        .count();
     assert_eq!(marked, statements + 3);
 }
 
@@ -175,7 +184,8 @@ fn an_empty_form_is_refused_field_by_field_in_its_own_words() {
     let sender = Endpoint::parse("school.999001").unwrap();
     let received = "2026-11-23T10:00:00Z".parse().unwrap();
     let invalid = read::submission(&sender, IdempotencyKey::from_bytes([1; 16]), received, &translated.content).unwrap_err();
-    let fields: BTreeSet<String> = translated.in_the_forms_words(invalid).0.into_iter().map(|violation| violation.field).collect();
+    let fields: BTreeSet<String> =
+        translated.in_the_forms_words(invalid).0.into_iter().map(|violation| violation.field).collect();
     let expected = [
         "form.account",
         "form.consent",
@@ -192,7 +202,9 @@ fn an_empty_form_is_refused_field_by_field_in_its_own_words() {
 fn what_stands_beside_the_form_keeps_its_name_and_nothing_is_said_twice() {
     let translated = referral(form::ReferralForm::default());
     let violation = |field: &str| Violation { field: field.to_owned(), rule: "required", because: "is missing".to_owned() };
-    let told = translated.in_the_forms_words(Invalid(vec![violation("idempotency_key"), violation("content"), violation("content.child")])).0;
+    let told = translated
+        .in_the_forms_words(Invalid(vec![violation("idempotency_key"), violation("content"), violation("content.child")]))
+        .0;
     let fields: Vec<&str> = told.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!(fields, ["form.school", "form.pupil", "form.consent", "form.account", "idempotency_key", "form"]);
 }
@@ -209,7 +221,8 @@ fn a_wrong_field_is_named_as_the_form_names_it() {
     let sender = Endpoint::parse("school.999001").unwrap();
     let received = "2026-11-23T10:00:00Z".parse().unwrap();
     let invalid = read::submission(&sender, IdempotencyKey::from_bytes([1; 16]), received, &translated.content).unwrap_err();
-    let fields: BTreeSet<String> = translated.in_the_forms_words(invalid).0.into_iter().map(|violation| violation.field).collect();
+    let fields: BTreeSet<String> =
+        translated.in_the_forms_words(invalid).0.into_iter().map(|violation| violation.field).collect();
     for expected in [
         "form.pupil.identity.nhs_number",
         "form.pupil.identity.upn",

@@ -42,18 +42,12 @@ pub fn digest(bytes: &[u8]) -> Digest {
 /// Binds to a record without telling anything about it: HMAC-SHA256 under a salt that can be erased.
 pub fn commitment(salt: &[u8; 32], record: &[u8]) -> Hash {
     // A key of any length is a good HMAC key, so this is never the zeros.
-    Hmac::<Sha256>::new_from_slice(salt).map_or([0; 32], |mac| {
-        mac.chain_update(record).finalize().into_bytes().into()
-    })
+    Hmac::<Sha256>::new_from_slice(salt).map_or([0; 32], |mac| mac.chain_update(record).finalize().into_bytes().into())
 }
 
 /// What the leaf of a delivery commits to: which delivery, to whom, of what.
 pub fn delivery_record(delivery: DeliveryId, recipient: &str, body: &Digest) -> Vec<u8> {
-    format!(
-        "delivery {delivery}\nto {recipient}\nsha256 {}\n",
-        BASE64.encode(body)
-    )
-    .into_bytes()
+    format!("delivery {delivery}\nto {recipient}\nsha256 {}\n", BASE64.encode(body)).into_bytes()
 }
 
 /// One entry of the log.
@@ -70,22 +64,12 @@ pub struct Leaf {
 impl Leaf {
     /// A leaf that commits to a record.
     pub fn new(kind: &str, at: Moment, salt: &[u8; 32], record: &[u8]) -> Leaf {
-        Leaf {
-            kind: kind.to_owned(),
-            at_micros: micros(at),
-            commitment: commitment(salt, record),
-        }
+        Leaf { kind: kind.to_owned(), at_micros: micros(at), commitment: commitment(salt, record) }
     }
 
     /// The one way to write it down.
     pub fn bytes(&self) -> Vec<u8> {
-        format!(
-            "safeguarding-ledger/1\n{}\n{}\n{}\n",
-            self.kind,
-            self.at_micros,
-            BASE64.encode(self.commitment)
-        )
-        .into_bytes()
+        format!("safeguarding-ledger/1\n{}\n{}\n{}\n", self.kind, self.at_micros, BASE64.encode(self.commitment)).into_bytes()
     }
 
     /// Its place in the tree's arithmetic.
@@ -96,19 +80,12 @@ impl Leaf {
 
 /// RFC 6962: a leaf is hashed with a zero before it.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Sha256::new_with_prefix([0])
-        .chain_update(entry)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix([0]).chain_update(entry).finalize().into()
 }
 
 /// RFC 6962: a node is hashed with a one before its children, so that no leaf can pass for a node.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new_with_prefix([1])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
 /// The root of a tree without leaves.
@@ -135,13 +112,8 @@ pub struct Frontier {
 
 impl Frontier {
     /// The edge of a tree whose hashes are kept elsewhere.
-    pub fn restore<E>(
-        size: u64,
-        fetch: impl FnMut(Subtree) -> Result<Hash, E>,
-    ) -> Result<Frontier, E> {
-        let subtrees = complete_subtrees(0, size)
-            .map(fetch)
-            .collect::<Result<_, E>>()?;
+    pub fn restore<E>(size: u64, fetch: impl FnMut(Subtree) -> Result<Hash, E>) -> Result<Frontier, E> {
+        let subtrees = complete_subtrees(0, size).map(fetch).collect::<Result<_, E>>()?;
         Ok(Frontier { size, subtrees })
     }
 
@@ -172,10 +144,7 @@ impl Frontier {
     }
 
     fn find(&self, wanted: Subtree) -> Option<Hash> {
-        complete_subtrees(0, self.size)
-            .zip(&self.subtrees)
-            .find(|(subtree, _)| *subtree == wanted)
-            .map(|(_, hash)| *hash)
+        complete_subtrees(0, self.size).zip(&self.subtrees).find(|(subtree, _)| *subtree == wanted).map(|(_, hash)| *hash)
     }
 }
 
@@ -195,10 +164,7 @@ fn complete_subtrees(begin: u64, end: u64) -> impl Iterator<Item = Subtree> {
         let left = end.checked_sub(at).filter(|left| *left > 0)?;
         let level = left.ilog2().min(at.trailing_zeros());
         at += 1 << level;
-        Some(Subtree {
-            last: at - 1,
-            level,
-        })
+        Some(Subtree { last: at - 1, level })
     })
 }
 
@@ -214,11 +180,7 @@ pub struct Growth {
 impl Growth {
     /// Begins at an edge.
     pub fn of(frontier: &Frontier) -> Growth {
-        Growth {
-            before: frontier.clone(),
-            now: frontier.clone(),
-            completed: Vec::new(),
-        }
+        Growth { before: frontier.clone(), now: frontier.clone(), completed: Vec::new() }
     }
 
     /// Adds a leaf; returns its index and the hashes to keep with it.
@@ -235,17 +197,12 @@ impl Growth {
 
     /// The inclusion proof of a leaf of this batch in the tree as it is now.
     pub fn inclusion(&self, index: u64) -> Result<Vec<Hash>, Unproved> {
-        inclusion(index, self.now.size(), |subtree| {
-            self.find(subtree).ok_or(Unproved::HashMissing)
-        })
+        inclusion(index, self.now.size(), |subtree| self.find(subtree).ok_or(Unproved::HashMissing))
     }
 
     fn find(&self, subtree: Subtree) -> Option<Hash> {
         match subtree.last.checked_sub(self.before.size()) {
-            Some(fresh) => kept(
-                self.completed.get(usize::try_from(fresh).ok()?)?,
-                subtree.level,
-            ),
+            Some(fresh) => kept(self.completed.get(usize::try_from(fresh).ok()?)?, subtree.level),
             None => self.before.find(subtree),
         }
     }
@@ -256,16 +213,8 @@ pub fn kept(completed: &[Hash], level: u32) -> Option<Hash> {
     completed.get(usize::try_from(level).ok()?).copied()
 }
 
-fn root_of<E>(
-    begin: u64,
-    end: u64,
-    fetch: &mut impl FnMut(Subtree) -> Result<Hash, E>,
-) -> Result<Hash, E> {
-    Ok(fold(
-        &complete_subtrees(begin, end)
-            .map(fetch)
-            .collect::<Result<Vec<_>, E>>()?,
-    ))
+fn root_of<E>(begin: u64, end: u64, fetch: &mut impl FnMut(Subtree) -> Result<Hash, E>) -> Result<Hash, E> {
+    Ok(fold(&complete_subtrees(begin, end).map(fetch).collect::<Result<Vec<_>, E>>()?))
 }
 
 /// Where RFC 6962 splits a range of two leaves or more: after the largest power of two below its length.
@@ -274,11 +223,7 @@ fn split(begin: u64, end: u64) -> u64 {
 }
 
 /// The hashes that lead from a leaf to the root over `size` leaves, lowest first.
-pub fn inclusion<E>(
-    index: u64,
-    size: u64,
-    mut fetch: impl FnMut(Subtree) -> Result<Hash, E>,
-) -> Result<Vec<Hash>, E> {
+pub fn inclusion<E>(index: u64, size: u64, mut fetch: impl FnMut(Subtree) -> Result<Hash, E>) -> Result<Vec<Hash>, E> {
     let (mut begin, mut end) = (0, size);
     let mut path = Vec::new();
     while end - begin > 1 {
@@ -296,11 +241,7 @@ pub fn inclusion<E>(
 }
 
 /// The hashes that show that the tree over `new` leaves begins with the tree over `old` ones.
-pub fn consistency<E>(
-    old: u64,
-    new: u64,
-    mut fetch: impl FnMut(Subtree) -> Result<Hash, E>,
-) -> Result<Vec<Hash>, E> {
+pub fn consistency<E>(old: u64, new: u64, mut fetch: impl FnMut(Subtree) -> Result<Hash, E>) -> Result<Vec<Hash>, E> {
     let mut proof = Vec::new();
     if old == 0 || old >= new {
         return Ok(proof);
@@ -345,13 +286,7 @@ pub enum Unproved {
 }
 
 /// Checks that a leaf is in a tree (RFC 9162, 2.1.3.2).
-pub fn verify_inclusion(
-    leaf: &Hash,
-    index: u64,
-    size: u64,
-    path: &[Hash],
-    root: &Hash,
-) -> Result<(), Unproved> {
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> Result<(), Unproved> {
     if index >= size {
         return Err(Unproved::RootDiffers);
     }
@@ -373,27 +308,13 @@ pub fn verify_inclusion(
         at >>= 1;
         last >>= 1;
     }
-    if last == 0 && hash == *root {
-        Ok(())
-    } else {
-        Err(Unproved::RootDiffers)
-    }
+    if last == 0 && hash == *root { Ok(()) } else { Err(Unproved::RootDiffers) }
 }
 
 /// Checks that a tree grew out of another (RFC 9162, 2.1.4.2).
-pub fn verify_consistency(
-    old: u64,
-    old_root: &Hash,
-    new: u64,
-    new_root: &Hash,
-    proof: &[Hash],
-) -> Result<(), Unproved> {
+pub fn verify_consistency(old: u64, old_root: &Hash, new: u64, new_root: &Hash, proof: &[Hash]) -> Result<(), Unproved> {
     let holds = |yes: bool| {
-        if yes {
-            Ok(())
-        } else {
-            Err(Unproved::RootDiffers)
-        }
+        if yes { Ok(()) } else { Err(Unproved::RootDiffers) }
     };
     if old > new {
         return Err(Unproved::RootDiffers);
@@ -405,11 +326,8 @@ pub fn verify_consistency(
         return holds(proof.is_empty() && *old_root == empty_root());
     }
     // When the old tree is one complete subtree its root begins the proof and is left out of it.
-    let (first, rest) = if old.is_power_of_two() {
-        (old_root, proof)
-    } else {
-        proof.split_first().ok_or(Unproved::RootDiffers)?
-    };
+    let (first, rest) =
+        if old.is_power_of_two() { (old_root, proof) } else { proof.split_first().ok_or(Unproved::RootDiffers)? };
     let (mut at, mut last) = (old - 1, new - 1);
     while at & 1 == 1 {
         at >>= 1;
@@ -449,36 +367,23 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     fn text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            BASE64.encode(self.root)
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root))
     }
 
     /// Reads a signed note, and believes it only if the ledger's key signed it.
     pub fn open(note: &str, key: &PublicKey) -> Result<Checkpoint, Unproved> {
         let text = key.open(note)?;
         let mut lines = text.lines();
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
-        else {
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(Unproved::Malformed);
         };
-        let checkpoint = Checkpoint {
-            origin: origin.to_owned(),
-            size: size.parse().map_err(|_| Unproved::Malformed)?,
-            root: base64(root)?,
-        };
+        let checkpoint =
+            Checkpoint { origin: origin.to_owned(), size: size.parse().map_err(|_| Unproved::Malformed)?, root: base64(root)? };
         // A number or a hash written in another way than ours is not ours; further lines are allowed.
         if !text.starts_with(&checkpoint.text()) {
             return Err(Unproved::Malformed);
         }
-        if checkpoint.origin != key.name {
-            Err(Unproved::AnotherLog)
-        } else {
-            Ok(checkpoint)
-        }
+        if checkpoint.origin != key.name { Err(Unproved::AnotherLog) } else { Ok(checkpoint) }
     }
 }
 
@@ -496,9 +401,7 @@ pub struct Signer {
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer")
-            .field("public", &self.public)
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").field("public", &self.public).finish_non_exhaustive()
     }
 }
 
@@ -510,10 +413,7 @@ impl Signer {
     /// From the 32 bytes of an Ed25519 seed. The name is the log's origin, without blanks and plus signs.
     pub fn new(origin: &str, seed: &[u8; 32]) -> Signer {
         let key = SigningKey::from_bytes(seed);
-        let public = PublicKey {
-            name: origin.to_owned(),
-            key: key.verifying_key(),
-        };
+        let public = PublicKey { name: origin.to_owned(), key: key.verifying_key() };
         Signer { key, public }
     }
 
@@ -525,25 +425,14 @@ impl Signer {
     /// Signs what the log is now.
     pub fn checkpoint(&self, frontier: &Frontier) -> String {
         let origin = self.public.name.clone();
-        self.note(
-            &Checkpoint {
-                origin,
-                size: frontier.size(),
-                root: frontier.root(),
-            }
-            .text(),
-        )
+        self.note(&Checkpoint { origin, size: frontier.size(), root: frontier.root() }.text())
     }
 
     /// Signs a text that ends with a line end.
     pub fn note(&self, text: &str) -> String {
         let mut signature = self.public.id().to_vec();
         signature.extend(self.key.sign(text.as_bytes()).to_bytes());
-        format!(
-            "{text}\n{DASH}{} {}\n",
-            self.public.name,
-            BASE64.encode(signature)
-        )
+        format!("{text}\n{DASH}{} {}\n", self.public.name, BASE64.encode(signature))
     }
 }
 
@@ -578,31 +467,17 @@ impl PublicKey {
         };
         let [algorithm, key @ ..] = base64::<33>(key)?;
         let key = VerifyingKey::from_bytes(&key).map_err(|_| Unproved::Malformed)?;
-        let public = PublicKey {
-            name: name.to_owned(),
-            key,
-        };
-        let well_formed = algorithm == ED25519
-            && u32::from_str_radix(id, 16) == Ok(u32::from_be_bytes(public.id()));
-        if well_formed {
-            Ok(public)
-        } else {
-            Err(Unproved::Malformed)
-        }
+        let public = PublicKey { name: name.to_owned(), key };
+        let well_formed = algorithm == ED25519 && u32::from_str_radix(id, 16) == Ok(u32::from_be_bytes(public.id()));
+        if well_formed { Ok(public) } else { Err(Unproved::Malformed) }
     }
 
     /// The text of a note, if this key is among those that signed it. Other people's signatures are passed over.
     pub fn open<'note>(&self, note: &'note str) -> Result<&'note str, Unproved> {
         let at = note.rfind("\n\n").ok_or(Unproved::Malformed)?;
-        let (text, signatures) = (
-            note.get(..=at).ok_or(Unproved::Malformed)?,
-            note.get(at + 2..).unwrap_or_default(),
-        );
+        let (text, signatures) = (note.get(..=at).ok_or(Unproved::Malformed)?, note.get(at + 2..).unwrap_or_default());
         let signed = signatures.lines().any(|line| {
-            let Some((name, signature)) = line
-                .strip_prefix(DASH)
-                .and_then(|rest| rest.split_once(' '))
-            else {
+            let Some((name, signature)) = line.strip_prefix(DASH).and_then(|rest| rest.split_once(' ')) else {
                 return false;
             };
             let Ok(bytes) = base64::<68>(signature) else {
@@ -611,15 +486,10 @@ impl PublicKey {
             let (id, signature) = bytes.split_at(4);
             name == self.name
                 && id == self.id()
-                && Signature::from_slice(signature).is_ok_and(|signature| {
-                    self.key.verify_strict(text.as_bytes(), &signature).is_ok()
-                })
+                && Signature::from_slice(signature)
+                    .is_ok_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
         });
-        if signed {
-            Ok(text)
-        } else {
-            Err(Unproved::NotSigned)
-        }
+        if signed { Ok(text) } else { Err(Unproved::NotSigned) }
     }
 }
 
@@ -627,13 +497,7 @@ impl std::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut key = vec![ED25519];
         key.extend(self.key.as_bytes());
-        write!(
-            f,
-            "{}+{:08x}+{}",
-            self.name,
-            u32::from_be_bytes(self.id()),
-            BASE64.encode(key)
-        )
+        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id()), BASE64.encode(key))
     }
 }
 
@@ -657,10 +521,7 @@ pub struct Proof {
 // The salt opens a commitment about a child; it goes to the recipient and nowhere else.
 impl std::fmt::Debug for Proof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proof")
-            .field("index", &self.index)
-            .field("size", &self.size)
-            .finish_non_exhaustive()
+        f.debug_struct("Proof").field("index", &self.index).field("size", &self.size).finish_non_exhaustive()
     }
 }
 
@@ -668,26 +529,14 @@ const PROOF_FORMAT: &str = "c2sp.org/tlog-proof@v1";
 
 impl Proof {
     /// Checks that this very body, to this recipient, under this id, was in the log the ledger signed.
-    pub fn check(
-        &self,
-        key: &PublicKey,
-        delivery: DeliveryId,
-        recipient: &str,
-        body: &Digest,
-    ) -> Result<Checkpoint, Unproved> {
+    pub fn check(&self, key: &PublicKey, delivery: DeliveryId, recipient: &str, body: &Digest) -> Result<Checkpoint, Unproved> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)?;
         let leaf = Leaf {
             kind: DELIVERY.to_owned(),
             at_micros: self.at_micros,
             commitment: commitment(&self.salt, &delivery_record(delivery, recipient, body)),
         };
-        verify_inclusion(
-            &leaf.hash(),
-            self.index,
-            checkpoint.size,
-            &self.path,
-            &checkpoint.root,
-        )?;
+        verify_inclusion(&leaf.hash(), self.index, checkpoint.size, &self.path, &checkpoint.root)?;
         Ok(checkpoint)
     }
 
@@ -695,46 +544,22 @@ impl Proof {
     pub fn text(&self) -> String {
         let mut extra = self.at_micros.to_be_bytes().to_vec();
         extra.extend(self.salt);
-        let path: String = self
-            .path
-            .iter()
-            .map(|hash| BASE64.encode(hash) + "\n")
-            .collect();
-        format!(
-            "{PROOF_FORMAT}\nextra {}\nindex {}\n{path}\n{}",
-            BASE64.encode(extra),
-            self.index,
-            self.checkpoint
-        )
+        let path: String = self.path.iter().map(|hash| BASE64.encode(hash) + "\n").collect();
+        format!("{PROOF_FORMAT}\nextra {}\nindex {}\n{path}\n{}", BASE64.encode(extra), self.index, self.checkpoint)
     }
 
     /// Reads what [`Proof::text`] wrote. What it says is believed only after [`Proof::check`].
     pub fn parse(text: &str) -> Result<Proof, Unproved> {
         let (proof, checkpoint) = text.split_once("\n\n").ok_or(Unproved::Malformed)?;
         let mut lines = proof.lines();
-        let mut line = |prefix: &str| {
-            lines
-                .next()
-                .and_then(|line| line.strip_prefix(prefix))
-                .ok_or(Unproved::Malformed)
-        };
-        line(PROOF_FORMAT).and_then(|rest| {
-            if rest.is_empty() {
-                Ok(())
-            } else {
-                Err(Unproved::Malformed)
-            }
-        })?;
+        let mut line = |prefix: &str| lines.next().and_then(|line| line.strip_prefix(prefix)).ok_or(Unproved::Malformed);
+        line(PROOF_FORMAT).and_then(|rest| if rest.is_empty() { Ok(()) } else { Err(Unproved::Malformed) })?;
         let extra: [u8; 40] = base64(line("extra ")?)?;
         let index = line("index ")?.parse().map_err(|_| Unproved::Malformed)?;
         let (at, salt) = extra.split_at(8);
         Ok(Proof {
             index,
-            size: checkpoint
-                .lines()
-                .nth(1)
-                .and_then(|size| size.parse().ok())
-                .ok_or(Unproved::Malformed)?,
+            size: checkpoint.lines().nth(1).and_then(|size| size.parse().ok()).ok_or(Unproved::Malformed)?,
             path: lines.map(base64).collect::<Result<_, _>>()?,
             salt: salt.try_into().map_err(|_| Unproved::Malformed)?,
             at_micros: i64::from_be_bytes(at.try_into().map_err(|_| Unproved::Malformed)?),

@@ -68,7 +68,9 @@ impl Standing {
     /// an authority that was responsible before a change no longer speaks.
     fn is_with(&self, who: &Endpoint) -> bool {
         match self {
-            Standing::With { responsible } => responsible == who || (who.authority().is_some() && responsible.authority() == who.authority()),
+            Standing::With { responsible } => {
+                responsible == who || (who.authority().is_some() && responsible.authority() == who.authority())
+            }
             Standing::Held { .. } | Standing::Returned | Standing::Refused => false,
         }
     }
@@ -382,9 +384,15 @@ impl Step {
 pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step {
     match (case, event) {
         (None, Event::Submitted(referral)) => Case::open(&referral, rules),
-        (None, Event::Amended(_) | Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken) => {
-            Step::surprise(None, Surprise::NeverSeen)
-        }
+        (
+            None,
+            Event::Amended(_)
+            | Event::Withdrawn { .. }
+            | Event::Answered(_)
+            | Event::Delivered(_)
+            | Event::SenderTold
+            | Event::Woken,
+        ) => Step::surprise(None, Surprise::NeverSeen),
         (Some(case), Event::Submitted(referral)) => case.amend(&referral, true, rules),
         (Some(case), Event::Amended(referral)) => case.amend(&referral, false, rules),
         (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
@@ -433,7 +441,9 @@ impl Case {
 
     fn ruled(mut self, referral: &Referral, matter: Matter, mut effects: Vec<Effect>, rules: &Rulebook) -> Step {
         // Those who had a version of it get the change. A manager who was told of a breach had none, and gets none.
-        let had_content = |recipient: &&Recipient| recipient.deliveries.iter().any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment));
+        let had_content = |recipient: &&Recipient| {
+            recipient.deliveries.iter().any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment))
+        };
         let earlier: Vec<Endpoint> = self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect();
         let ruling = rules.rule(referral, &earlier);
         let routing = Box::new(Routing::of(&ruling, rules));
@@ -453,7 +463,10 @@ impl Case {
         // A change that would be held or returned takes nothing back from an authority that has the referral: not
         // the referral, and not how serious it was said to be.
         let is_raised = urgent && !self.level.is_significant_harm_or_above();
-        if matter == Matter::Referral || matches!(standing, Standing::With { .. }) || !matches!(self.standing, Standing::With { .. }) {
+        if matter == Matter::Referral
+            || matches!(standing, Standing::With { .. })
+            || !matches!(self.standing, Standing::With { .. })
+        {
             self.standing = standing;
             self.level = referral.level;
         }
@@ -532,10 +545,15 @@ impl Case {
             "The sender withdrew this referral. Nothing you were given is erased; a voluntary service is to stop."
         };
         if !goes_on {
-            self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running).for_each(|clock| clock.state = ClockState::Stopped);
+            self.clocks
+                .iter_mut()
+                .filter(|clock| clock.state == ClockState::Running)
+                .for_each(|clock| clock.state = ClockState::Stopped);
         }
-        let told: Vec<(Endpoint, Role)> = self.recipients.iter().map(|recipient| (recipient.to.clone(), recipient.role)).collect();
-        let mut effects: Vec<Effect> = told.iter().map(|(to, role)| self.notice(to, *role, Matter::Withdrawal, text.to_owned(), None)).collect();
+        let told: Vec<(Endpoint, Role)> =
+            self.recipients.iter().map(|recipient| (recipient.to.clone(), recipient.role)).collect();
+        let mut effects: Vec<Effect> =
+            told.iter().map(|(to, role)| self.notice(to, *role, Matter::Withdrawal, text.to_owned(), None)).collect();
         effects.push(Effect::TellSender(News::Withdrawn));
         Step::changed(self, effects)
     }
@@ -618,17 +636,23 @@ impl Case {
 
     /// FB-02: a breach is told to the front door's manager and to the referrer, without content.
     fn wake(mut self, now: Moment, rules: &Rulebook) -> Step {
-        let due: Vec<Clock> = self.clocks.iter().filter(|clock| clock.state == ClockState::Running && clock.due.by <= now).copied().collect();
+        let due: Vec<Clock> =
+            self.clocks.iter().filter(|clock| clock.state == ClockState::Running && clock.due.by <= now).copied().collect();
         if due.is_empty() {
             return Step::surprise(Some(self), Surprise::NothingDue);
         }
         let manager = match &self.standing {
-            Standing::With { responsible: Endpoint::Authority(gss, _) } => Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager)),
+            Standing::With { responsible: Endpoint::Authority(gss, _) } => {
+                Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager))
+            }
             Standing::With { .. } | Standing::Held { .. } | Standing::Returned | Standing::Refused => None,
         };
         let mut effects = Vec::new();
         for clock in due {
-            self.clocks.iter_mut().filter(|own| own.name == clock.name).for_each(|own| own.state = ClockState::Breached { at: now });
+            self.clocks
+                .iter_mut()
+                .filter(|own| own.name == clock.name)
+                .for_each(|own| own.state = ClockState::Breached { at: now });
             effects.push(Effect::TellSender(News::ClockBreached { clock: clock.name, due: clock.due }));
             if let Some(manager) = &manager {
                 if rules.directory.party(manager).is_some() {
@@ -636,7 +660,10 @@ impl Case {
                         Standing::With { responsible } => name_of(responsible, &rules.directory),
                         Standing::Held { .. } | Standing::Returned | Standing::Refused => String::new(),
                     };
-                    let text = format!("The clock {} ran out on a referral that is with {with}. Nobody there has said what was decided.", clock.name);
+                    let text = format!(
+                        "The clock {} ran out on a referral that is with {with}. Nobody there has said what was decided.",
+                        clock.name
+                    );
                     effects.push(self.notice(manager, Role::Notified, Matter::ClockBreached, text, Some(clock.name)));
                 } else {
                     let urgent = self.level.is_significant_harm_or_above();

@@ -140,8 +140,10 @@ pub enum Format {
 impl Directory {
     /// Reads the register (`policies/directory`) and the parties of this deployment (`endpoints.toml`).
     pub fn parse(register: &str, parties: &str) -> Result<Self, DirectoryFaults> {
-        let register: RegisterFile = toml::from_str(register).map_err(|fault| DirectoryFaults(vec![format!("register: {fault}")]))?;
-        let parties: PartiesFile = toml::from_str(parties).map_err(|fault| DirectoryFaults(vec![format!("endpoints: {fault}")]))?;
+        let register: RegisterFile =
+            toml::from_str(register).map_err(|fault| DirectoryFaults(vec![format!("register: {fault}")]))?;
+        let parties: PartiesFile =
+            toml::from_str(parties).map_err(|fault| DirectoryFaults(vec![format!("endpoints: {fault}")]))?;
         let mut faults = Vec::new();
         let mut directory = Directory::default();
         for entry in register.authority {
@@ -179,12 +181,18 @@ impl Directory {
         let name = &entry.name;
         let hours = match &entry.hours {
             None => OpeningHours::OFFICE,
-            Some(hours) => OpeningHours::parse(hours).ok_or_else(|| format!("endpoint {name}: hours need the form \"Mon-Fri 09:00-17:00\""))?,
+            Some(hours) => OpeningHours::parse(hours)
+                .ok_or_else(|| format!("endpoint {name}: hours need the form \"Mon-Fri 09:00-17:00\""))?,
         };
         let stated = entry.authority.or_else(|| name.authority().cloned());
         let located = match stated {
             None => None,
-            Some(gss) => Some(self.authority(&gss).ok_or_else(|| format!("endpoint {name}: {gss} is no children's services authority"))?.gss.clone()),
+            Some(gss) => Some(
+                self.authority(&gss)
+                    .ok_or_else(|| format!("endpoint {name}: {gss} is no children's services authority"))?
+                    .gss
+                    .clone(),
+            ),
         };
         let kind = match name.sender_kind() {
             SenderKind::School if entry.independent => SenderKind::IndependentSchool,
@@ -194,10 +202,18 @@ impl Directory {
             (Some(true), _) => DutyScope::InScope,
             (Some(false), _) => DutyScope::OutOfScope,
             // s11(1) names these; schools are in scope only through designation (s16E).
-            (None, SenderKind::Police | SenderKind::Nhs | SenderKind::Authority | SenderKind::OtherAuthority) => DutyScope::InScope,
-            (None, SenderKind::School | SenderKind::IndependentSchool | SenderKind::Voluntary | SenderKind::Public | SenderKind::Operator | SenderKind::Broker) => {
-                DutyScope::OutOfScope
+            (None, SenderKind::Police | SenderKind::Nhs | SenderKind::Authority | SenderKind::OtherAuthority) => {
+                DutyScope::InScope
             }
+            (
+                None,
+                SenderKind::School
+                | SenderKind::IndependentSchool
+                | SenderKind::Voluntary
+                | SenderKind::Public
+                | SenderKind::Operator
+                | SenderKind::Broker,
+            ) => DutyScope::OutOfScope,
         };
         Ok(Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live })
     }
@@ -291,7 +307,11 @@ mod tests {
 
     #[test]
     fn a_school_is_in_scope_of_the_duty_only_when_designated() {
-        let directory = Directory::parse(REGISTER, "[[endpoint]]\nname = \"school.999001\"\n[[endpoint]]\nname = \"school.999002\"\ndesignated = true\n").unwrap();
+        let directory = Directory::parse(
+            REGISTER,
+            "[[endpoint]]\nname = \"school.999001\"\n[[endpoint]]\nname = \"school.999002\"\ndesignated = true\n",
+        )
+        .unwrap();
         let duty = |urn: &str| directory.party(&Endpoint::parse(urn).unwrap()).unwrap().duty;
         assert_eq!((duty("school.999001"), duty("school.999002")), (DutyScope::OutOfScope, DutyScope::InScope));
     }

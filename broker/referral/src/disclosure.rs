@@ -76,8 +76,16 @@ pub struct DisclosedItem {
 impl Disclosure {
     /// What `view` of `ruling` allows of `referral`. Callable in the core only: the view and the ruling belong
     /// together here.
-    pub(crate) fn under(ruling: &Ruling, view: &View, referral: &Referral, delivery: DeliveryId, matter: Matter, directory: &Directory) -> Disclosure {
-        let item_of = |verdict: &Verdict| referral.items.get(usize::from(verdict.item)).and_then(|item| given(item, verdict.given));
+    pub(crate) fn under(
+        ruling: &Ruling,
+        view: &View,
+        referral: &Referral,
+        delivery: DeliveryId,
+        matter: Matter,
+        directory: &Directory,
+    ) -> Disclosure {
+        let item_of =
+            |verdict: &Verdict| referral.items.get(usize::from(verdict.item)).and_then(|item| given(item, verdict.given));
         let items = view.verdicts().iter().filter_map(item_of).collect();
         Disclosure {
             delivery,
@@ -194,7 +202,9 @@ fn given(item: &Item, extent: Extent) -> Option<DisclosedItem> {
 /// The minimum of an item: the fields that its category defines, else the sender's own summary.
 pub(crate) fn minimum(item: &Item) -> Option<Body> {
     let fields: Vec<Field> = match &item.body {
-        Body::Fields(fields) => fields.iter().filter(|field| item.category.minimum_fields().contains(&field.name.as_str())).cloned().collect(),
+        Body::Fields(fields) => {
+            fields.iter().filter(|field| item.category.minimum_fields().contains(&field.name.as_str())).cloned().collect()
+        }
         Body::Text(_) | Body::Attachment { .. } => Vec::new(),
     };
     let summary: Option<&Sealed<String>> = item.summary.as_ref();

@@ -35,7 +35,10 @@ pub enum Endpoint {
 impl Endpoint {
     /// Reads the dotted form.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let unknown = Malformed { identifier: "an endpoint", because: "it needs a form such as la.E08000035.front-door, school.999001 or police.13" };
+        let unknown = Malformed {
+            identifier: "an endpoint",
+            because: "it needs a form such as la.E08000035.front-door, school.999001 or police.13",
+        };
         let parts: Vec<&str> = text.split('.').collect();
         match parts.as_slice() {
             ["la", gss, desk] => Ok(Endpoint::Authority(GssCode::parse(gss)?, Desk::read(desk).ok_or(unknown)?)),
@@ -59,8 +62,13 @@ impl Endpoint {
     pub fn authority(&self) -> Option<&GssCode> {
         match self {
             Endpoint::Authority(gss, _) => Some(gss),
-            Endpoint::Police(_) | Endpoint::PolicePrevent(_) | Endpoint::School(_) | Endpoint::Nhs(_)
-            | Endpoint::Adult(_) | Endpoint::Devolved(_) | Endpoint::Voluntary(_) => None,
+            Endpoint::Police(_)
+            | Endpoint::PolicePrevent(_)
+            | Endpoint::School(_)
+            | Endpoint::Nhs(_)
+            | Endpoint::Adult(_)
+            | Endpoint::Devolved(_)
+            | Endpoint::Voluntary(_) => None,
         }
     }
 

@@ -134,7 +134,17 @@ impl Postcode {
         }
         let (outward, inward) = compact.split_at(compact.len() - 3);
         let letters_and_digits = |text: &str| -> String {
-            text.chars().map(|c| if c.is_ascii_digit() { '9' } else if c.is_ascii_alphabetic() { 'A' } else { '?' }).collect()
+            text.chars()
+                .map(|c| {
+                    if c.is_ascii_digit() {
+                        '9'
+                    } else if c.is_ascii_alphabetic() {
+                        'A'
+                    } else {
+                        '?'
+                    }
+                })
+                .collect()
         };
         let outward_fits = matches!(letters_and_digits(outward).as_str(), "A9" | "A99" | "AA9" | "AA99" | "A9A" | "AA9A");
         if outward_fits && letters_and_digits(inward) == "9AA" {
@@ -492,6 +502,11 @@ impl DeliveryId {
     /// The id of the `nth` thing delivered to `recipient` about `referral`.
     pub fn of(referral: ReferralId, recipient: &crate::Endpoint, nth: u32) -> Self {
         let recipient = recipient.to_string();
-        DeliveryId(uuid_of(Digest::of(&[b"safeguarding.delivery.v1", referral.as_bytes(), recipient.as_bytes(), &nth.to_be_bytes()])))
+        DeliveryId(uuid_of(Digest::of(&[
+            b"safeguarding.delivery.v1",
+            referral.as_bytes(),
+            recipient.as_bytes(),
+            &nth.to_be_bytes(),
+        ])))
     }
 }

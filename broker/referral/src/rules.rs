@@ -67,8 +67,14 @@ struct ByCategory<Outcome>(Vec<Vec<Row<Outcome>>>);
 
 impl<Outcome: Clone> ByCategory<Outcome> {
     fn of(table: &Table<Outcome>) -> Self {
-        let speaks_of = |row: &&Row<Outcome>, category: Category| row.when.values(table::Column::Category) & (1 << category.ordinal()) != 0;
-        ByCategory(Category::ALL.iter().map(|&category| table.0.iter().filter(|row| speaks_of(row, category)).cloned().collect()).collect())
+        let speaks_of =
+            |row: &&Row<Outcome>, category: Category| row.when.values(table::Column::Category) & (1 << category.ordinal()) != 0;
+        ByCategory(
+            Category::ALL
+                .iter()
+                .map(|&category| table.0.iter().filter(|row| speaks_of(row, category)).cloned().collect())
+                .collect(),
+        )
     }
 
     fn matching<'a>(&'a self, category: Category, situation: &'a Situation) -> impl Iterator<Item = &'a Row<Outcome>> {
@@ -78,7 +84,8 @@ impl<Outcome: Clone> ByCategory<Outcome> {
 
 impl RulePack {
     fn proved(id: PackId, tables: Tables) -> RulePack {
-        let (share, withhold, basis) = (ByCategory::of(&tables.share), ByCategory::of(&tables.withhold), ByCategory::of(&tables.basis));
+        let (share, withhold, basis) =
+            (ByCategory::of(&tables.share), ByCategory::of(&tables.withhold), ByCategory::of(&tables.basis));
         RulePack { id, tables, share, withhold, basis }
     }
 
@@ -152,10 +159,12 @@ impl Library {
             let in_force = || drafts.iter().filter(|draft| draft.effective_from <= from);
             let Some(edition) = in_force().rfind(|draft| draft.kind == PackKind::Edition) else { continue };
             // Which of two rules would be a guess.
-            let rivals = in_force().filter(|draft| draft.kind == PackKind::Edition && draft.effective_from == edition.effective_from);
+            let rivals =
+                in_force().filter(|draft| draft.kind == PackKind::Edition && draft.effective_from == edition.effective_from);
             let rivals: Vec<String> = rivals.map(|draft| format!("{}/{}", draft.edition, draft.version)).collect();
             if rivals.len() > 1 {
-                let failure = ProofFailure { property: "One edition rules from one date", situations: vec![rivals.join(" and ")] };
+                let failure =
+                    ProofFailure { property: "One edition rules from one date", situations: vec![rivals.join(" and ")] };
                 return Err(LibraryFault::Unproved { from: edition.effective_from, failures: vec![failure] });
             }
             let overlays: Vec<&Draft> = in_force().filter(|draft| draft.kind == PackKind::Overlay).collect();
@@ -350,7 +359,13 @@ type Addressee = (Endpoint, RecipientKind, Role);
 
 /// What the fixed part of the product adds to the packs: rules that are code, not rows.
 fn own_reason(rule: &str, because: &str, source: &str, evidence: Evidence) -> Arc<Reason> {
-    Arc::new(Reason { rule: RuleId(rule.to_owned()), because: because.to_owned(), source: source.to_owned(), evidence, contested: false })
+    Arc::new(Reason {
+        rule: RuleId(rule.to_owned()),
+        because: because.to_owned(),
+        source: source.to_owned(),
+        evidence,
+        contested: false,
+    })
 }
 
 impl Rulebook {
@@ -358,8 +373,10 @@ impl Rulebook {
     pub fn built_in(endpoints: &str) -> Result<Rulebook, String> {
         Ok(Rulebook {
             library: Library::built_in().map_err(|fault| fault.to_string())?,
-            directory: Directory::parse(include_str!("../../../policies/directory/england.toml"), endpoints).map_err(|fault| fault.to_string())?,
-            calendar: Calendar::parse(include_str!("../../../policies/calendars/england-and-wales.toml")).map_err(|fault| fault.to_string())?,
+            directory: Directory::parse(include_str!("../../../policies/directory/england.toml"), endpoints)
+                .map_err(|fault| fault.to_string())?,
+            calendar: Calendar::parse(include_str!("../../../policies/calendars/england-and-wales.toml"))
+                .map_err(|fault| fault.to_string())?,
         })
     }
 
@@ -419,10 +436,13 @@ impl Rulebook {
 
         let (recipients, notified_by) = self.recipients(tables, &after, &decision, !holds.is_empty(), referral, earlier);
         let mut bases: Vec<(LawfulBasis, Arc<Reason>)> = Vec::new();
-        let views: Vec<View> = recipients.into_iter().map(|(to, kind, role)| view(pack, &facts, referral, to, kind, role, &mut bases)).collect();
+        let views: Vec<View> =
+            recipients.into_iter().map(|(to, kind, role)| view(pack, &facts, referral, to, kind, role, &mut bases)).collect();
         let delivered = matches!(decision, Decision::Deliver { .. });
-        let clocks = if delivered { tables.clock.matching(&after).map(|row| self.start(row, referral)).collect() } else { Vec::new() };
-        let mut flags: Vec<(String, Arc<Reason>)> = tables.flag.matching(&after).map(|row| (row.outcome.clone(), row.reason.clone())).collect();
+        let clocks =
+            if delivered { tables.clock.matching(&after).map(|row| self.start(row, referral)).collect() } else { Vec::new() };
+        let mut flags: Vec<(String, Arc<Reason>)> =
+            tables.flag.matching(&after).map(|row| (row.outcome.clone(), row.reason.clone())).collect();
         flags.extend(faults_of_items(referral));
         let redirected_from = match facts.addressed {
             Addressed::Wrongly => referral.addressed_to.clone(),
@@ -440,7 +460,9 @@ impl Rulebook {
     fn organisation(&self, route: RouteTo, referral: &Referral) -> Option<Endpoint> {
         let places = &referral.places;
         let located = || self.located(referral);
-        let authority = |gss: Option<&GssCode>| gss.and_then(|gss| self.directory.authority(gss)).map(|authority| Endpoint::front_door(authority.gss.clone()));
+        let authority = |gss: Option<&GssCode>| {
+            gss.and_then(|gss| self.directory.authority(gss)).map(|authority| Endpoint::front_door(authority.gss.clone()))
+        };
         match route {
             RouteTo::Home => authority(places.home.as_ref()),
             RouteTo::Located => authority(located()),
@@ -462,7 +484,11 @@ impl Rulebook {
 
     /// Where the child was found: as stated, else where the sender is.
     fn located<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
-        referral.places.located.as_ref().or_else(|| self.directory.party(&referral.sender).and_then(|party| party.located.as_ref()))
+        referral
+            .places
+            .located
+            .as_ref()
+            .or_else(|| self.directory.party(&referral.sender).and_then(|party| party.located.as_ref()))
     }
 
     fn is_devolved(&self, gss: &GssCode) -> bool {
@@ -541,7 +567,11 @@ fn addressed(referral: &Referral, target: Option<&Endpoint>) -> Addressed {
     match (&referral.addressed_to, target) {
         (None, _) => Addressed::Nobody,
         // Any desk of the right authority will do: which one is the broker's business.
-        (Some(stated), Some(target)) if stated == target || (stated.authority().is_some() && stated.authority() == target.authority()) => Addressed::Rightly,
+        (Some(stated), Some(target))
+            if stated == target || (stated.authority().is_some() && stated.authority() == target.authority()) =>
+        {
+            Addressed::Rightly
+        }
         (Some(_), _) => Addressed::Wrongly,
     }
 }
@@ -572,7 +602,12 @@ fn kind_of(endpoint: &Endpoint, role: Role) -> RecipientKind {
             (_, Role::Responsible) => RecipientKind::FrontDoor,
             (Desk::AllocatedWorker, Role::Notified | Role::EarlierRecipient) => RecipientKind::FrontDoor,
             (
-                Desk::FrontDoor | Desk::EmergencyDutyTeam | Desk::Restricted | Desk::FrontDoorManager | Desk::ChildProtection | Desk::ElectiveHomeEducation,
+                Desk::FrontDoor
+                | Desk::EmergencyDutyTeam
+                | Desk::Restricted
+                | Desk::FrontDoorManager
+                | Desk::ChildProtection
+                | Desk::ElectiveHomeEducation,
                 Role::Notified | Role::EarlierRecipient,
             ) => RecipientKind::OtherAuthority,
         },
@@ -585,7 +620,15 @@ fn kind_of(endpoint: &Endpoint, role: Role) -> RecipientKind {
     }
 }
 
-fn view(pack: &RulePack, facts: &Facts, referral: &Referral, to: Endpoint, kind: RecipientKind, role: Role, all: &mut Vec<(LawfulBasis, Arc<Reason>)>) -> View {
+fn view(
+    pack: &RulePack,
+    facts: &Facts,
+    referral: &Referral,
+    to: Endpoint,
+    kind: RecipientKind,
+    role: Role,
+    all: &mut Vec<(LawfulBasis, Arc<Reason>)>,
+) -> View {
     let mut bases: Vec<LawfulBasis> = Vec::new();
     let mut verdicts = Vec::with_capacity(referral.items.len());
     for (at, item) in referral.items.iter().enumerate() {
@@ -647,7 +690,8 @@ fn faults_of_items(referral: &Referral) -> Vec<(String, Arc<Reason>)> {
     }
     if referral.items.iter().any(|item| item.category == Category::Unknown) {
         let because = "a category this edition does not know is withheld from everybody until a person has named it";
-        flags.push(("unknown_category".to_owned(), own_reason("DM-15", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)));
+        flags
+            .push(("unknown_category".to_owned(), own_reason("DM-15", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)));
     }
     flags
 }

@@ -226,14 +226,31 @@ impl Category {
             Category::ConsentRecord => &["agreement"],
             Category::AttendanceEvent => &["attended_at"],
             Category::MissingEpisode => &["missing_from", "returned_at"],
-            Category::ProtectedAddress | Category::FamilyComposition | Category::UnrelatedSiblingRecord
-            | Category::ConcernNarrative | Category::RiskLevel | Category::Outcome | Category::EducationRecord
-            | Category::ChildHealth | Category::SexualHealth | Category::ParentHealth | Category::ThirdParty
-            | Category::ReferrerIdentity | Category::CriminalOffence | Category::PoliceIntelligence
-            | Category::DomesticAbuseDetail | Category::MaracInformation | Category::Mappa
-            | Category::ImmigrationStatus | Category::AdoptionRecord | Category::AllegationAgainstProfessional
-            | Category::ChildVoice | Category::SpecialCategoryOther | Category::LegalProceedings
-            | Category::ClockStatus | Category::Unknown => &[],
+            Category::ProtectedAddress
+            | Category::FamilyComposition
+            | Category::UnrelatedSiblingRecord
+            | Category::ConcernNarrative
+            | Category::RiskLevel
+            | Category::Outcome
+            | Category::EducationRecord
+            | Category::ChildHealth
+            | Category::SexualHealth
+            | Category::ParentHealth
+            | Category::ThirdParty
+            | Category::ReferrerIdentity
+            | Category::CriminalOffence
+            | Category::PoliceIntelligence
+            | Category::DomesticAbuseDetail
+            | Category::MaracInformation
+            | Category::Mappa
+            | Category::ImmigrationStatus
+            | Category::AdoptionRecord
+            | Category::AllegationAgainstProfessional
+            | Category::ChildVoice
+            | Category::SpecialCategoryOther
+            | Category::LegalProceedings
+            | Category::ClockStatus
+            | Category::Unknown => &[],
         }
     }
 }
@@ -311,7 +328,8 @@ impl Submission {
 
     fn referral_of(&self, nth: u16, id: ReferralId, linked: Vec<ReferralId>, child: &Child) -> Referral {
         let own = |item: &&Item| item.about_child.is_none_or(|about| about == nth);
-        let items = child.items().into_iter().chain(std::iter::once(self.referrer.item())).chain(self.items.iter().filter(own).cloned());
+        let items =
+            child.items().into_iter().chain(std::iter::once(self.referrer.item())).chain(self.items.iter().filter(own).cloned());
         Referral {
             id,
             linked,
@@ -365,19 +383,17 @@ impl Identity {
     /// What is wrong with the identifiers given.
     pub fn faults(&self) -> Vec<Malformed> {
         let nhs = [&self.nhs_number, &self.mother_nhs_number];
-        nhs.into_iter()
-            .flatten()
-            .filter_map(Checked::fault)
-            .chain(self.upn.as_ref().and_then(Checked::fault))
-            .collect()
+        nhs.into_iter().flatten().filter_map(Checked::fault).chain(self.upn.as_ref().and_then(Checked::fault)).collect()
     }
 
     fn fields(&self) -> Vec<Field> {
         let text = |value: &Option<Sealed<String>>| value.as_ref().map(|value| value.open().clone());
-        let nhs = |number: &Option<Checked<NhsNumber>>| number.as_ref().map(|number| match number {
-            Checked::Valid(number) => number.as_str().to_owned(),
-            Checked::Invalid(raw, _) => raw.open().clone(),
-        });
+        let nhs = |number: &Option<Checked<NhsNumber>>| {
+            number.as_ref().map(|number| match number {
+                Checked::Valid(number) => number.as_str().to_owned(),
+                Checked::Invalid(raw, _) => raw.open().clone(),
+            })
+        };
         let upn = self.upn.as_ref().map(|upn| match upn {
             Checked::Valid(upn) => upn.as_str().to_owned(),
             Checked::Invalid(raw, _) => raw.open().clone(),

@@ -96,7 +96,11 @@ impl Calendar {
                     day = day.saturating_add(1.day());
                     left -= u16::from(self.is_working_day(day));
                 }
-                Due { by: start_of_london_day(day.saturating_add(1.day())), date: Some(day), provisional: day > self.covers_until }
+                Due {
+                    by: start_of_london_day(day.saturating_add(1.day())),
+                    date: Some(day),
+                    provisional: day > self.covers_until,
+                }
             }
         }
     }

@@ -65,7 +65,9 @@ fn bank_holidays() -> Vec<i64> {
 /// Every working day from 2026 to 2031, in order; bank holidays from 2029 on are not published yet.
 fn working_days() -> Vec<i64> {
     let holidays = bank_holidays();
-    (day_number(2026, 1, 1)..day_number(2032, 1, 1)).filter(|day| (1..=5).contains(&weekday(*day)) && !holidays.contains(day)).collect()
+    (day_number(2026, 1, 1)..day_number(2032, 1, 1))
+        .filter(|day| (1..=5).contains(&weekday(*day)) && !holidays.contains(day))
+        .collect()
 }
 
 /// The day on which `count` working days after `second` are up, and the first second at which that is late.
@@ -146,7 +148,12 @@ fn every_due_date_until_2030_agrees_with_the_second_computation() {
                 let ours = calendar.due(moment(second), Amount::WorkingDays(length));
                 let (last, by) = due(&days, second, usize::from(length));
                 let theirs = (last, by, last > until_known);
-                assert_eq!((number_of(ours.date.unwrap()), ours.by.as_second(), ours.provisional), theirs, "{} + {length}", moment(second));
+                assert_eq!(
+                    (number_of(ours.date.unwrap()), ours.by.as_second(), ours.provisional),
+                    theirs,
+                    "{} + {length}",
+                    moment(second)
+                );
                 count += 1;
             }
         }
@@ -189,7 +196,8 @@ fn elapsed_hours_are_the_same_length_in_every_season() {
 #[test]
 fn a_calendar_file_that_contradicts_itself_is_refused() {
     let check = |holidays: &str, expected: &str| {
-        let text = format!("division = \"x\"\ncovers_from = \"2026-01-01\"\ncovers_until = \"2026-12-31\"\nholidays = [{holidays}]\n");
+        let text =
+            format!("division = \"x\"\ncovers_from = \"2026-01-01\"\ncovers_until = \"2026-12-31\"\nholidays = [{holidays}]\n");
         assert!(Calendar::parse(&text).unwrap_err().to_string().contains(expected));
     };
     check("\"2027-01-01\"", "2027-01-01 lies outside the years it says it covers");

@@ -95,7 +95,13 @@ impl Life {
     }
 
     fn answer_to(&mut self, from: &str, delivery: DeliveryId, digest: Digest, says: Says) -> String {
-        told(&self.step(Event::Answered(FrontDoorAnswer { from: endpoint(from), delivery, digest, by: common::person("Sam Worker"), says })))
+        told(&self.step(Event::Answered(FrontDoorAnswer {
+            from: endpoint(from),
+            delivery,
+            digest,
+            by: common::person("Sam Worker"),
+            says,
+        })))
     }
 
     fn delivered(&mut self, to: &str) -> String {
@@ -130,11 +136,17 @@ fn decided(outcome: Outcome) -> Says {
 /// What a step owes, a line for each.
 fn told(step: &Step) -> String {
     let line = |effect: &Effect| match effect {
-        Effect::Deliver(disclosure) => format!("deliver {:?} to {} as {:?}", disclosure.matter(), disclosure.to(), disclosure.role()),
+        Effect::Deliver(disclosure) => {
+            format!("deliver {:?} to {} as {:?}", disclosure.matter(), disclosure.to(), disclosure.role())
+        }
         Effect::Notify(notice) => format!("notify {} of {:?}: {}", notice.to, notice.matter, notice.text),
         Effect::TellSender(news) => format!("tell the sender: {}", of_news(news)),
-        Effect::AskPerson(Question::Review { urgent, rules }) => format!("ask a person{}: {}", if *urgent { " at once" } else { "" }, rules.join(" ")),
-        Effect::AskPerson(Question::NotConnected { to, urgent }) => format!("ask a person{}: {to} is not connected", if *urgent { " at once" } else { "" }),
+        Effect::AskPerson(Question::Review { urgent, rules }) => {
+            format!("ask a person{}: {}", if *urgent { " at once" } else { "" }, rules.join(" "))
+        }
+        Effect::AskPerson(Question::NotConnected { to, urgent }) => {
+            format!("ask a person{}: {to} is not connected", if *urgent { " at once" } else { "" })
+        }
     };
     let surprise = step.surprise.map(|surprise| format!("surprise: {}", surprise.words()));
     let lines: Vec<String> = step.effects.iter().map(line).chain(surprise).collect();
@@ -144,7 +156,9 @@ fn told(step: &Step) -> String {
 fn of_news(news: &News) -> String {
     match news {
         News::Accepted => "accepted".to_owned(),
-        News::Routed(routing) => format!("routed by {}", routing.by.iter().map(|reason| reason.rule.to_string()).collect::<Vec<_>>().join(" ")),
+        News::Routed(routing) => {
+            format!("routed by {}", routing.by.iter().map(|reason| reason.rule.to_string()).collect::<Vec<_>>().join(" "))
+        }
         News::Held(_) => "held".to_owned(),
         News::ReturnedToSender(_) => "returned".to_owned(),
         News::Refused(_) => "refused".to_owned(),
@@ -154,7 +168,9 @@ fn of_news(news: &News) -> String {
         News::NotConnected(to) => format!("not connected to {to}"),
         News::Collected(at) => format!("collected at {at}"),
         News::Acknowledged { at, by } => format!("acknowledged at {at} by {}", by.name.open()),
-        News::Decided { at, by, outcome, reason } => format!("decided at {at} by {}: {outcome}, {}", by.name.open(), reason.open()),
+        News::Decided { at, by, outcome, reason } => {
+            format!("decided at {at} by {}: {outcome}, {}", by.name.open(), reason.open())
+        }
         News::OutcomeReturned => "outcome returned".to_owned(),
         News::ClockBreached { clock, due } => format!("{clock} ran out at {}", due.by),
     }
@@ -169,22 +185,36 @@ fn check(told: String, expected: Expect) {
 #[test]
 fn a_referral_is_raised_delivered_collected_acknowledged_decided_and_closed() {
     let mut life = Life::new(|_| {});
-    check(life.raise(), expect![[r#"
+    check(
+        life.raise(),
+        expect![[r#"
         tell the sender: accepted
         tell the sender: routed by RA-01 RA-20.open
-        deliver Referral to la.E08000035.front-door as Responsible"#]]);
+        deliver Referral to la.E08000035.front-door as Responsible"#]],
+    );
     assert_eq!(life.case().stage(), Stage::Routed);
     check(life.delivered(LEEDS), expect!["tell the sender: delivered to la.E08000035.front-door"]);
     assert_eq!(life.case().stage(), Stage::Delivered);
     check(life.answer(LEEDS, Says::Collected), expect!["tell the sender: collected at la.E08000035.front-door"]);
     assert_eq!(life.case().stage(), Stage::Collected);
-    check(life.answer(LEEDS, Says::Acknowledged), expect!["tell the sender: acknowledged at la.E08000035.front-door by Sam Worker"]);
+    check(
+        life.answer(LEEDS, Says::Acknowledged),
+        expect!["tell the sender: acknowledged at la.E08000035.front-door by Sam Worker"],
+    );
     assert_eq!(life.case().stage(), Stage::Acknowledged);
     life.now = "2026-11-23T15:00:00Z".parse().unwrap();
-    check(life.answer(LEEDS, decided(Outcome::S17Assessment)), expect!["tell the sender: decided at la.E08000035.front-door by Sam Worker: s17_assessment, We will see the family tomorrow."]);
+    check(
+        life.answer(LEEDS, decided(Outcome::S17Assessment)),
+        expect![
+            "tell the sender: decided at la.E08000035.front-door by Sam Worker: s17_assessment, We will see the family tomorrow."
+        ],
+    );
     assert_eq!((life.case().stage(), life.case().is_open()), (Stage::Decided, true));
     check(told(&life.step(Event::SenderTold)), expect!["tell the sender: outcome returned"]);
-    assert_eq!((life.case().stage(), life.case().is_open(), life.case().outcome()), (Stage::OutcomeReturned, false, Some(Outcome::S17Assessment)));
+    assert_eq!(
+        (life.case().stage(), life.case().is_open(), life.case().outcome()),
+        (Stage::OutcomeReturned, false, Some(Outcome::S17Assessment))
+    );
     check(told(&life.step(Event::SenderTold)), expect!["surprise: nothing was due"]);
     assert_eq!(life.case().wake_at(), None);
 }
@@ -229,7 +259,12 @@ fn a_second_acknowledgement_is_no_news_and_a_second_decision_is() {
     check(life.answer(LEEDS, Says::Acknowledged), expect!["surprise: a later step was reached already"]);
     life.answer(LEEDS, decided(Outcome::NoFurtherAction));
     life.step(Event::SenderTold);
-    check(life.answer(LEEDS, decided(Outcome::StrategyDiscussionS47)), expect!["tell the sender: decided at la.E08000035.front-door by Sam Worker: strategy_discussion_s47, We will see the family tomorrow."]);
+    check(
+        life.answer(LEEDS, decided(Outcome::StrategyDiscussionS47)),
+        expect![
+            "tell the sender: decided at la.E08000035.front-door by Sam Worker: strategy_discussion_s47, We will see the family tomorrow."
+        ],
+    );
     assert_eq!((life.case().outcome(), life.case().is_open()), (Some(Outcome::StrategyDiscussionS47), true));
 }
 
@@ -253,21 +288,27 @@ fn other_content_under_the_same_key_is_an_amendment_and_flagged() {
     let mut life = Life::new(|_| {});
     life.raise();
     let version = life.version(2, |_| {});
-    check(told(&life.step(Event::Submitted(version))), expect![[r#"
+    check(
+        told(&life.step(Event::Submitted(version))),
+        expect![[r#"
         tell the sender: amended, under the first key
         tell the sender: routed by RA-01 RA-20.open
-        deliver Amendment to la.E08000035.front-door as Responsible"#]]);
+        deliver Amendment to la.E08000035.front-door as Responsible"#]],
+    );
     assert_eq!(life.case().recipients()[0].deliveries.len(), 2);
 }
 
 #[test]
 fn an_amendment_goes_to_everybody_who_had_an_earlier_version() {
     let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
-    check(life.raise(), expect![[r#"
+    check(
+        life.raise(),
+        expect![[r#"
         tell the sender: accepted
         tell the sender: routed by RA-02 RA-20.open
         deliver Referral to la.E08000035.front-door as Responsible
-        deliver Referral to police.13 as Notified"#]]);
+        deliver Referral to police.13 as Notified"#]],
+    );
     // Less serious, and the child lives in Kent: police and Leeds still have the first version.
     check(
         life.amend(2, |referral| {
@@ -304,31 +345,43 @@ fn an_amendment_that_would_be_held_takes_nothing_back() {
 #[test]
 fn a_held_referral_that_becomes_significant_harm_goes_at_once() {
     let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Refused));
-    check(life.raise(), expect![[r#"
+    check(
+        life.raise(),
+        expect![[r#"
         tell the sender: accepted
         ask a person: RA-03 TC-03.no-duty
-        tell the sender: held"#]]);
+        tell the sender: held"#]],
+    );
     assert_eq!((life.case().stage(), life.case().wake_at()), (Stage::Held, None));
-    check(life.amend(2, |referral| referral.level = Level::SignificantHarm), expect![[r#"
+    check(
+        life.amend(2, |referral| referral.level = Level::SignificantHarm),
+        expect![[r#"
         tell the sender: amended
         tell the sender: routed by RA-01 RA-20.open
-        deliver Amendment to la.E08000035.front-door as Responsible"#]]);
+        deliver Amendment to la.E08000035.front-door as Responsible"#]],
+    );
     assert_eq!(life.case().stage(), Stage::Routed);
 }
 
 #[test]
 fn what_was_returned_or_refused_is_over_when_the_sender_knows() {
     let mut returned = Life::new(|referral| (referral.level, referral.purpose_stated) = (Level::Information, false));
-    check(returned.raise(), expect![[r#"
+    check(
+        returned.raise(),
+        expect![[r#"
         tell the sender: accepted
-        tell the sender: returned"#]]);
+        tell the sender: returned"#]],
+    );
     assert_eq!((returned.case().stage(), returned.case().is_open()), (Stage::Returned, true));
     returned.step(Event::SenderTold);
     assert!(!returned.case().is_open());
     let mut refused = Life::new(|referral| referral.handling = vec![HandlingFlag::Secret]);
-    check(refused.raise(), expect![[r#"
+    check(
+        refused.raise(),
+        expect![[r#"
         tell the sender: accepted
-        tell the sender: refused"#]]);
+        tell the sender: refused"#]],
+    );
     assert_eq!(refused.case().stage(), Stage::Refused);
 }
 
@@ -345,7 +398,10 @@ fn a_change_never_gives_an_authority_more_time() {
 fn only_the_sender_changes_or_takes_back() {
     let mut life = Life::new(|_| {});
     life.raise();
-    check(life.amend(2, |referral| referral.sender = endpoint("nhs.ZZ101")), expect!["surprise: there is no such referral of yours"]);
+    check(
+        life.amend(2, |referral| referral.sender = endpoint("nhs.ZZ101")),
+        expect!["surprise: there is no such referral of yours"],
+    );
     check(life.withdraw("nhs.ZZ101"), expect!["surprise: there is no such referral of yours"]);
     check(life.withdraw(LEEDS), expect!["surprise: there is no such referral of yours"]);
 }
@@ -358,7 +414,13 @@ fn what_never_was_raised_is_a_surprise() {
         vec![
             Event::Amended(life.version(2, |_| {})),
             Event::Withdrawn { from: endpoint("school.999001"), by: by(), reason: "".into() },
-            Event::Answered(FrontDoorAnswer { from: endpoint(LEEDS), delivery, digest: digest_of(delivery), by: by(), says: Says::Acknowledged }),
+            Event::Answered(FrontDoorAnswer {
+                from: endpoint(LEEDS),
+                delivery,
+                digest: digest_of(delivery),
+                by: by(),
+                says: Says::Acknowledged,
+            }),
             Event::Delivered(delivery),
             Event::SenderTold,
             Event::Woken,
@@ -405,7 +467,10 @@ fn only_the_responsible_authority_decides() {
     let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
     life.raise();
     check(life.answer("police.13", Says::Acknowledged), expect!["tell the sender: acknowledged at police.13 by Sam Worker"]);
-    check(life.answer("police.13", decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    check(
+        life.answer("police.13", decided(Outcome::NoFurtherAction)),
+        expect!["surprise: only the responsible authority decides"],
+    );
     assert_eq!(life.case().outcome(), None);
     assert!(life.clocks().iter().all(|clock| clock.ends_with("runs")), "somebody told does not stop a clock");
 }
@@ -417,9 +482,17 @@ fn an_authority_that_is_no_longer_responsible_decides_nothing() {
     let first = life.last_to(LEEDS);
     life.amend(2, |referral| referral.places.home = Some(gss("E10000016")));
     check(life.answer(LEEDS, decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
-    check(life.answer_to(LEEDS, first, digest_of(first), decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    check(
+        life.answer_to(LEEDS, first, digest_of(first), decided(Outcome::NoFurtherAction)),
+        expect!["surprise: only the responsible authority decides"],
+    );
     assert!(life.clocks().iter().all(|clock| clock.ends_with("runs")));
-    check(life.answer(KENT, decided(Outcome::S17Assessment)), expect!["tell the sender: decided at la.E10000016.front-door by Sam Worker: s17_assessment, We will see the family tomorrow."]);
+    check(
+        life.answer(KENT, decided(Outcome::S17Assessment)),
+        expect![
+            "tell the sender: decided at la.E10000016.front-door by Sam Worker: s17_assessment, We will see the family tomorrow."
+        ],
+    );
     assert_eq!(life.case().outcome(), Some(Outcome::S17Assessment));
 }
 
@@ -429,7 +502,10 @@ fn the_night_desk_of_the_same_authority_decides_what_the_front_door_has_by_morni
     life.raise();
     life.amend(2, |referral| referral.received = "2026-11-23T10:00:00Z".parse().unwrap());
     assert_eq!(*life.case().standing(), Standing::With { responsible: endpoint(LEEDS) });
-    check(life.answer("la.E08000035.edt", decided(Outcome::EmergencyAction)), expect!["tell the sender: decided at la.E08000035.edt by Sam Worker: emergency_action, We will see the family tomorrow."]);
+    check(
+        life.answer("la.E08000035.edt", decided(Outcome::EmergencyAction)),
+        expect!["tell the sender: decided at la.E08000035.edt by Sam Worker: emergency_action, We will see the family tomorrow."],
+    );
 }
 
 // ---------------------------------------------------------------- clocks
@@ -444,7 +520,8 @@ fn a_decision_in_time_meets_the_clocks() {
     life.answer(LEEDS, decided(Outcome::S17Assessment));
     expect![[r#"
         la_ack_decision_1wd by 2026-11-25T00:00:00Z: met at 2026-11-24T23:59:59Z
-        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-24T23:59:59Z"#]].assert_eq(&life.clocks().join("\n"));
+        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-24T23:59:59Z"#]]
+    .assert_eq(&life.clocks().join("\n"));
     check(life.wake("2026-12-24T00:00:00Z"), expect!["surprise: nothing was due"]);
 }
 
@@ -454,16 +531,25 @@ fn a_breach_is_told_to_both_sides_once_and_without_content() {
     life.raise();
     assert_eq!(life.case().wake_at(), Some("2026-11-25T00:00:00Z".parse().unwrap()));
     check(life.wake("2026-11-24T23:59:59Z"), expect!["surprise: nothing was due"]);
-    check(life.wake("2026-11-25T00:00:00Z"), expect![[r#"
+    check(
+        life.wake("2026-11-25T00:00:00Z"),
+        expect![[r#"
         tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
-        notify la.E08000035.front-door-manager of ClockBreached: The clock la_ack_decision_1wd ran out on a referral that is with the front door of Leeds. Nobody there has said what was decided."#]]);
+        notify la.E08000035.front-door-manager of ClockBreached: The clock la_ack_decision_1wd ran out on a referral that is with the front door of Leeds. Nobody there has said what was decided."#]],
+    );
     check(life.wake("2026-11-25T00:00:00Z"), expect!["surprise: nothing was due"]);
-    check(life.wake("2026-11-27T09:00:00Z"), expect![[r#"
+    check(
+        life.wake("2026-11-27T09:00:00Z"),
+        expect![[r#"
         tell the sender: referrer_followup_3wd ran out at 2026-11-27T00:00:00Z
-        notify la.E08000035.front-door-manager of ClockBreached: The clock referrer_followup_3wd ran out on a referral that is with the front door of Leeds. Nobody there has said what was decided."#]]);
+        notify la.E08000035.front-door-manager of ClockBreached: The clock referrer_followup_3wd ran out on a referral that is with the front door of Leeds. Nobody there has said what was decided."#]],
+    );
     assert_eq!(life.case().wake_at(), None);
     // The manager was told, and decides nothing by it.
-    check(life.answer("la.E08000035.front-door-manager", decided(Outcome::NoFurtherAction)), expect!["surprise: only the responsible authority decides"]);
+    check(
+        life.answer("la.E08000035.front-door-manager", decided(Outcome::NoFurtherAction)),
+        expect!["surprise: only the responsible authority decides"],
+    );
     life.answer(LEEDS, decided(Outcome::S17Assessment));
     assert!(life.clocks().iter().all(|clock| clock.contains("breached")), "a late decision does not undo a breach");
 }
@@ -481,9 +567,12 @@ fn two_clocks_that_run_out_while_nobody_looked_are_both_told() {
 fn a_breach_where_no_manager_is_connected_is_put_before_a_person() {
     let mut life = Life::new(|referral| referral.places.home = Some(gss("E10000016")));
     life.raise();
-    check(life.wake("2026-11-25T00:00:00Z"), expect![[r#"
+    check(
+        life.wake("2026-11-25T00:00:00Z"),
+        expect![[r#"
         tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
-        ask a person at once: la.E10000016.front-door-manager is not connected"#]]);
+        ask a person at once: la.E10000016.front-door-manager is not connected"#]],
+    );
 }
 
 #[test]
@@ -505,9 +594,12 @@ fn a_case_and_its_clocks_survive_being_written_down() {
 fn a_withdrawal_below_significant_harm_stops_the_clocks_and_erases_nothing() {
     let mut life = Life::new(|referral| referral.level = Level::InNeed);
     life.raise();
-    check(life.withdraw("school.999001"), expect![[r#"
+    check(
+        life.withdraw("school.999001"),
+        expect![[r#"
         notify la.E08000035.front-door of Withdrawal: The sender withdrew this referral. Nothing you were given is erased; a voluntary service is to stop.
-        tell the sender: withdrawn"#]]);
+        tell the sender: withdrawn"#]],
+    );
     assert_eq!((life.case().is_withdrawn(), life.case().wake_at()), (true, None));
     assert_eq!(life.case().recipients()[0].deliveries.len(), 2);
     check(life.withdraw("school.999001"), expect!["surprise: this was received before"]);
@@ -519,10 +611,13 @@ fn a_withdrawal_at_significant_harm_stops_nothing() {
     let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
     life.raise();
     let before = life.clocks();
-    check(life.withdraw("school.999001"), expect![[r#"
+    check(
+        life.withdraw("school.999001"),
+        expect![[r#"
         notify la.E08000035.front-door of Withdrawal: The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on.
         notify police.13 of Withdrawal: The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on.
-        tell the sender: withdrawn"#]]);
+        tell the sender: withdrawn"#]],
+    );
     assert_eq!(life.clocks(), before);
     assert!(life.wake("2026-11-25T00:00:00Z").contains("la_ack_decision_1wd ran out"));
 }
@@ -538,7 +633,8 @@ fn what_was_withdrawn_and_comes_back_more_serious_has_its_clocks_again() {
     });
     expect![[r#"
         la_ack_decision_1wd by 2026-11-27T00:00:00Z: runs
-        referrer_followup_3wd by 2026-12-01T00:00:00Z: runs"#]].assert_eq(&life.clocks().join("\n"));
+        referrer_followup_3wd by 2026-12-01T00:00:00Z: runs"#]]
+    .assert_eq(&life.clocks().join("\n"));
     assert!(!life.case().is_withdrawn());
     // It can be taken back again, and everybody is told again.
     assert_eq!(life.withdraw("school.999001").matches("notify").count(), 1);
@@ -569,7 +665,8 @@ fn what_was_decided_and_becomes_significant_harm_has_its_clocks_again() {
     });
     expect![[r#"
         la_ack_decision_1wd by 2026-11-27T00:00:00Z: runs
-        referrer_followup_3wd by 2026-12-01T00:00:00Z: runs"#]].assert_eq(&life.clocks().join("\n"));
+        referrer_followup_3wd by 2026-12-01T00:00:00Z: runs"#]]
+    .assert_eq(&life.clocks().join("\n"));
 }
 
 // ---------------------------------------------------------------- not connected
@@ -581,18 +678,24 @@ fn a_recipient_that_is_not_connected_is_put_before_a_person_and_never_forgotten(
         referral.places.home = Some(gss("E09000030"));
         referral.places.located = Some(gss("E09000030"));
     });
-    check(life.raise(), expect![[r#"
+    check(
+        life.raise(),
+        expect![[r#"
         tell the sender: accepted
         tell the sender: routed by RA-02 RA-20.open
         tell the sender: not connected to la.E09000030.front-door
         ask a person at once: la.E09000030.front-door is not connected
         tell the sender: not connected to police.01
-        ask a person at once: police.01 is not connected"#]]);
+        ask a person at once: police.01 is not connected"#]],
+    );
     assert_eq!((life.case().stage(), life.case().is_open()), (Stage::NotConnected, true));
     assert!(life.case().wake_at().is_some(), "its clocks run all the same");
-    check(life.wake("2026-11-25T00:00:00Z"), expect![[r#"
+    check(
+        life.wake("2026-11-25T00:00:00Z"),
+        expect![[r#"
         tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
-        ask a person at once: la.E09000030.front-door-manager is not connected"#]]);
+        ask a person at once: la.E09000030.front-door-manager is not connected"#]],
+    );
 }
 
 // ---------------------------------------------------------------- several children
@@ -600,13 +703,24 @@ fn a_recipient_that_is_not_connected_is_put_before_a_person_and_never_forgotten(
 fn three_children() -> Submission {
     let mut submission = common::submission(7);
     let sibling = |name: &str, home: &str| Child {
-        identity: Identity { given_name: Some(name.into()), family_name: Some("Canary".into()), age: Age::About(9), ..Identity::default() },
+        identity: Identity {
+            given_name: Some(name.into()),
+            family_name: Some("Canary".into()),
+            age: Age::About(9),
+            ..Identity::default()
+        },
         address: None,
         places: Places { home: Some(gss(home)), located: None, ..Places::default() },
     };
     submission.further_children = vec![sibling("Bea", "E08000035"), sibling("Cy", "E07000106")];
     let about = |child, words| Item { about_child: child, ..common::text(Category::ChildHealth, words) };
-    submission.items = vec![about(Some(0), "of the first"), about(Some(1), "of the second"), about(Some(2), "of the third"), about(None, "of all"), about(Some(9), "of nobody here")];
+    submission.items = vec![
+        about(Some(0), "of the first"),
+        about(Some(1), "of the second"),
+        about(Some(2), "of the third"),
+        about(None, "of all"),
+        about(Some(9), "of nobody here"),
+    ];
     submission
 }
 
@@ -625,7 +739,13 @@ fn children_of_one_submission_are_split_and_cross_linked() {
 
 #[test]
 fn each_child_goes_to_its_own_authority() {
-    let standing = |referral: Referral| step(None, Event::Submitted(Box::new(referral)), "2026-11-23T10:00:00Z".parse().unwrap(), &RULES).case.unwrap().standing().clone();
+    let standing = |referral: Referral| {
+        step(None, Event::Submitted(Box::new(referral)), "2026-11-23T10:00:00Z".parse().unwrap(), &RULES)
+            .case
+            .unwrap()
+            .standing()
+            .clone()
+    };
     let standings: Vec<Standing> = three_children().split().into_iter().map(standing).collect();
     let with = |to| Standing::With { responsible: endpoint(to) };
     assert_eq!(standings, [with(LEEDS), with(LEEDS), with(KENT)]);
@@ -651,7 +771,8 @@ fn what_is_about_one_child_stays_with_that_child() {
     expect![[r#"
         la.E08000035.front-door: Ada Canary 2015-02-03 | 1 Cage Street | Dora Lead social worker  | of the first | of all
         la.E08000035.front-door: Bea Canary 9 | Dora Lead social worker  | of the second | of all
-        la.E10000016.front-door: Cy Canary 9 | Dora Lead social worker  | of the third | of all"#]].assert_eq(&read.join("\n"));
+        la.E10000016.front-door: Cy Canary 9 | Dora Lead social worker  | of the third | of all"#]]
+    .assert_eq(&read.join("\n"));
 }
 
 #[test]
@@ -674,7 +795,11 @@ fn every_delivery_has_an_id_of_its_own_and_the_same_story_gives_the_same_ids() {
         life.amend(3, |referral| referral.places.home = Some(gss("E10000016")));
         life.withdraw("school.999001");
         life.wake("2026-12-24T00:00:00Z");
-        life.case().recipients().iter().flat_map(|recipient| recipient.deliveries.iter().map(|delivery| delivery.id)).collect::<Vec<_>>()
+        life.case()
+            .recipients()
+            .iter()
+            .flat_map(|recipient| recipient.deliveries.iter().map(|delivery| delivery.id))
+            .collect::<Vec<_>>()
     };
     let (one, other) = (story(), story());
     assert_eq!(one, other);
@@ -686,8 +811,20 @@ fn every_delivery_has_an_id_of_its_own_and_the_same_story_gives_the_same_ids() {
 
 /// Words that are planted wherever a person's data can stand, and must never be printed or written down.
 const CANARIES: [&str; 14] = [
-    "Zebedee", "Quillfeather", "Zebby", "13 Larkspur Yard", "QX1 1AA", "9990019991", "B801200005001", "0113 496 0123", "hid under the stairs",
-    "hiding", "Petronella", "duty-desk", "not-a-number", "2015-02-03",
+    "Zebedee",
+    "Quillfeather",
+    "Zebby",
+    "13 Larkspur Yard",
+    "QX1 1AA",
+    "9990019991",
+    "B801200005001",
+    "0113 496 0123",
+    "hid under the stairs",
+    "hiding",
+    "Petronella",
+    "duty-desk",
+    "not-a-number",
+    "2015-02-03",
 ];
 
 /// A referral full of canaries.
@@ -720,7 +857,11 @@ fn canaries(received: Moment) -> Submission {
         .iter()
         .map(|&category| Item { summary: Some("hiding".into()), ..common::text(category, "hid under the stairs") })
         .chain([Item {
-            body: Body::Attachment { reference: "Quillfeather.pdf".into(), media_type: "application/pdf".into(), digest: Digest::of_bytes(b"x") },
+            body: Body::Attachment {
+                reference: "Quillfeather.pdf".into(),
+                media_type: "application/pdf".into(),
+                digest: Digest::of_bytes(b"x"),
+            },
             ..common::text(Category::EducationRecord, "")
         }])
         .collect();
@@ -744,7 +885,16 @@ enum Happens {
 }
 
 /// Leeds three times, so that most lives are lived where somebody is connected.
-const HOMES: [Option<&str>; 8] = [Some("E08000035"), Some("E08000035"), Some("E08000035"), Some("E07000106"), Some("E09000030"), Some("W06000015"), Some("E06999999"), None];
+const HOMES: [Option<&str>; 8] = [
+    Some("E08000035"),
+    Some("E08000035"),
+    Some("E08000035"),
+    Some("E07000106"),
+    Some("E09000030"),
+    Some("W06000015"),
+    Some("E06999999"),
+    None,
+];
 const ANSWERING: [&str; 6] = [LEEDS, KENT, "la.E08000035.edt", "police.13", "la.E08000035.front-door-manager", "nhs.ZZ101"];
 
 /// Something is raised, or it is not, and then anything happens.
@@ -752,7 +902,8 @@ fn stories() -> impl Strategy<Value = Vec<Happens>> {
     let raised = (0..Level::ALL.len(), 0..HOMES.len(), 0..Agreement::ALL.len()).prop_map(|(level, home, agreement)| {
         Happens::Submitted { version: 0, level, home, agreement, secret: false, detrimental: false, hours_later: 0 }
     });
-    (prop::option::weighted(0.9, raised), prop::collection::vec(happens(), 1..24)).prop_map(|(first, then)| first.into_iter().chain(then).collect())
+    (prop::option::weighted(0.9, raised), prop::collection::vec(happens(), 1..24))
+        .prop_map(|(first, then)| first.into_iter().chain(then).collect())
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -787,9 +938,14 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
     let all: Vec<(Endpoint, DeliveryId)> = life
         .case
         .iter()
-        .flat_map(|case| case.recipients().iter().flat_map(|recipient| recipient.deliveries.iter().map(|delivery| (recipient.to.clone(), delivery.id))))
+        .flat_map(|case| {
+            case.recipients()
+                .iter()
+                .flat_map(|recipient| recipient.deliveries.iter().map(|delivery| (recipient.to.clone(), delivery.id)))
+        })
         .collect();
-    let pick = |at: usize| if all.is_empty() { (endpoint(LEEDS), DeliveryId::from_bytes([0; 16])) } else { all[at % all.len()].clone() };
+    let pick =
+        |at: usize| if all.is_empty() { (endpoint(LEEDS), DeliveryId::from_bytes([0; 16])) } else { all[at % all.len()].clone() };
     let later = |life: &mut Life, hours: u8| life.now += jiff::SignedDuration::from_hours(i64::from(hours));
     match *happens {
         Happens::Submitted { version: nth, level, home, agreement, secret, detrimental, hours_later } => {
@@ -809,14 +965,29 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
         }
         Happens::Withdrawn { stranger } => {
             let from = endpoint(if stranger { "police.13" } else { "school.999001" });
-            Event::Withdrawn { from, by: Practitioner { name: "Petronella".into(), ..common::person("") }, reason: "hiding".into() }
+            Event::Withdrawn {
+                from,
+                by: Practitioner { name: "Petronella".into(), ..common::person("") },
+                reason: "hiding".into(),
+            }
         }
         Happens::Answered { from, delivery, wrong_digest, says } => {
             let (to, delivery) = pick(delivery);
             let from = ANSWERING.get(from).map_or(to, |name| endpoint(name));
             let digest = if wrong_digest { Digest::of_bytes(b"other") } else { digest_of(delivery) };
-            let says = [Says::Collected, Says::Acknowledged, Says::Decided { outcome: Outcome::EarlyHelp, reason: "hid under the stairs".into() }][says].clone();
-            Event::Answered(FrontDoorAnswer { from, delivery, digest, by: Practitioner { name: "Petronella".into(), ..common::person("") }, says })
+            let says = [
+                Says::Collected,
+                Says::Acknowledged,
+                Says::Decided { outcome: Outcome::EarlyHelp, reason: "hid under the stairs".into() },
+            ][says]
+                .clone();
+            Event::Answered(FrontDoorAnswer {
+                from,
+                delivery,
+                digest,
+                by: Practitioner { name: "Petronella".into(), ..common::person("") },
+                says,
+            })
         }
         Happens::Delivered { delivery } => Event::Delivered(pick(delivery).1),
         Happens::SenderTold => Event::SenderTold,
@@ -838,7 +1009,9 @@ fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
     let views = step.ruling.iter().flat_map(|ruling| ruling.views()).map(|view| view.to().clone());
     let earlier = before.into_iter().flat_map(Case::recipients).map(|recipient| recipient.to.clone());
     let manager = before.and_then(|case| match case.standing() {
-        Standing::With { responsible: Endpoint::Authority(gss, _) } => Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager)),
+        Standing::With { responsible: Endpoint::Authority(gss, _) } => {
+            Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager))
+        }
         _ => None,
     });
     views.chain(earlier).chain(manager).collect()
@@ -938,11 +1111,15 @@ fn a_submission_a_referral_and_a_disclosure_print_nothing_of_a_person() {
     let disclosure = delivered.unwrap();
     assert_eq!(disclosure.matter(), Matter::Referral);
     // And yet the front door reads all of it: the canaries are there to be found.
-    let opened: Vec<String> = disclosure.items().iter().map(|item| match &item.body {
-        Body::Text(text) => text.open().clone(),
-        Body::Fields(fields) => fields.iter().map(|field| field.value.open().as_str()).collect::<Vec<_>>().join(" "),
-        Body::Attachment { reference, .. } => reference.open().clone(),
-    }).collect();
+    let opened: Vec<String> = disclosure
+        .items()
+        .iter()
+        .map(|item| match &item.body {
+            Body::Text(text) => text.open().clone(),
+            Body::Fields(fields) => fields.iter().map(|field| field.value.open().as_str()).collect::<Vec<_>>().join(" "),
+            Body::Attachment { reference, .. } => reference.open().clone(),
+        })
+        .collect();
     let opened = opened.join(" ");
     let missing: Vec<&str> = CANARIES.into_iter().filter(|canary| !opened.contains(canary)).collect();
     assert_eq!(missing, Vec::<&str>::new());

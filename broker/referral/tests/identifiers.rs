@@ -81,7 +81,8 @@ fn upn(text: &str) -> String {
 /// The check letter of the twelve characters after it. The weights 2 to 13 are one of each, and the sum of
 /// the sums of every suffix.
 fn upn_check_letter(twelve: &str) -> char {
-    let values: Vec<usize> = twelve.chars().map(|c| c.to_digit(10).map_or_else(|| UPN_LETTERS.find(c).unwrap(), |digit| digit as usize)).collect();
+    let values: Vec<usize> =
+        twelve.chars().map(|c| c.to_digit(10).map_or_else(|| UPN_LETTERS.find(c).unwrap(), |digit| digit as usize)).collect();
     let suffixes: usize = (0..values.len()).map(|from| values[from..].iter().sum::<usize>()).sum();
     let all: usize = values.iter().sum();
     UPN_LETTERS.chars().nth((suffixes + all) % 23).unwrap()
@@ -106,7 +107,8 @@ fn a_pupil_number_that_ends_in_a_letter_is_temporary() {
 
 #[test]
 fn a_pupil_number_that_is_wrong_says_why() {
-    let (length, digits) = ("it needs a letter and twelve more characters", "after its first letter it needs digits; only the last may be a letter");
+    let (length, digits) =
+        ("it needs a letter and twelve more characters", "after its first letter it needs digits; only the last may be a letter");
     for (wrong, why) in [
         ("A801200005001", "the check letter does not fit the digits"),
         ("Z383201900125", "the check letter does not fit the digits"),
@@ -208,12 +210,33 @@ fn codes_of_areas_organisations_and_forces_are_read_as_published_or_refused() {
             assert!(parse(text).is_err(), "{text}");
         }
     }
-    check(GssCode::parse, &[("E08000035", "E08000035"), (" e10000016 ", "E10000016"), ("W06000015", "W06000015"), ("S12000036", "S12000036"), ("N09000003", "N09000003")],
-        &["", "E0800003", "E080000355", "F08000035", "E0800003X", "E08 000035", "٣08000035"]);
-    check(Urn::parse, &[("999001", "999001"), ("888888", "888888"), (" 100000 ", "100000"), ("URN999001", "999001")], &["", "99900", "9990011", "99900A", "999 001"]);
-    check(OdsCode::parse, &[("RR8", "RR8"), ("zz101", "ZZ101"), ("V81997", "V81997"), ("Y02494", "Y02494")], &["", "RR", "RR8-1", "RR8.1", "ABCDEFGHIJK", "ÄRR"]);
+    check(
+        GssCode::parse,
+        &[
+            ("E08000035", "E08000035"),
+            (" e10000016 ", "E10000016"),
+            ("W06000015", "W06000015"),
+            ("S12000036", "S12000036"),
+            ("N09000003", "N09000003"),
+        ],
+        &["", "E0800003", "E080000355", "F08000035", "E0800003X", "E08 000035", "٣08000035"],
+    );
+    check(
+        Urn::parse,
+        &[("999001", "999001"), ("888888", "888888"), (" 100000 ", "100000"), ("URN999001", "999001")],
+        &["", "99900", "9990011", "99900A", "999 001"],
+    );
+    check(
+        OdsCode::parse,
+        &[("RR8", "RR8"), ("zz101", "ZZ101"), ("V81997", "V81997"), ("Y02494", "Y02494")],
+        &["", "RR", "RR8-1", "RR8.1", "ABCDEFGHIJK", "ÄRR"],
+    );
     check(ForceCode::parse, &[("13", "13"), ("06", "06"), (" 46 ", "46")], &["", "6", "113", "1A", "BTP"]);
-    check(VoluntaryCode::parse, &[("helpline", "helpline"), ("family-help-2", "family-help-2")], &["", "Helpline", "help line", "help.line", "hélp", &"a".repeat(41)]);
+    check(
+        VoluntaryCode::parse,
+        &[("helpline", "helpline"), ("family-help-2", "family-help-2")],
+        &["", "Helpline", "help line", "help.line", "hélp", &"a".repeat(41)],
+    );
 }
 
 #[test]
@@ -236,10 +259,22 @@ proptest! {
 // ---------------------------------------------------------------- endpoints
 
 const FORMS: &[&str] = &[
-    "la.E08000035.front-door", "la.E08000035.edt", "la.E08000035.early-help", "la.E08000035.lado", "la.E08000035.restricted",
-    "la.E08000035.front-door-manager", "la.E08000035.allocated-worker", "la.E08000035.child-protection",
-    "la.E08000035.elective-home-education", "police.13", "police.13.prevent", "school.999001", "nhs.ZZ101",
-    "adult.E08000035", "devolved.W06000015", "vcs.helpline",
+    "la.E08000035.front-door",
+    "la.E08000035.edt",
+    "la.E08000035.early-help",
+    "la.E08000035.lado",
+    "la.E08000035.restricted",
+    "la.E08000035.front-door-manager",
+    "la.E08000035.allocated-worker",
+    "la.E08000035.child-protection",
+    "la.E08000035.elective-home-education",
+    "police.13",
+    "police.13.prevent",
+    "school.999001",
+    "nhs.ZZ101",
+    "adult.E08000035",
+    "devolved.W06000015",
+    "vcs.helpline",
 ];
 
 #[test]
@@ -255,9 +290,31 @@ fn an_endpoint_is_written_as_it_is_read() {
 #[test]
 fn what_is_no_endpoint_is_refused() {
     for wrong in [
-        "", ".", "la", "la.E08000035", "la.E08000035.", "la.E08000035.kitchen", "LA.E08000035.front-door", "la.E08000035.front-door.2",
-        "police", "police.13.", "police.13.Prevent", "police.1", "school.", "school.99900", "school.999001.head", "nhs.Z", "adult.leeds",
-        "devolved.", "vcs.", "vcs.Help", "parent.1", "service.router", "*", "#", "la.#.front-door",
+        "",
+        ".",
+        "la",
+        "la.E08000035",
+        "la.E08000035.",
+        "la.E08000035.kitchen",
+        "LA.E08000035.front-door",
+        "la.E08000035.front-door.2",
+        "police",
+        "police.13.",
+        "police.13.Prevent",
+        "police.1",
+        "school.",
+        "school.99900",
+        "school.999001.head",
+        "nhs.Z",
+        "adult.leeds",
+        "devolved.",
+        "vcs.",
+        "vcs.Help",
+        "parent.1",
+        "service.router",
+        "*",
+        "#",
+        "la.#.front-door",
     ] {
         assert!(Endpoint::parse(wrong).is_err(), "{wrong}");
     }
@@ -408,9 +465,20 @@ fn refusals(text: &str) -> Vec<String> {
         parsed.err().map(|fault| format!("{fault} {fault:?}"))
     }
     [
-        of(NhsNumber::parse(text)), of(Upn::parse(text)), of(Postcode::parse(text)), of(Uprn::parse(text)), of(Urn::parse(text)),
-        of(GssCode::parse(text)), of(OdsCode::parse(text)), of(ForceCode::parse(text)), of(VoluntaryCode::parse(text)), of(Endpoint::parse(text)),
-        of(ReferralId::parse(text)), of(DeliveryId::parse(text)), of(IdempotencyKey::parse(text)), of(Digest::parse(text)),
+        of(NhsNumber::parse(text)),
+        of(Upn::parse(text)),
+        of(Postcode::parse(text)),
+        of(Uprn::parse(text)),
+        of(Urn::parse(text)),
+        of(GssCode::parse(text)),
+        of(OdsCode::parse(text)),
+        of(ForceCode::parse(text)),
+        of(VoluntaryCode::parse(text)),
+        of(Endpoint::parse(text)),
+        of(ReferralId::parse(text)),
+        of(DeliveryId::parse(text)),
+        of(IdempotencyKey::parse(text)),
+        of(Digest::parse(text)),
     ]
     .into_iter()
     .flatten()

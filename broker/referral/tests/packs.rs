@@ -80,7 +80,8 @@ fn check_added(table: &str, cells: &str, expected: Expect) {
 }
 
 fn check_overlay(head: &str, rows: &str, expected: Expect) {
-    let overlay = format!("[pack]\nedition = \"LOCAL\"\nversion = 1\neffective_from = \"2026-10-01\"\nkind = \"overlay\"\n{head}\n{rows}");
+    let overlay =
+        format!("[pack]\nedition = \"LOCAL\"\nversion = 1\neffective_from = \"2026-10-01\"\nkind = \"overlay\"\n{head}\n{rows}");
     expected.assert_eq(&refusal(&[("edition.toml", EDITION), ("local.toml", &overlay)]));
 }
 
@@ -88,202 +89,384 @@ fn check_overlay(head: &str, rows: &str, expected: Expect) {
 
 #[test]
 fn a_typo_in_a_value_is_named_with_the_values_there_are() {
-    check_row("RA-14", "\"adult\"", "\"adlut\"", expect![[r#"
+    check_row(
+        "RA-14",
+        "\"adult\"",
+        "\"adlut\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: not a value of age; there are unborn, under_16, 16_to_17, adult, unknown
-    "#]]);
-    check_row("RA-14", "\"adult_services\"", "\"adult-services\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "\"adult_services\"",
+        "\"adult-services\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 6: not a value of authority; there are home, located, placing, plan_holder, enquiry, adult_services, devolved_home, devolved_located, nobody
-    "#]]);
-    check_row("HR-08", "\"refuse\"", "\"reject\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "HR-08",
+        "\"refuse\"",
+        "\"reject\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 6: not a value of hold; there are review, return_to_sender, refuse
-    "#]]);
-    check_row("CL-01", "\"decided\"", "\"done\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "CL-01",
+        "\"decided\"",
+        "\"done\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 10: not a value of ends_with; there are acknowledged, decided
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_typo_in_a_column_is_named_with_the_columns_there_are() {
-    check_row("RA-14", "age =", "agee =", expect![[r#"
+    check_row(
+        "RA-14",
+        "age =",
+        "agee =",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: there is no column "agee"; there are sender, event, level, harm, agreement, duty, duty_decision, age, home, located, same_authority, harm_place, identified, purpose, marking, hours, addressed, recipient, category
-    "#]]);
-    check_row("RA-03", "not.age", "not.aeg", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-03",
+        "not.age",
+        "not.aeg",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: there is no column "aeg"; there are sender, event, level, harm, agreement, duty, duty_decision, age, home, located, same_authority, harm_place, identified, purpose, marking, hours, addressed, recipient, category
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_typo_in_a_tables_name_is_named_with_the_tables_there_are() {
     let pack = EDITION.replace("[[withhold]]", "[[withold]]");
     let refusal = refusal(&[("pack.toml", &pack)]);
-    assert!(refusal.contains("there is no table \"withold\"; there are pack, route, desk, hold, notify, share, withhold, basis, clock, flag"), "{refusal}");
+    assert!(
+        refusal.contains(
+            "there is no table \"withold\"; there are pack, route, desk, hold, notify, share, withhold, basis, clock, flag"
+        ),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn a_value_that_stands_twice_is_refused() {
-    check_row("RA-20.below", "[\"in_need\", \"information\"]", "[\"in_need\", \"information\", \"in_need\"]", expect![[r#"
+    check_row(
+        "RA-20.below",
+        "[\"in_need\", \"information\"]",
+        "[\"in_need\", \"information\", \"in_need\"]",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: this value stands here twice
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_cell_that_allows_nothing_is_refused() {
-    check_row("RA-14", "[\"adult\"]", "[]", expect![[r#"
+    check_row(
+        "RA-14",
+        "[\"adult\"]",
+        "[]",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: age allows no value, so this row could never match
-    "#]]);
-    check_row("RA-14", "[\"adult\"]", "\"adult\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "[\"adult\"]",
+        "\"adult\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: age needs a list of values in brackets
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_rule_without_its_reason_its_source_or_its_evidence_is_refused() {
-    check_row("RA-14", "because = ", "# because = ", expect![[r#"
+    check_row(
+        "RA-14",
+        "because = ",
+        "# because = ",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: every rule says its because
-    "#]]);
-    check_row("RA-14", "source = \"Family Law Reform Act 1969 s9; Care Act 2014 s42\"", "source = \" \"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "source = \"Family Law Reform Act 1969 s9; Care Act 2014 s42\"",
+        "source = \" \"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: every rule says its source
-    "#]]);
-    check_row("RA-14", "evidence = \"M\"", "evidence = \"X\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "evidence = \"M\"",
+        "evidence = \"X\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: evidence "X" is not V, M or P
-    "#]]);
-    check_row("RA-14", "evidence = \"M\"", "", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "evidence = \"M\"",
+        "",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: every rule says its evidence
-    "#]]);
-    check_row("RA-14", "id = \"RA-14\"", "", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "id = \"RA-14\"",
+        "",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: every rule says its id
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_column_used_before_it_is_known_is_refused() {
-    check_row("RA-14", "age =", "hours = [\"closed\"]\nage =", expect![[r#"
+    check_row(
+        "RA-14",
+        "age =",
+        "hours = [\"closed\"]\nage =",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: route is decided before hours is known
-    "#]]);
-    check_row("RA-14", "age =", "addressed = [\"wrongly\"]\nage =", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-14",
+        "age =",
+        "addressed = [\"wrongly\"]\nage =",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 5: route is decided before addressed is known
-    "#]]);
-    check_row("RA-20", "hours = [\"closed\"]", "category = [\"identity\"]", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-20",
+        "hours = [\"closed\"]",
+        "category = [\"identity\"]",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 6: desk is decided before category is known
-    "#]]);
-    check_row("TC-03", "level =", "recipient = [\"school\"]\nlevel =", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "TC-03",
+        "level =",
+        "recipient = [\"school\"]\nlevel =",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 7: hold is decided before recipient is known
-    "#]]);
-    check_row("CL-01", "level =", "not.category = [\"identity\"]\nlevel =", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "CL-01",
+        "level =",
+        "not.category = [\"identity\"]\nlevel =",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 7: clock is decided before category is known
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_row_without_its_outcome_is_refused() {
-    check_row("RA-14", "authority = \"adult_services\"\n", "", expect![[r#"
+    check_row(
+        "RA-14",
+        "authority = \"adult_services\"\n",
+        "",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: this row of route lacks authority
-    "#]]);
-    check_row("CL-01", "working_days = 1\n", "", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "CL-01",
+        "working_days = 1\n",
+        "",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 0: this row of clock lacks clock, working_days, elapsed_hours, ends_with
-    "#]]);
-    check_row("CL-01", "working_days = 1", "working_days = 1\nelapsed_hours = 24", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "CL-01",
+        "working_days = 1",
+        "working_days = 1\nelapsed_hours = 24",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 10: a clock runs for working_days or for elapsed_hours, not for both
-    "#]]);
-    check_row("CL-01", "working_days = 1", "working_days = \"1\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "CL-01",
+        "working_days = 1",
+        "working_days = \"1\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 9: working_days needs a whole number
-    "#]]);
-    check_row("CL-01", "working_days = 1", "working_days = 70000", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "CL-01",
+        "working_days = 1",
+        "working_days = 70000",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 9: a clock runs for at most 65535 days or hours
-    "#]]);
-    check_row("RA-26", "flag = \"redirected\"", "flag = \"Re-directed\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "RA-26",
+        "flag = \"redirected\"",
+        "flag = \"Re-directed\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 6: flag needs lower-case letters, digits and underscores
-    "#]]);
-    check_row("TC-01", "even_when_held = true", "even_when_held = \"yes\"", expect![[r#"
+    "#]],
+    );
+    check_row(
+        "TC-01",
+        "even_when_held = true",
+        "even_when_held = \"yes\"",
+        expect![[r#"
         rule pack pack.toml was refused:
           row line 8: even_when_held is true or false
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_pack_whose_head_is_wrong_is_refused_at_its_line() {
-    let head = |head: &str| EDITION.replacen("edition = \"WT2026\"\nversion = 1\neffective_from = \"2026-03-01\"   # published in March 2026; the day is not verified\nkind = \"edition\"", head, 1);
+    let head = |head: &str| {
+        EDITION.replacen("edition = \"WT2026\"\nversion = 1\neffective_from = \"2026-03-01\"   # published in March 2026; the day is not verified\nkind = \"edition\"", head, 1)
+    };
     assert_ne!(head(""), EDITION);
     let good = "edition = \"WT2026\"\nversion = 1\neffective_from = \"2026-03-01\"\nkind = \"edition\"";
     check(&head(good), expect!["accepted"]);
-    check(&head(&good.replace("2026-03-01", "1 March 2026")), expect![[r#"
+    check(
+        &head(&good.replace("2026-03-01", "1 March 2026")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 12: [pack] effective_from needs a date as text, such as "2026-09-30""#]]);
-    check(&head(&good.replace("\"2026-03-01\"", "2026-03-01")), expect![[r#"
+          line 12: [pack] effective_from needs a date as text, such as "2026-09-30""#]],
+    );
+    check(
+        &head(&good.replace("\"2026-03-01\"", "2026-03-01")),
+        expect![[r#"
         rule pack pack.toml was refused:
           line 12: effective_from needs text in quotation marks
-          line 12: [pack] effective_from needs a date as text, such as "2026-09-30""#]]);
-    check(&head(&good.replace("kind = \"edition\"", "kind = \"patch\"")), expect![[r#"
+          line 12: [pack] effective_from needs a date as text, such as "2026-09-30""#]],
+    );
+    check(
+        &head(&good.replace("kind = \"edition\"", "kind = \"patch\"")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 13: [pack] kind is "edition" or "overlay""#]]);
-    check(&head(&good.replace("kind = \"edition\"", "")), expect![[r#"
+          line 13: [pack] kind is "edition" or "overlay""#]],
+    );
+    check(
+        &head(&good.replace("kind = \"edition\"", "")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 9: [pack] kind is "edition" or "overlay""#]]);
-    check(&head(&good.replace("version = 1", "")), expect![[r#"
+          line 9: [pack] kind is "edition" or "overlay""#]],
+    );
+    check(
+        &head(&good.replace("version = 1", "")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 9: [pack] version needs a whole number"#]]);
-    check(&head(&good.replace("edition = \"WT2026\"\n", "")), expect![[r#"
+          line 9: [pack] version needs a whole number"#]],
+    );
+    check(
+        &head(&good.replace("edition = \"WT2026\"\n", "")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 9: [pack] edition needs a name, such as "WT2026""#]]);
-    check(&head(&format!("{good}\nsupersedes = \"WT2023\"")), expect![[r#"
+          line 9: [pack] edition needs a name, such as "WT2026""#]],
+    );
+    check(
+        &head(&format!("{good}\nsupersedes = \"WT2023\"")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 14: [pack] has no "supersedes""#]]);
-    check(&head(&format!("{good}\nends = \"TC-03\"")), expect![[r#"
+          line 14: [pack] has no "supersedes""#]],
+    );
+    check(
+        &head(&format!("{good}\nends = \"TC-03\"")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 14: [pack] ends is a list of rule ids in quotation marks"#]]);
-    check(&head(&format!("{good}\nends = [3]")), expect![[r#"
+          line 14: [pack] ends is a list of rule ids in quotation marks"#]],
+    );
+    check(
+        &head(&format!("{good}\nends = [3]")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 14: [pack] ends is a list of rule ids in quotation marks"#]]);
-    check(&head(&format!("{good}\nends = [\"TC-03\"]")), expect![[r#"
+          line 14: [pack] ends is a list of rule ids in quotation marks"#]],
+    );
+    check(
+        &head(&format!("{good}\nends = [\"TC-03\"]")),
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 14: only an overlay ends rules; an edition replaces the one before"#]]);
-    check("", expect![[r#"
+          line 14: only an overlay ends rules; an edition replaces the one before"#]],
+    );
+    check(
+        "",
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 1: a pack begins with [pack]: edition, version, effective_from, kind"#]]);
-    check("[pack]\n", expect![[r#"
+          line 1: a pack begins with [pack]: edition, version, effective_from, kind"#]],
+    );
+    check(
+        "[pack]\n",
+        expect![[r#"
         rule pack pack.toml was refused:
           line 1: [pack] edition needs a name, such as "WT2026"
           line 1: [pack] version needs a whole number
           line 1: [pack] effective_from needs a date as text, such as "2026-09-30"
-          line 1: [pack] kind is "edition" or "overlay""#]]);
+          line 1: [pack] kind is "edition" or "overlay""#]],
+    );
 }
 
 #[test]
 fn text_that_is_no_toml_is_refused_at_its_line() {
-    check("[pack]\nedition = \"x\nversion = 1\n", expect![[r#"
+    check(
+        "[pack]\nedition = \"x\nversion = 1\n",
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 2: invalid basic string, expected `"`"#]]);
-    check("[pack]\nedition = \"x\"\nedition = \"y\"\n", expect![[r#"
+          line 2: invalid basic string, expected `"`"#]],
+    );
+    check(
+        "[pack]\nedition = \"x\"\nedition = \"y\"\n",
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 3: duplicate key"#]]);
-    check("route = 3\n[pack]\nedition = \"X\"\nversion = 1\neffective_from = \"2026-01-01\"\nkind = \"edition\"\n", expect![[r#"
+          line 3: duplicate key"#]],
+    );
+    check(
+        "route = 3\n[pack]\nedition = \"X\"\nversion = 1\neffective_from = \"2026-01-01\"\nkind = \"edition\"\n",
+        expect![[r#"
         rule pack pack.toml was refused:
-          line 1: route is a list of rows: write [[route]]"#]]);
+          line 1: route is a list of rows: write [[route]]"#]],
+    );
 }
 
 #[test]
@@ -293,13 +476,15 @@ fn several_faults_are_reported_at_once() {
     let pack = changed(&pack, "HR-08", "\"refuse\"", "\"reject\"");
     let pack = format!("{pack}{}", added("rout", "X", ""));
     let faults = pack.parse::<Draft>().unwrap_err();
-    let words: Vec<&str> = faults.iter().map(|fault| fault.text.split_once(';').map_or(fault.text.as_str(), |(first, _)| first)).collect();
+    let words: Vec<&str> =
+        faults.iter().map(|fault| fault.text.split_once(';').map_or(fault.text.as_str(), |(first, _)| first)).collect();
     expect![[r#"
         there is no table "rout"
         not a value of age
         there is no column "place"
         every rule says its because
-        not a value of hold"#]].assert_eq(&words.join("\n"));
+        not a value of hold"#]]
+    .assert_eq(&words.join("\n"));
     assert!(faults.iter().all(|fault| fault.line > 1), "{faults:?}");
 }
 
@@ -312,94 +497,167 @@ fn every_pack_that_is_refused_names_its_file() {
 
 #[test]
 fn a_route_that_is_missing_is_named_by_the_situations_it_leaves() {
-    check(&without(EDITION, "RA-13"), expect![[r#"
+    check(
+        &without(EDITION, "RA-13"),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every referral has a route. This breaks it: level is immediate danger, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england; level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england; level is in need or early help or information, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england"#]]);
-    check(&without(EDITION, "RA-14"), expect![[r#"
+          Every referral has a route. This breaks it: level is immediate danger, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england; level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england; level is in need or early help or information, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england"#]],
+    );
+    check(
+        &without(EDITION, "RA-14"),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every referral has a route. This breaks it: level is immediate danger, and age is adult; level is significant harm, and age is adult; level is in need or early help or information, and age is adult"#]]);
+          Every referral has a route. This breaks it: level is immediate danger, and age is adult; level is significant harm, and age is adult; level is in need or early help or information, and age is adult"#]],
+    );
 }
 
 #[test]
 fn two_routes_for_one_situation_are_refused() {
-    check_added("route", "age = [\"unborn\"]\nlevel = [\"in_need\"]\nhome = [\"england\"]\nauthority = \"home\"", expect![[r#"
+    check_added(
+        "route",
+        "age = [\"unborn\"]\nlevel = [\"in_need\"]\nhome = [\"england\"]\nauthority = \"home\"",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No referral has two routes. This breaks it: RA-03 and PLANTED both match when level is in need, and age is unborn, and home is england"#]]);
-    check(&changed(EDITION, "RA-01", "not.harm_place = [\"found\"]\n", ""), expect![[r#"
+          No referral has two routes. This breaks it: RA-03 and PLANTED both match when level is in need, and age is unborn, and home is england"#]],
+    );
+    check(
+        &changed(EDITION, "RA-01", "not.harm_place = [\"found\"]\n", ""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No referral has two routes. This breaks it: RA-01 and RA-01.found both match when level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is england, and located is england, and harm place is found; RA-01 and RA-01.found-elsewhere both match when level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is england, and located is wales or scotland or northern ireland or unknown, and harm place is found"#]]);
+          No referral has two routes. This breaks it: RA-01 and RA-01.found both match when level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is england, and located is england, and harm place is found; RA-01 and RA-01.found-elsewhere both match when level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is england, and located is wales or scotland or northern ireland or unknown, and harm place is found"#]],
+    );
 }
 
 #[test]
 fn a_desk_that_is_missing_and_two_desks_are_refused() {
-    check(&without(EDITION, "TC-04.desk"), expect![[r#"
+    check(
+        &without(EDITION, "TC-04.desk"),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every referral has a desk. This breaks it: level is early help"#]]);
-    check(&changed(EDITION, "RA-20", "hours = [\"closed\"]\n", ""), expect![[r#"
+          Every referral has a desk. This breaks it: level is early help"#]],
+    );
+    check(
+        &changed(EDITION, "RA-20", "hours = [\"closed\"]\n", ""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No referral has two desks. This breaks it: RA-20 and RA-20.open both match when level is immediate danger or significant harm, and hours is open"#]]);
+          No referral has two desks. This breaks it: RA-20 and RA-20.open both match when level is immediate danger or significant harm, and hours is open"#]],
+    );
 }
 
 #[test]
 fn a_route_to_nobody_at_significant_harm_is_refused_where_a_place_is_known() {
-    check(&changed(EDITION, "RA-01", "authority = \"home\"", "authority = \"nobody\""), expect![[r#"
+    check(
+        &changed(EDITION, "RA-01", "authority = \"home\"", "authority = \"nobody\""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: RA-01 names an authority that is not known when level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is england, and harm place is home or elsewhere or not stated"#]]);
-    check(&changed(EDITION, "RA-13", "authority = \"located\"", "authority = \"home\""), expect![[r#"
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: RA-01 names an authority that is not known when level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is england, and harm place is home or elsewhere or not stated"#]],
+    );
+    check(
+        &changed(EDITION, "RA-13", "authority = \"located\"", "authority = \"home\""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: RA-13 names an authority that is not known when level is immediate danger or significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england"#]]);
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: RA-13 names an authority that is not known when level is immediate danger or significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is england"#]],
+    );
 }
 
 #[test]
 fn a_hold_at_significant_harm_is_refused() {
-    check(&changed(EDITION, "TC-03", "[\"in_need\"]", "[\"significant_harm\", \"in_need\"]"), expect![[r#"
+    check(
+        &changed(EDITION, "TC-03", "[\"in_need\"]", "[\"significant_harm\", \"in_need\"]"),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: TC-03 holds it when level is significant harm, and agreement is refused or awaited, and duty decision is share or not recorded, and age is unborn or under 16 or 16 to 17 or unknown"#]]);
-    check_added("hold", "sender = [\"public\"]\nhold = \"return_to_sender\"", expect![[r#"
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: TC-03 holds it when level is significant harm, and agreement is refused or awaited, and duty decision is share or not recorded, and age is unborn or under 16 or 16 to 17 or unknown"#]],
+    );
+    check_added(
+        "hold",
+        "sender = [\"public\"]\nhold = \"return_to_sender\"",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when sender is public, and level is immediate danger or significant harm"#]]);
-    check(&changed(EDITION, "TC-12", "\"review\"", "\"return_to_sender\""), expect![[r#"
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when sender is public, and level is immediate danger or significant harm"#]],
+    );
+    check(
+        &changed(EDITION, "TC-12", "\"review\"", "\"return_to_sender\""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: TC-12 holds it when level is immediate danger or significant harm, and duty decision is more detrimental"#]]);
-    check(&changed(EDITION, "HR-08", "\"refuse\"", "\"review\""), expect![[r#"
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: TC-12 holds it when level is immediate danger or significant harm, and duty decision is more detrimental"#]],
+    );
+    check(
+        &changed(EDITION, "HR-08", "\"refuse\"", "\"review\""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: HR-08 holds it when level is immediate danger or significant harm, and duty decision is share or not recorded, and marking is above official sensitive"#]]);
-    check_added("hold", "level = [\"immediate_danger\"]\nhours = [\"closed\"]\nhold = \"review\"", expect![[r#"
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: HR-08 holds it when level is immediate danger or significant harm, and duty decision is share or not recorded, and marking is above official sensitive"#]],
+    );
+    check_added(
+        "hold",
+        "level = [\"immediate_danger\"]\nhours = [\"closed\"]\nhold = \"review\"",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when level is immediate danger, and duty decision is share or not recorded, and hours is closed"#]]);
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when level is immediate danger, and duty decision is share or not recorded, and hours is closed"#]],
+    );
 }
 
 #[test]
 fn agreement_asked_at_significant_harm_is_refused_wherever_it_would_change_what_is_disclosed() {
-    check(&changed(EDITION, "DM-01.child_health.whole", "extent = ", "agreement = [\"given\"]\nextent = "), expect![[r#"
+    check(
+        &changed(EDITION, "DM-01.child_health.whole", "extent = ", "agreement = [\"given\"]\nextent = "),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: DM-01.child_health.whole asks for agreement"#]]);
-    check_added("withhold", "category = [\"child_voice\"]\nagreement = [\"refused\"]", expect![[r#"
+          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: DM-01.child_health.whole asks for agreement"#]],
+    );
+    check_added(
+        "withhold",
+        "category = [\"child_voice\"]\nagreement = [\"refused\"]",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: PLANTED asks for agreement"#]]);
-    check(&changed(EDITION, "TC-01", "level = ", "not.agreement = [\"refused\"]\nlevel = "), expect![[r#"
+          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: PLANTED asks for agreement"#]],
+    );
+    check(
+        &changed(EDITION, "TC-01", "level = ", "not.agreement = [\"refused\"]\nlevel = "),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: TC-01 asks for agreement"#]]);
-    check_added("notify", "level = [\"significant_harm\"]\nagreement = [\"given\"]\nto = \"police\"", expect![[r#"
+          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: TC-01 asks for agreement"#]],
+    );
+    check_added(
+        "notify",
+        "level = [\"significant_harm\"]\nagreement = [\"given\"]\nto = \"police\"",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: PLANTED asks for agreement"#]]);
+          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: PLANTED asks for agreement"#]],
+    );
     let desk = changed(EDITION, "RA-20.open", "hours = [\"open\"]", "hours = [\"open\"]\nnot.agreement = [\"given\"]");
-    check(&format!("{desk}{}", added("desk", "PLANTED", "level = [\"immediate_danger\", \"significant_harm\"]\nhours = [\"open\"]\nagreement = [\"given\"]\ndesk = \"restricted\"")), expect![[r#"
+    check(
+        &format!(
+            "{desk}{}",
+            added(
+                "desk",
+                "PLANTED",
+                "level = [\"immediate_danger\", \"significant_harm\"]\nhours = [\"open\"]\nagreement = [\"given\"]\ndesk = \"restricted\""
+            )
+        ),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: RA-20.open asks for agreement; PLANTED asks for agreement"#]]);
+          No agreement, refused or missing, changes what is disclosed at significant harm or above. This breaks it: RA-20.open asks for agreement; PLANTED asks for agreement"#]],
+    );
 }
 
 #[test]
 fn agreement_may_be_asked_below_significant_harm() {
-    check_added("withhold", "level = [\"early_help\"]\ncategory = [\"child_voice\"]\nagreement = [\"refused\"]", expect![["accepted"]]);
+    check_added(
+        "withhold",
+        "level = [\"early_help\"]\ncategory = [\"child_voice\"]\nagreement = [\"refused\"]",
+        expect![["accepted"]],
+    );
     check_added("notify", "level = [\"in_need\"]\nagreement = [\"given\"]\nto = \"located\"", expect![["accepted"]]);
 }
 
 #[test]
 fn a_cell_that_must_stay_closed_cannot_be_opened() {
-    check(&changed(EDITION, "DM-01.sexual_health.minimum", "recipient = [", "recipient = [\"school\", "), expect![[r#"
+    check(
+        &changed(EDITION, "DM-01.sexual_health.minimum", "recipient = [", "recipient = [\"school\", "),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          No cell that must stay closed is opened. This breaks it: DM-01.sexual_health.minimum opens it when recipient is school, and category is sexual health"#]]);
+          No cell that must stay closed is opened. This breaks it: DM-01.sexual_health.minimum opens it when recipient is school, and category is sexual health"#]],
+    );
     for (recipient, category) in [
         ("other_household", "protected_address"),
         ("school", "sexual_health"),
@@ -412,7 +670,13 @@ fn a_cell_that_must_stay_closed_cannot_be_opened() {
         ("employer", "allegation_against_professional"),
     ] {
         for extent in ["whole", "minimum", "review"] {
-            let row = added("share", "PLANTED", &format!("level = [\"information\"]\nrecipient = [\"{recipient}\"]\ncategory = [\"{category}\"]\nextent = \"{extent}\""));
+            let row = added(
+                "share",
+                "PLANTED",
+                &format!(
+                    "level = [\"information\"]\nrecipient = [\"{recipient}\"]\ncategory = [\"{category}\"]\nextent = \"{extent}\""
+                ),
+            );
             let refusal = refusal(&[("pack.toml", &format!("{EDITION}{row}"))]);
             assert!(refusal.contains("No cell that must stay closed is opened"), "{recipient} {category} {extent}: {refusal}");
         }
@@ -421,69 +685,126 @@ fn a_cell_that_must_stay_closed_cannot_be_opened() {
 
 #[test]
 fn nothing_can_be_given_to_the_unknown() {
-    check_added("share", "category = [\"unknown\"]\nrecipient = [\"front_door\"]\nextent = \"whole\"", expect![[r#"
+    check_added(
+        "share",
+        "category = [\"unknown\"]\nrecipient = [\"front_door\"]\nextent = \"whole\"",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          An unknown category or kind of recipient is given nothing. This breaks it: PLANTED"#]]);
-    check_added("share", "category = [\"identity\"]\nextent = \"minimum\"", expect![[r#"
+          An unknown category or kind of recipient is given nothing. This breaks it: PLANTED"#]],
+    );
+    check_added(
+        "share",
+        "category = [\"identity\"]\nextent = \"minimum\"",
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          An unknown category or kind of recipient is given nothing. This breaks it: PLANTED"#]]);
+          An unknown category or kind of recipient is given nothing. This breaks it: PLANTED"#]],
+    );
 }
 
 #[test]
 fn a_disclosure_without_a_basis_is_refused() {
-    check_first(&without(EDITION, "LB-03"), expect![[r#"
+    check_first(
+        &without(EDITION, "LB-03"),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every disclosure has an Article 6 basis. This breaks it: DM-01.identity.whole shares when sender is independent school or vcs, and recipient is anything but referrer or other household or employer or operator or unknown, and category is identity; and 60 more"#]]);
-    check_first(&changed(EDITION, "LB-01", "not.sender = [\"independent_school\", \"vcs\"]", "not.sender = [\"independent_school\", \"vcs\", \"public\"]"), expect![[r#"
+          Every disclosure has an Article 6 basis. This breaks it: DM-01.identity.whole shares when sender is independent school or vcs, and recipient is anything but referrer or other household or employer or operator or unknown, and category is identity; and 60 more"#]],
+    );
+    check_first(
+        &changed(
+            EDITION,
+            "LB-01",
+            "not.sender = [\"independent_school\", \"vcs\"]",
+            "not.sender = [\"independent_school\", \"vcs\", \"public\"]",
+        ),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every disclosure has an Article 6 basis. This breaks it: DM-01.identity.whole shares when sender is public, and recipient is anything but referrer or other household or employer or operator or unknown, and category is identity; and 60 more"#]]);
-    check(&changed(EDITION, "LB-07", "\"third_party\", ", ""), expect![[r#"
+          Every disclosure has an Article 6 basis. This breaks it: DM-01.identity.whole shares when sender is public, and recipient is anything but referrer or other household or employer or operator or unknown, and category is identity; and 60 more"#]],
+    );
+    check(
+        &changed(EDITION, "LB-07", "\"third_party\", ", ""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every disclosure of special category data has an Article 9 condition. This breaks it: DM-01.third_party.whole shares when recipient is front door, and category is third party; DM-01.third_party.minimum shares when recipient is lado or police or other authority or devolved, and category is third party"#]]);
+          Every disclosure of special category data has an Article 9 condition. This breaks it: DM-01.third_party.whole shares when recipient is front door, and category is third party; DM-01.third_party.minimum shares when recipient is lado or police or other authority or devolved, and category is third party"#]],
+    );
 }
 
 #[test]
 fn an_id_that_stands_twice_is_refused() {
-    check(&changed(EDITION, "RA-26", "id = \"RA-26\"", "id = \"TC-02\""), expect![[r#"
+    check(
+        &changed(EDITION, "RA-26", "id = \"RA-26\"", "id = \"TC-02\""),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every rule has an id of its own. This breaks it: TC-02 stands there twice"#]]);
+          Every rule has an id of its own. This breaks it: TC-02 stands there twice"#]],
+    );
 }
 
 #[test]
 fn a_row_that_can_never_match_is_refused() {
-    check(&changed(EDITION, "RA-26", "addressed = [\"wrongly\"]", "addressed = [\"wrongly\"]\nnot.addressed = [\"wrongly\", \"nobody\"]"), expect![[r#"
+    check(
+        &changed(
+            EDITION,
+            "RA-26",
+            "addressed = [\"wrongly\"]",
+            "addressed = [\"wrongly\"]\nnot.addressed = [\"wrongly\", \"nobody\"]",
+        ),
+        expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          Every row can match some situation. This breaks it: RA-26: addressed is nothing at all"#]]);
+          Every row can match some situation. This breaks it: RA-26: addressed is nothing at all"#]],
+    );
 }
 
 // ---------------------------------------------------------------- overlays, and what is in force when
 
 #[test]
 fn an_overlay_that_ends_a_row_that_does_not_stand_is_refused() {
-    check_overlay("ends = [\"TC-99\"]", "", expect![[r#"
+    check_overlay(
+        "ends = [\"TC-99\"]",
+        "",
+        expect![[r#"
         the rules in force from 2026-10-01 break a promise:
-          An overlay fits the edition it lies on. This breaks it: LOCAL ends TC-99, which does not stand in WT2026"#]]);
+          An overlay fits the edition it lies on. This breaks it: LOCAL ends TC-99, which does not stand in WT2026"#]],
+    );
 }
 
 #[test]
 fn an_overlay_is_proved_together_with_what_it_lies_on() {
-    check_overlay("ends = [\"RA-13.nobody\"]", "", expect![[r#"
+    check_overlay(
+        "ends = [\"RA-13.nobody\"]",
+        "",
+        expect![[r#"
         the rules in force from 2026-10-01 break a promise:
-          Every referral has a route. This breaks it: level is immediate danger, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is unknown; level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is unknown; level is in need or early help or information, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is unknown"#]]);
-    check_overlay("", &added("hold", "PLANTED", "sender = [\"vcs\"]\nhold = \"review\""), expect![[r#"
+          Every referral has a route. This breaks it: level is immediate danger, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is unknown; level is significant harm, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is unknown; level is in need or early help or information, and age is unborn or under 16 or 16 to 17 or unknown, and home is unknown, and located is unknown"#]],
+    );
+    check_overlay(
+        "",
+        &added("hold", "PLANTED", "sender = [\"vcs\"]\nhold = \"review\""),
+        expect![[r#"
         the rules in force from 2026-10-01 break a promise:
-          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when sender is vcs, and level is immediate danger or significant harm, and duty decision is share or not recorded"#]]);
-    check_overlay("", &added("flag", "TC-02", "flag = \"again\""), expect![[r#"
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when sender is vcs, and level is immediate danger or significant harm, and duty decision is share or not recorded"#]],
+    );
+    check_overlay(
+        "",
+        &added("flag", "TC-02", "flag = \"again\""),
+        expect![[r#"
         the rules in force from 2026-10-01 break a promise:
-          Every rule has an id of its own. This breaks it: TC-02 stands there twice"#]]);
-    check_overlay("ends = [\"DM-01.referrer_identity.never\"]", &added("share", "PLANTED", "recipient = [\"parent\"]\ncategory = [\"referrer_identity\"]\nextent = \"whole\""), expect![[r#"
+          Every rule has an id of its own. This breaks it: TC-02 stands there twice"#]],
+    );
+    check_overlay(
+        "ends = [\"DM-01.referrer_identity.never\"]",
+        &added("share", "PLANTED", "recipient = [\"parent\"]\ncategory = [\"referrer_identity\"]\nextent = \"whole\""),
+        expect![[r#"
         the rules in force from 2026-10-01 break a promise:
-          No cell that must stay closed is opened. This breaks it: PLANTED opens it when recipient is parent, and category is referrer identity"#]]);
+          No cell that must stay closed is opened. This breaks it: PLANTED opens it when recipient is parent, and category is referrer identity"#]],
+    );
 }
 
 #[test]
 fn an_overlay_that_withholds_more_is_accepted() {
-    check_overlay("", &added("withhold", "PLANTED", "recipient = [\"police\"]\ncategory = [\"child_health\"]"), expect![["accepted"]]);
+    check_overlay(
+        "",
+        &added("withhold", "PLANTED", "recipient = [\"police\"]\ncategory = [\"child_health\"]"),
+        expect![["accepted"]],
+    );
 }
 
 #[test]
@@ -497,7 +818,8 @@ fn two_editions_from_one_date_are_refused() {
     let other = EDITION.replace("edition = \"WT2026\"", "edition = \"WT2026-DRAFT\"");
     expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          One edition rules from one date. This breaks it: WT2026/1 and WT2026-DRAFT/1"#]].assert_eq(&refusal(&[("a.toml", EDITION), ("b.toml", &other)]));
+          One edition rules from one date. This breaks it: WT2026/1 and WT2026-DRAFT/1"#]]
+    .assert_eq(&refusal(&[("a.toml", EDITION), ("b.toml", &other)]));
 }
 
 fn edition_at(received: &str) -> String {
@@ -543,7 +865,9 @@ fn a_later_edition_replaces_the_one_before_and_overlays_lie_on_it_too() {
 
 #[test]
 fn a_packs_digest_changes_with_every_byte_of_it() {
-    let hash = |edition: &str| Library::parse([("a", edition), ("b", OVERLAY)]).unwrap().packs().map(|(_, pack)| pack.id().hash).collect::<Vec<_>>();
+    let hash = |edition: &str| {
+        Library::parse([("a", edition), ("b", OVERLAY)]).unwrap().packs().map(|(_, pack)| pack.id().hash).collect::<Vec<_>>()
+    };
     let (one, same, other) = (hash(EDITION), hash(EDITION), hash(&format!("{EDITION}\n# seen\n")));
     assert_eq!(one, same);
     assert!(one.iter().zip(&other).all(|(one, other)| one != other));
@@ -571,11 +895,21 @@ mod algebra {
     }
 
     fn cube(plain: &Plain) -> Cube {
-        AMONG.iter().zip(plain).fold(Cube::everything(), |cube, (&column, cell)| cell.map_or(cube.clone(), |values| cube.clone().and(column, u64::from(values))))
+        AMONG.iter().zip(plain).fold(Cube::everything(), |cube, (&column, cell)| {
+            cell.map_or(cube.clone(), |values| cube.clone().and(column, u64::from(values)))
+        })
     }
 
     fn table(rows: &[Plain]) -> Table<usize> {
-        let reason = |at| Arc::new(Reason { rule: RuleId(format!("R{at}")), because: String::new(), source: String::new(), evidence: Evidence::Convention, contested: false });
+        let reason = |at| {
+            Arc::new(Reason {
+                rule: RuleId(format!("R{at}")),
+                because: String::new(),
+                source: String::new(),
+                evidence: Evidence::Convention,
+                contested: false,
+            })
+        };
         Table(rows.iter().enumerate().map(|(at, row)| Row { reason: reason(at), when: cube(row), outcome: at }).collect())
     }
 
@@ -670,7 +1004,9 @@ mod algebra {
 
     #[test]
     fn a_cube_says_itself_in_words() {
-        let say = |cells: &[(Column, u64)]| cells.iter().fold(Cube::everything(), |cube, &(column, values)| cube.and(column, values)).to_string();
+        let say = |cells: &[(Column, u64)]| {
+            cells.iter().fold(Cube::everything(), |cube, &(column, values)| cube.and(column, values)).to_string()
+        };
         let check = |cells: &[(Column, u64)], expected: &str| assert_eq!(say(cells), expected);
         check(&[], "always");
         check(&[(Column::Level, u64::MAX)], "always");

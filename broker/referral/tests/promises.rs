@@ -50,17 +50,21 @@ fn combinations(columns: &[Column]) -> impl Iterator<Item = Ordinals> + use<> {
     std::iter::from_fn(move || {
         let this = next?;
         let mut after = this;
-        next = sizes.iter().any(|&(at, size)| {
-            after[at] = (after[at] + 1) % size;
-            after[at] != 0
-        }).then_some(after);
+        next = sizes
+            .iter()
+            .any(|&(at, size)| {
+                after[at] = (after[at] + 1) % size;
+                after[at] != 0
+            })
+            .then_some(after);
         Some(this)
     })
 }
 
 /// The columns that a table's rows speak of, and `also`.
 fn spoken_of<Outcome>(table: &Table<Outcome>, also: &[Column]) -> Vec<Column> {
-    let mut columns: Vec<Column> = table.0.iter().flat_map(|row| row.when.columns().map(|(column, _)| column)).chain(also.iter().copied()).collect();
+    let mut columns: Vec<Column> =
+        table.0.iter().flat_map(|row| row.when.columns().map(|(column, _)| column)).chain(also.iter().copied()).collect();
     columns.sort_unstable();
     columns.dedup();
     columns
@@ -104,13 +108,23 @@ fn no_hold_stands_at_significant_harm_but_for_what_the_sender_recorded_and_what_
     for pack in packs() {
         let hold = &pack.tables().hold;
         let at_harm = combinations(&spoken_of(hold, &[Column::Level])).filter(is_significant_harm);
-        counts.push(at_harm.inspect(|ordinals| for held in outcomes(hold, ordinals) {
-            match held {
-                Hold::Review => assert_eq!(value::<DutyDecision>(ordinals, Column::DutyDecision), DutyDecision::MoreDetrimental),
-                Hold::Refuse => assert_eq!(value::<Marking>(ordinals, Column::Marking), Marking::AboveOfficialSensitive),
-                Hold::ReturnToSender => panic!("sent back at significant harm"),
-            }
-        }).count());
+        counts.push(
+            at_harm
+                .inspect(|ordinals| {
+                    for held in outcomes(hold, ordinals) {
+                        match held {
+                            Hold::Review => {
+                                assert_eq!(value::<DutyDecision>(ordinals, Column::DutyDecision), DutyDecision::MoreDetrimental)
+                            }
+                            Hold::Refuse => {
+                                assert_eq!(value::<Marking>(ordinals, Column::Marking), Marking::AboveOfficialSensitive)
+                            }
+                            Hold::ReturnToSender => panic!("sent back at significant harm"),
+                        }
+                    }
+                })
+                .count(),
+        );
     }
     assert_eq!(counts, [71_280, 213_840]);
 }
@@ -121,22 +135,25 @@ fn at_significant_harm_a_route_names_a_place_that_is_known_and_nobody_only_where
     for pack in packs() {
         let route = &pack.tables().route;
         let columns = spoken_of(route, &[Column::Home, Column::Located, Column::Age, Column::Level]);
-        let count = combinations(&columns).filter(is_significant_harm).inspect(|ordinals| {
-            let (home, located) = (value::<Area>(ordinals, Column::Home), value::<Area>(ordinals, Column::Located));
-            let devolved = |area| matches!(area, Area::Wales | Area::Scotland | Area::NorthernIreland);
-            for to in outcomes(route, ordinals) {
-                let known = match to {
-                    RouteTo::Home => home == Area::England,
-                    RouteTo::Located => located == Area::England,
-                    RouteTo::DevolvedHome => devolved(home),
-                    RouteTo::DevolvedLocated => devolved(located),
-                    RouteTo::AdultServices => value::<AgeBand>(ordinals, Column::Age) == AgeBand::Adult,
-                    RouteTo::Nobody => home == Area::Unknown && located == Area::Unknown,
-                    RouteTo::Placing | RouteTo::PlanHolder | RouteTo::Enquiry => false,
-                };
-                assert!(known, "{to} with home {home} and located {located}");
-            }
-        }).count();
+        let count = combinations(&columns)
+            .filter(is_significant_harm)
+            .inspect(|ordinals| {
+                let (home, located) = (value::<Area>(ordinals, Column::Home), value::<Area>(ordinals, Column::Located));
+                let devolved = |area| matches!(area, Area::Wales | Area::Scotland | Area::NorthernIreland);
+                for to in outcomes(route, ordinals) {
+                    let known = match to {
+                        RouteTo::Home => home == Area::England,
+                        RouteTo::Located => located == Area::England,
+                        RouteTo::DevolvedHome => devolved(home),
+                        RouteTo::DevolvedLocated => devolved(located),
+                        RouteTo::AdultServices => value::<AgeBand>(ordinals, Column::Age) == AgeBand::Adult,
+                        RouteTo::Nobody => home == Area::Unknown && located == Area::Unknown,
+                        RouteTo::Placing | RouteTo::PlanHolder | RouteTo::Enquiry => false,
+                    };
+                    assert!(known, "{to} with home {home} and located {located}");
+                }
+            })
+            .count();
         assert_eq!(count, 1_000);
     }
 }
@@ -146,7 +163,11 @@ fn at_significant_harm_a_route_names_a_place_that_is_known_and_nobody_only_where
 #[test]
 fn agreement_never_changes_who_acts_who_is_told_or_what_is_given_at_significant_harm() {
     fn same_for_every_agreement<Outcome: Copy + PartialEq + std::fmt::Debug>(tables: &[&Table<Outcome>]) -> usize {
-        let mut columns: Vec<Column> = tables.iter().flat_map(|table| spoken_of(table, &[Column::Level])).filter(|&column| column != Column::Agreement).collect();
+        let mut columns: Vec<Column> = tables
+            .iter()
+            .flat_map(|table| spoken_of(table, &[Column::Level]))
+            .filter(|&column| column != Column::Agreement)
+            .collect();
         columns.sort_unstable();
         columns.dedup();
         let mut count = 0;
@@ -185,10 +206,13 @@ fn an_unknown_category_and_an_unknown_recipient_get_nothing() {
     for pack in packs() {
         let tables = pack.tables();
         let columns = spoken_of(&tables.share, &spoken_of(&tables.withhold, &[Column::Recipient, Column::Category]));
-        let count = combinations(&columns).inspect(|ordinals| {
-            let unknown = value::<Category>(ordinals, Column::Category) == Category::Unknown || value::<RecipientKind>(ordinals, Column::Recipient) == RecipientKind::Unknown;
-            assert!(!unknown || given(tables, ordinals) == Extent::Nothing);
-        }).count();
+        let count = combinations(&columns)
+            .inspect(|ordinals| {
+                let unknown = value::<Category>(ordinals, Column::Category) == Category::Unknown
+                    || value::<RecipientKind>(ordinals, Column::Recipient) == RecipientKind::Unknown;
+                assert!(!unknown || given(tables, ordinals) == Extent::Nothing);
+            })
+            .count();
         assert_eq!(count, 510);
     }
 }
@@ -203,7 +227,8 @@ fn everything_that_is_given_has_an_article_6_basis_and_special_categories_an_art
         // What is given depends on two columns; looked up, so that the sweep is quick.
         let cells: Vec<Extent> = {
             let mut cells = vec![Extent::Nothing; RecipientKind::ALL.len() * Category::ALL.len()];
-            combinations(&[Column::Recipient, Column::Category]).for_each(|ordinals| cells[cell(&ordinals)] = given(tables, &ordinals));
+            combinations(&[Column::Recipient, Column::Category])
+                .for_each(|ordinals| cells[cell(&ordinals)] = given(tables, &ordinals));
             cells
         };
         let mut count = 0;
@@ -269,9 +294,20 @@ consent_record                     Y   m   Y   m   Y   m   -   m   Y   m   R   -
 
 /// The matrix's columns, in its order.
 const RECIPIENTS: [RecipientKind; 14] = [
-    RecipientKind::FrontDoor, RecipientKind::Lado, RecipientKind::FamilyHelp, RecipientKind::VoluntaryProvider, RecipientKind::Police,
-    RecipientKind::NhsProfessional, RecipientKind::NhsUrgentCare, RecipientKind::School, RecipientKind::OtherAuthority, RecipientKind::Referrer,
-    RecipientKind::Parent, RecipientKind::OtherHousehold, RecipientKind::Employer, RecipientKind::Operator,
+    RecipientKind::FrontDoor,
+    RecipientKind::Lado,
+    RecipientKind::FamilyHelp,
+    RecipientKind::VoluntaryProvider,
+    RecipientKind::Police,
+    RecipientKind::NhsProfessional,
+    RecipientKind::NhsUrgentCare,
+    RecipientKind::School,
+    RecipientKind::OtherAuthority,
+    RecipientKind::Referrer,
+    RecipientKind::Parent,
+    RecipientKind::OtherHousehold,
+    RecipientKind::Employer,
+    RecipientKind::Operator,
 ];
 
 fn matrix() -> Vec<(Category, Vec<char>)> {
@@ -326,7 +362,8 @@ fn nobody_gets_more_than_the_matrix_prints() {
                 ordinals[Column::Recipient as usize] = recipient.ordinal() as u8;
                 given(pack.tables(), &ordinals)
             };
-            let (category, recipient) = (value::<Category>(&ordinals, Column::Category), value::<RecipientKind>(&ordinals, Column::Recipient));
+            let (category, recipient) =
+                (value::<Category>(&ordinals, Column::Category), value::<RecipientKind>(&ordinals, Column::Recipient));
             let most = match recipient {
                 // The printed matrix has no row for it, and the return interview (CL-07) cannot be offered without it.
                 RecipientKind::FrontDoor | RecipientKind::Police | RecipientKind::OtherAuthority | RecipientKind::Devolved
@@ -350,13 +387,26 @@ fn a_bold_cell_is_never_open_and_a_row_withholds_it() {
     for pack in packs() {
         let bold: Vec<(Category, RecipientKind)> = matrix()
             .into_iter()
-            .flat_map(|(category, cells)| RECIPIENTS.into_iter().zip(cells).filter(|(_, cell)| *cell == '!').map(move |(recipient, _)| (category, recipient)))
+            .flat_map(|(category, cells)| {
+                RECIPIENTS
+                    .into_iter()
+                    .zip(cells)
+                    .filter(|(_, cell)| *cell == '!')
+                    .map(move |(recipient, _)| (category, recipient))
+            })
             .collect();
         assert_eq!(bold.len(), 9);
         for (category, recipient) in bold {
-            let cell = Cube::everything().and(Column::Category, 1 << category.ordinal()).and(Column::Recipient, 1 << recipient.ordinal());
-            assert!(pack.tables().share.0.iter().all(|row| row.outcome == Extent::Nothing || row.when.intersect(&cell).is_empty()));
-            assert!(cell.subtract_all(pack.tables().withhold.0.iter().map(|row| &row.when)).is_empty(), "{category} for {recipient} is not withheld");
+            let cell = Cube::everything()
+                .and(Column::Category, 1 << category.ordinal())
+                .and(Column::Recipient, 1 << recipient.ordinal());
+            assert!(
+                pack.tables().share.0.iter().all(|row| row.outcome == Extent::Nothing || row.when.intersect(&cell).is_empty())
+            );
+            assert!(
+                cell.subtract_all(pack.tables().withhold.0.iter().map(|row| &row.when)).is_empty(),
+                "{category} for {recipient} is not withheld"
+            );
         }
     }
 }
@@ -365,10 +415,17 @@ fn a_bold_cell_is_never_open_and_a_row_withholds_it() {
 #[test]
 fn a_ruling_gives_each_recipient_its_column_of_the_matrix() {
     let mut one = common::referral();
-    one.items = matrix().into_iter().map(|(category, _)| Item { summary: Some("in short".into()), ..common::text(category, "in full") }).collect();
+    one.items = matrix()
+        .into_iter()
+        .map(|(category, _)| Item { summary: Some("in short".into()), ..common::text(category, "in full") })
+        .collect();
     let earlier = [
-        ("la.E09000030.lado", RecipientKind::Lado), ("la.E08000035.early-help", RecipientKind::FamilyHelp), ("vcs.helpline", RecipientKind::VoluntaryProvider),
-        ("police.13", RecipientKind::Police), ("nhs.ZZ101", RecipientKind::NhsProfessional), ("school.999001", RecipientKind::School),
+        ("la.E09000030.lado", RecipientKind::Lado),
+        ("la.E08000035.early-help", RecipientKind::FamilyHelp),
+        ("vcs.helpline", RecipientKind::VoluntaryProvider),
+        ("police.13", RecipientKind::Police),
+        ("nhs.ZZ101", RecipientKind::NhsProfessional),
+        ("school.999001", RecipientKind::School),
         ("la.E10000016.front-door", RecipientKind::OtherAuthority),
     ];
     let endpoints: Vec<Endpoint> = earlier.iter().map(|(name, _)| common::endpoint(name)).collect();
@@ -380,7 +437,11 @@ fn a_ruling_gives_each_recipient_its_column_of_the_matrix() {
         let column = RECIPIENTS.iter().position(|&recipient| recipient == kind).unwrap();
         for (verdict, (category, cells)) in view.verdicts().iter().zip(matrix()) {
             assert_eq!((verdict.category, verdict.given), (category, extent(cells[column])), "{category} for {name}");
-            assert_eq!(verdict.by.is_empty(), cells[column] == '-', "{category} for {name}: a verdict has its rule, or is not needed");
+            assert_eq!(
+                verdict.by.is_empty(),
+                cells[column] == '-',
+                "{category} for {name}: a verdict has its rule, or is not needed"
+            );
         }
     }
 }
@@ -525,19 +586,27 @@ impl Told {
         }
         if !self.level.is_significant_harm_or_above() {
             let since_duty = [OPEN, CLOSED].contains(&self.received);
-            let (child, refused) = (self.age != AgeBand::Adult, matches!(self.agreement, Agreement::Refused | Agreement::Awaited));
+            let (child, refused) =
+                (self.age != AgeBand::Adult, matches!(self.agreement, Agreement::Refused | Agreement::Awaited));
             let silent = matches!(self.agreement, Agreement::NotSoughtNoReason | Agreement::NotStated);
             let asks = matches!(self.event, EventKind::Referral | EventKind::ServiceRequest);
-            let in_scope = self.sender.starts_with("police") || self.sender.starts_with("nhs") || self.sender.starts_with("la.") || self.sender == "school.999002";
+            let in_scope = self.sender.starts_with("police")
+                || self.sender.starts_with("nhs")
+                || self.sender.starts_with("la.")
+                || self.sender == "school.999002";
             let review = match self.level {
-                Level::InNeed => child && (refused && !(since_duty && in_scope && self.decision == DutyDecision::Share) || silent && asks),
+                Level::InNeed => {
+                    child && (refused && !(since_duty && in_scope && self.decision == DutyDecision::Share) || silent && asks)
+                }
                 Level::EarlyHelp => child && (refused && since_duty || silent && asks),
                 _ => false,
             };
             if review || asks && !self.identified {
                 return held;
             }
-            let purpose_is_missing = self.level == Level::Information && !self.purpose && matches!(self.event, EventKind::Referral | EventKind::LowLevelConcern);
+            let purpose_is_missing = self.level == Level::Information
+                && !self.purpose
+                && matches!(self.event, EventKind::Referral | EventKind::LowLevelConcern);
             if purpose_is_missing || self.level == Level::EarlyHelp && child && refused {
                 return "returned".to_owned();
             }
@@ -550,7 +619,11 @@ impl Told {
     fn also_tells(&self) -> Vec<String> {
         let goes_to = self.goes_to();
         let held_by_nobody = goes_to == "held for nobody" && self.decision != DutyDecision::MoreDetrimental;
-        if self.age == AgeBand::Adult || goes_to == "returned" || goes_to == "refused" || goes_to.starts_with("held") && !held_by_nobody {
+        if self.age == AgeBand::Adult
+            || goes_to == "returned"
+            || goes_to == "refused"
+            || goes_to.starts_with("held") && !held_by_nobody
+        {
             return vec![];
         }
         let english = |place: &&'static str| [LEEDS, KENT, CANTERBURY].contains(place);
@@ -559,7 +632,9 @@ impl Told {
         let found_answers = emergency || self.level == Level::SignificantHarm && self.harm_place == HarmPlace::Found;
         let home = match (self.home, self.found().filter(english)) {
             (Some(CARDIFF), Some(_)) if emergency => Some(format!("devolved.{CARDIFF}")),
-            (Some(home), Some(found)) if found_answers && english(&home) && county(home) != county(found) => Some(format!("la.{}.front-door", county(home))),
+            (Some(home), Some(found)) if found_answers && english(&home) && county(home) != county(found) => {
+                Some(format!("la.{}.front-door", county(home)))
+            }
             _ => None,
         };
         let sender_is_in = match self.sender {
@@ -569,13 +644,20 @@ impl Told {
         };
         let place = self.found().filter(english).or(self.home.filter(english)).or(sender_is_in);
         let police_matter = emergency || self.level == Level::SignificantHarm && held_by_nobody;
-        let police = place.filter(|_| police_matter).map(|place| if place == LEEDS { "police.13" } else { "police.46" }.to_owned());
+        let police =
+            place.filter(|_| police_matter).map(|place| if place == LEEDS { "police.13" } else { "police.46" }.to_owned());
         home.into_iter().chain(police).filter(|told| told != self.sender).collect()
     }
 }
 
 const ITEMS: [Category; 7] = [
-    Category::Identity, Category::ContactAddress, Category::ConcernNarrative, Category::ChildHealth, Category::SexualHealth, Category::CriminalOffence, Category::Unknown,
+    Category::Identity,
+    Category::ContactAddress,
+    Category::ConcernNarrative,
+    Category::ChildHealth,
+    Category::SexualHealth,
+    Category::CriminalOffence,
+    Category::Unknown,
 ];
 
 /// What must be true of every ruling, whatever the referral.
@@ -584,7 +666,8 @@ fn keeps_every_promise(told: &Told, ruling: &Ruling) {
     let no_place = told.home.is_none_or(|place| place == NOWHERE) && told.found().is_none_or(|place| place == NOWHERE);
     match ruling.decision() {
         Decision::Deliver { to } => {
-            let responsible: Vec<&Endpoint> = ruling.views().iter().filter(|view| view.role() == Role::Responsible).map(|view| view.to()).collect();
+            let responsible: Vec<&Endpoint> =
+                ruling.views().iter().filter(|view| view.role() == Role::Responsible).map(|view| view.to()).collect();
             assert_eq!(responsible, [to], "{told:?}");
         }
         Decision::HoldForReview { .. } => {
@@ -593,7 +676,10 @@ fn keeps_every_promise(told: &Told, ruling: &Ruling) {
             assert!(ruling.views().iter().all(|view| view.role() == Role::Notified));
             // A person looks before anything leaves; only where nobody is known to answer are police told meanwhile.
             let police_only = ruling.views().iter().all(|view| view.to().to_string().starts_with("police."));
-            assert!(ruling.views().is_empty() || at_harm && no_place && told.decision != DutyDecision::MoreDetrimental && police_only, "{told:?}");
+            assert!(
+                ruling.views().is_empty() || at_harm && no_place && told.decision != DutyDecision::MoreDetrimental && police_only,
+                "{told:?}"
+            );
         }
         Decision::ReturnToSender => assert!(!at_harm && ruling.views().is_empty(), "returned: {told:?}"),
         Decision::Refuse => assert!(told.secret && ruling.views().is_empty(), "refused: {told:?}"),
@@ -601,11 +687,18 @@ fn keeps_every_promise(told: &Told, ruling: &Ruling) {
     assert!(!ruling.by().is_empty(), "no reason: {told:?}");
     for (at, view) in ruling.views().iter().enumerate() {
         assert!(ruling.views().iter().skip(at + 1).all(|other| other.to() != view.to()), "twice to {}: {told:?}", view.to());
-        let mut given = view.verdicts().iter().filter(|verdict| matches!(verdict.given, Extent::Whole | Extent::Minimum)).map(|verdict| verdict.category);
+        let mut given = view
+            .verdicts()
+            .iter()
+            .filter(|verdict| matches!(verdict.given, Extent::Whole | Extent::Minimum))
+            .map(|verdict| verdict.category);
         assert_eq!(view.verdicts().len(), ITEMS.len());
         assert!(given.clone().all(|category| category != Category::Unknown), "{told:?}");
         assert!(view.bases().iter().any(|basis| basis.is_article_6()), "{told:?}");
-        assert!(!given.any(|category| SPECIAL.contains(&category)) || view.bases().iter().any(|basis| basis.is_article_9()), "{told:?}");
+        assert!(
+            !given.any(|category| SPECIAL.contains(&category)) || view.bases().iter().any(|basis| basis.is_article_9()),
+            "{told:?}"
+        );
     }
 }
 
@@ -630,7 +723,8 @@ macro_rules! told {
     }};
 }
 
-const SENDERS: [&str; 6] = ["school.999001", "school.999002", "police.13", "nhs.ZZ101", "vcs.helpline", "la.E10000016.front-door"];
+const SENDERS: [&str; 6] =
+    ["school.999001", "school.999002", "police.13", "nhs.ZZ101", "vcs.helpline", "la.E10000016.front-door"];
 const HOMES: [Option<&str>; 5] = [None, Some(LEEDS), Some(CANTERBURY), Some(CARDIFF), Some(NOWHERE)];
 const FOUND: [Option<&str>; 5] = [None, Some(LEEDS), Some(CANTERBURY), Some(CARDIFF), Some(NOWHERE)];
 const MOMENTS: [&str; 4] = [OPEN, CLOSED, BEFORE_THE_DUTY, BEFORE_THE_DUTY_CLOSED];
@@ -675,7 +769,8 @@ fn no_agreement_changes_who_receives_what_at_significant_harm() {
     };
     let count = told
         .map(|told| {
-            let rulings: Vec<Ruling> = Agreement::ALL.iter().map(|&agreement| RULES.rule(&Told { agreement, ..told }.referral(), &[])).collect();
+            let rulings: Vec<Ruling> =
+                Agreement::ALL.iter().map(|&agreement| RULES.rule(&Told { agreement, ..told }.referral(), &[])).collect();
             for ruling in &rulings {
                 assert_eq!((ruling.decision(), ruling.views()), (rulings[0].decision(), rulings[0].views()), "{told:?}");
             }

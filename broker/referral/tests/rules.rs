@@ -3,8 +3,8 @@
 mod common;
 
 use common::{goes_to, referral, rulebook};
-use referral::rules::pack::Extent;
 use referral::rules::explain::Withheld;
+use referral::rules::pack::Extent;
 use referral::rules::{Library, Role, Ruling};
 use referral::submission::{Age, Item, Referral};
 use referral::vocab::*;
@@ -91,14 +91,25 @@ fn police_are_told_of_immediate_danger_and_get_the_minimum_of_health() {
     });
     let police = ruling.views().iter().find(|view| view.to().to_string() == "police.13").expect("police are told");
     let given = |category| police.verdicts().iter().find(|verdict| verdict.category == category).map(|verdict| verdict.given);
-    assert_eq!((given(Category::Identity), given(Category::ChildHealth), given(Category::Unknown)), (Some(Extent::Whole), Some(Extent::Minimum), Some(Extent::Nothing)));
+    assert_eq!(
+        (given(Category::Identity), given(Category::ChildHealth), given(Category::Unknown)),
+        (Some(Extent::Whole), Some(Extent::Minimum), Some(Extent::Nothing))
+    );
 }
 
 #[test]
 fn the_clocks_start_at_receipt_and_not_while_it_is_held() {
-    let due = |ruling: &Ruling| -> Vec<String> { ruling.clocks().iter().map(|clock| format!("{} {}", clock.name, clock.due.date.unwrap())).collect() };
+    let due = |ruling: &Ruling| -> Vec<String> {
+        ruling.clocks().iter().map(|clock| format!("{} {}", clock.name, clock.due.date.unwrap())).collect()
+    };
     assert_eq!(due(&rule(|_| {})), ["la_ack_decision_1wd 2026-11-24", "referrer_followup_3wd 2026-11-26"]);
-    assert!(due(&rule(|referral| { referral.level = Level::InNeed; referral.agreement = Agreement::Refused })).is_empty());
+    assert!(
+        due(&rule(|referral| {
+            referral.level = Level::InNeed;
+            referral.agreement = Agreement::Refused
+        }))
+        .is_empty()
+    );
 }
 
 /// Who is told beside whoever is responsible.
@@ -115,7 +126,9 @@ fn a_minimum_that_nobody_wrote_is_not_given_and_says_so() {
     });
     let police = ruling.views().iter().find(|view| view.to().to_string() == "police.13").unwrap();
     assert!(!police.given().contains(&Category::ChildHealth));
-    let of = |withheld: Vec<Withheld>, category| withheld.into_iter().find(|withheld| withheld.category == category).map(|withheld| (withheld.given, withheld.rule));
+    let of = |withheld: Vec<Withheld>, category| {
+        withheld.into_iter().find(|withheld| withheld.category == category).map(|withheld| (withheld.given, withheld.rule))
+    };
     assert_eq!(of(police.withheld(), Category::ChildHealth), Some((Extent::Nothing, "DM-01".to_owned())));
     // To police the name alone would tell; the sender, whose information it is, sees it.
     assert_eq!(of(police.withheld(), Category::SexualHealth), None);
@@ -130,7 +143,10 @@ fn a_child_of_scotland_in_danger_in_england_is_acted_for_here_and_the_home_is_to
         referral.places.home = Some(common::gss("S12000026"));
         referral.places.located = Some(common::gss("E06000057"));
     });
-    assert_eq!((goes_to(&ruling).as_str(), also_told(&ruling)), ("la.E06000057.front-door", vec!["devolved.S12000026".to_owned(), "police.10".to_owned()]));
+    assert_eq!(
+        (goes_to(&ruling).as_str(), also_told(&ruling)),
+        ("la.E06000057.front-door", vec!["devolved.S12000026".to_owned(), "police.10".to_owned()])
+    );
 }
 
 #[test]

@@ -86,16 +86,22 @@ impl Ready {
         let files = Files { ca: tls.ca.clone(), certificate: tls.certificate.clone(), key: tls.key.clone() };
         let identity = Identity::load(&files).map_err(CannotStart::because)?;
         let rabbitmq = &config.rabbitmq;
-        let nodes = Nodes::new(rabbitmq.nodes.clone(), rabbitmq.vhost.clone(), rabbitmq.server_name.clone(), identity.clone()).map_err(CannotStart::because)?;
+        let nodes = Nodes::new(rabbitmq.nodes.clone(), rabbitmq.vhost.clone(), rabbitmq.server_name.clone(), identity.clone())
+            .map_err(CannotStart::because)?;
         let access = &rabbitmq.management;
-        let management = Management::with_password_file(&access.url, &access.user, &access.password_file).map_err(CannotStart::because)?;
+        let management =
+            Management::with_password_file(&access.url, &access.user, &access.password_file).map_err(CannotStart::because)?;
         let clock = Clock::shifted(SignedDuration::from_hours(config.rehearsal.time_shift_hours));
         Ok(Ready { config, rules, identity, nodes, management, clock })
     }
 
     /// Declares the topology and reads it back.
     pub async fn establish(&self) -> Result<(), CannotStart> {
-        let wanted = topology::topology(&self.config.rabbitmq.vhost, self.config.rabbitmq.management.quorum_group_size, &self.rules.directory);
+        let wanted = topology::topology(
+            &self.config.rabbitmq.vhost,
+            self.config.rabbitmq.management.quorum_group_size,
+            &self.rules.directory,
+        );
         transport::amqp::establish(&self.management, &wanted).await.map_err(CannotStart::because)
     }
 
@@ -105,7 +111,8 @@ impl Ready {
         let salts: record::Salts = Box::new(salt);
         let files = &self.config.ledger;
         for folder in [files.path.parent(), files.key.parent()].into_iter().flatten() {
-            std::fs::create_dir_all(folder).map_err(|error| CannotStart(format!("cannot make the folder {}: {error}", folder.display())))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| CannotStart(format!("cannot make the folder {}: {error}", folder.display())))?;
         }
         let signer = record::key::open_or_make(&files.key, &files.origin, salt).map_err(CannotStart::because)?;
         let ledger = SqliteLedger::open(&files.path, signer, salts).map_err(CannotStart::because)?;
@@ -117,10 +124,18 @@ impl Ready {
         let (orders, to_deliver) = mpsc::unbounded_channel();
         let (news, seen) = watch::channel(0);
 
-        let intake = Subscription { queues: (0..roads::PARTITIONS).map(roads::intake_queue).collect(), prefetch: PREFETCH, name: "router intake".to_owned() };
+        let intake = Subscription {
+            queues: (0..roads::PARTITIONS).map(roads::intake_queue).collect(),
+            prefetch: PREFETCH,
+            name: "router intake".to_owned(),
+        };
         let consumer = Consumer::subscribe(self.nodes.clone(), intake, amqp.clone());
         let settler = consumer.settler();
-        let aside = Subscription { queues: vec![roads::QUARANTINE_QUEUE.to_owned(), roads::UNROUTED_QUEUE.to_owned()], prefetch: 16, name: "router quarantine".to_owned() };
+        let aside = Subscription {
+            queues: vec![roads::QUARANTINE_QUEUE.to_owned(), roads::UNROUTED_QUEUE.to_owned()],
+            prefetch: 16,
+            name: "router quarantine".to_owned(),
+        };
 
         let mut tasks = JoinSet::new();
         let deliverer = Deliverer {
@@ -131,12 +146,27 @@ impl Ready {
             confirmed: events.clone(),
         };
         tasks.spawn(deliverer.run(to_deliver, shutdown.clone()));
-        tasks.spawn(Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs }.run(shutdown.clone()));
-        let collector = Collector { consumer: Consumer::subscribe(self.nodes.clone(), aside, amqp), ledger: ledger.clone(), clock: self.clock, meters: meters.clone() };
+        tasks.spawn(
+            Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs }
+                .run(shutdown.clone()),
+        );
+        let collector = Collector {
+            consumer: Consumer::subscribe(self.nodes.clone(), aside, amqp),
+            ledger: ledger.clone(),
+            clock: self.clock,
+            meters: meters.clone(),
+        };
         tasks.spawn(collector.run(shutdown.clone()));
         tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
 
-        let desk = Desk { ledger: ledger.clone(), rules: self.rules.clone(), clock: self.clock, news: seen, events, shutdown: shutdown.clone() };
+        let desk = Desk {
+            ledger: ledger.clone(),
+            rules: self.rules.clone(),
+            clock: self.clock,
+            news: seen,
+            events,
+            shutdown: shutdown.clone(),
+        };
         let server = self.server(desk, shutdown.clone())?;
         tasks.spawn(async move {
             if let Err(error) = server.await {
@@ -159,7 +189,11 @@ impl Ready {
         Ok(())
     }
 
-    fn server<L: Ledger>(&self, desk: Desk<L>, shutdown: Shutdown) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L>, CannotStart> {
+    fn server<L: Ledger>(
+        &self,
+        desk: Desk<L>,
+        shutdown: Shutdown,
+    ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L>, CannotStart> {
         let identity = &self.identity;
         let tls = ServerTlsConfig::new()
             .identity(ServerIdentity::from_pem(identity.certificate_pem(), identity.key_pem()))

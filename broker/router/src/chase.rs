@@ -19,7 +19,13 @@ const LOOK: Duration = Duration::from_secs(5);
 const WAKE_MAX: usize = 256;
 
 /// Looks at the clocks until shutdown is requested, and counts for the gauges while it is there.
-pub async fn chase<L: Ledger>(ledger: L, clock: Clock, meters: Meters, wake: mpsc::Sender<(referral::ReferralId, Event)>, shutdown: Shutdown) {
+pub async fn chase<L: Ledger>(
+    ledger: L,
+    clock: Clock,
+    meters: Meters,
+    wake: mpsc::Sender<(referral::ReferralId, Event)>,
+    shutdown: Shutdown,
+) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {

@@ -194,7 +194,8 @@ impl Config {
     /// Reads a file. Relative paths in it are relative to the file.
     pub fn read(path: &Path) -> Result<Config, BadConfig> {
         let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
-        let mut config: Config = toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })?;
+        let mut config: Config =
+            toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })?;
         let base = path.parent().unwrap_or(Path::new("."));
         let files = [
             &mut config.tls.ca,

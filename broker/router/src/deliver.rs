@@ -95,7 +95,13 @@ enum KeptUp {
 
 impl Lines {
     fn new() -> Lines {
-        Lines { waiting: HashMap::new(), ready: VecDeque::new(), under_way: HashSet::new(), known: HashSet::new(), kept_up: KeptUp::NotTold }
+        Lines {
+            waiting: HashMap::new(),
+            ready: VecDeque::new(),
+            under_way: HashSet::new(),
+            known: HashSet::new(),
+            kept_up: KeptUp::NotTold,
+        }
     }
 
     /// What is refused here is in the ledger, and comes when that is asked.
@@ -269,7 +275,9 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
 fn message(owed: &Recorded<Owed>) -> Message {
     let mut headers = owed.headers.clone();
     // The recipient goes on from this delivery, not from the decision before it.
-    if let (Some(now), Some((_, traceparent))) = (telemetry::traceparent(), headers.iter_mut().find(|(name, _)| name == roads::TRACEPARENT)) {
+    if let (Some(now), Some((_, traceparent))) =
+        (telemetry::traceparent(), headers.iter_mut().find(|(name, _)| name == roads::TRACEPARENT))
+    {
         *traceparent = now;
     }
     headers.push((roads::PROOF_HEADER.to_owned(), owed.proof().text()));

@@ -143,7 +143,9 @@ fn ledger(command: LedgerCommand) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         LedgerCommand::Verify { config, bundle, key, seen } => {
             let seen = seen.map(std::fs::read_to_string).transpose()?;
-            let given = key.map(|key| PublicKey::parse(&key).map_err(|_| "the key is not a public key as `ledger key` prints it")).transpose()?;
+            let given = key
+                .map(|key| PublicKey::parse(&key).map_err(|_| "the key is not a public key as `ledger key` prints it"))
+                .transpose()?;
             let report = match (bundle, config) {
                 (Some(bundle), _) => {
                     let key = given.ok_or("a bundle is verified with --key")?;
@@ -182,7 +184,8 @@ fn explain(config: &Config, sender: &str, received: Option<&str>, file: &Path) -
     let bytes = std::fs::read(file)?;
     let content: Submission = match std::str::from_utf8(&bytes) {
         Ok(text) if text.trim_start().starts_with('{') => proto::json::read(text)?,
-        _ => Submission::decode(bytes.as_slice()).map_err(|_| "the file is neither a Submission in protobuf nor in its JSON mapping")?,
+        _ => Submission::decode(bytes.as_slice())
+            .map_err(|_| "the file is neither a Submission in protobuf nor in its JSON mapping")?,
     };
     let nothing_is_stored = IdempotencyKey::from_bytes([0; 16]);
     let submission = proto::read::submission(&sender, nothing_is_stored, received, &content)?;
@@ -191,7 +194,13 @@ fn explain(config: &Config, sender: &str, received: Option<&str>, file: &Path) -
         text.push_str(&format!("child {nth}\n"));
         for sentence in Routing::of(&rules.rule(referral, &[]), &rules).sentences {
             match sentence.reason {
-                Some(reason) => text.push_str(&format!("  {} [{}; {}; {}]\n", sentence.text, reason.rule, reason.source, reason.evidence.words())),
+                Some(reason) => text.push_str(&format!(
+                    "  {} [{}; {}; {}]\n",
+                    sentence.text,
+                    reason.rule,
+                    reason.source,
+                    reason.evidence.words()
+                )),
                 None => text.push_str(&format!("  {}\n", sentence.text)),
             }
         }
@@ -217,7 +226,9 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = telemetry::start(&settings)?;
     let registry = Registry::new();
     telemetry.register(&registry)?;
-    let metrics = MetricsListener::bind(&listen.to_string()).await.map_err(|error| format!("cannot listen on {listen} for metrics: {error}"))?;
+    let metrics = MetricsListener::bind(&listen.to_string())
+        .await
+        .map_err(|error| format!("cannot listen on {listen} for metrics: {error}"))?;
     let (ready, is_ready) = watch::channel(false);
     let not_ready = move || if *is_ready.borrow() { Vec::new() } else { vec!["the broker is starting or stopping".to_owned()] };
     tokio::spawn(metrics.serve(registry.clone(), not_ready, shutdown.clone()));

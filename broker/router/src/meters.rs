@@ -46,7 +46,8 @@ impl Meters {
             Ok(gauge)
         };
         let batch = Histogram::with_opts(
-            HistogramOpts::new("safeguarding_decide_batch_size", "How many messages were decided and recorded together").buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
+            HistogramOpts::new("safeguarding_decide_batch_size", "How many messages were decided and recorded together")
+                .buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
         )?;
         registry.register(Box::new(batch.clone()))?;
         Ok(Meters {

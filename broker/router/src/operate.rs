@@ -148,14 +148,21 @@ impl<L: Ledger> CaseService for Caller<L> {
         only_the_doors(&request)?;
         let wire::ListRequest { party: sender, page_size, page_token, open_only } = request.into_inner();
         let sender = party(&sender)?;
-        let after = if page_token.is_empty() { 0 } else { page_token.parse().map_err(|_| Status::invalid_argument("page_token is not one of ours"))? };
+        let after = if page_token.is_empty() {
+            0
+        } else {
+            page_token.parse().map_err(|_| Status::invalid_argument("page_token is not one of ours"))?
+        };
         let size = usize::try_from(page_size.clamp(1, 200)).unwrap_or(200);
         let page = self.0.ledger.list(&sender.to_string(), after, size).await.map_err(not_now)?;
         let next_page_token = match page.last() {
             Some(last) if page.len() == size => last.number.to_string(),
             _ => String::new(),
         };
-        let cases = page.into_iter().filter(|listed| listed.open || !open_only).filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok());
+        let cases = page
+            .into_iter()
+            .filter(|listed| listed.open || !open_only)
+            .filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok());
         Ok(Response::new(wire::ListResponse { referrals: cases.map(|case| tell::summary(&case)).collect(), next_page_token }))
     }
 
@@ -174,7 +181,10 @@ impl<L: Ledger> CaseService for Caller<L> {
         Ok(Response::new(stream))
     }
 
-    async fn find_delivery(&self, request: Request<wire::FindDeliveryRequest>) -> Result<Response<wire::FindDeliveryResponse>, Status> {
+    async fn find_delivery(
+        &self,
+        request: Request<wire::FindDeliveryRequest>,
+    ) -> Result<Response<wire::FindDeliveryResponse>, Status> {
         only_the_doors(&request)?;
         let wire::FindDeliveryRequest { party: recipient, delivery_id } = request.into_inner();
         let recipient = party(&recipient)?;
@@ -183,9 +193,19 @@ impl<L: Ledger> CaseService for Caller<L> {
         let found = self.0.ledger.find_delivery(delivery).await.map_err(not_now)?;
         let found = found.filter(|found| found.routing_key == recipient.to_string()).ok_or_else(not_found)?;
         let stored = self.0.ledger.load(&[found.referral]).await.map_err(not_now)?;
-        let case: Case = stored.into_iter().flatten().next().and_then(|stored| serde_json::from_slice(&stored.state).ok()).ok_or_else(not_found)?;
+        let case: Case = stored
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|stored| serde_json::from_slice(&stored.state).ok())
+            .ok_or_else(not_found)?;
         let id = referral::DeliveryId::from_bytes(*delivery.as_bytes());
-        let digest = case.recipients().iter().flat_map(|recipient| &recipient.deliveries).find(|known| known.id == id).and_then(|known| known.digest);
+        let digest = case
+            .recipients()
+            .iter()
+            .flat_map(|recipient| &recipient.deliveries)
+            .find(|known| known.id == id)
+            .and_then(|known| known.digest);
         let digest = digest.ok_or_else(not_found)?.as_bytes().to_vec();
         Ok(Response::new(wire::FindDeliveryResponse { referral_id: case.id().to_string(), digest }))
     }

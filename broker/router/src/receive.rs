@@ -99,7 +99,15 @@ impl<L: Ledger> Collector<L> {
 }
 
 /// Keeps a message that cannot be processed, and only then settles it. The reason quotes nothing of it.
-async fn put_aside<L: Ledger>(ledger: &L, clock: &Clock, meters: &Meters, settler: &Settler, delivered: Delivered, word: &str, why: &str) {
+async fn put_aside<L: Ledger>(
+    ledger: &L,
+    clock: &Clock,
+    meters: &Meters,
+    settler: &Settler,
+    delivered: Delivered,
+    word: &str,
+    why: &str,
+) {
     let Delivered { message, queue, token, .. } = delivered;
     let digest = Digest::of(&[queue.as_bytes(), message.id.as_bytes(), &message.body]);
     let mut id = [0; 16];

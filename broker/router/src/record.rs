@@ -51,22 +51,13 @@ impl Kind {
     /// ledger writes itself. Meant for constants, where a bad name does not compile.
     pub const fn named(name: &'static str) -> Kind {
         let bytes = name.as_bytes();
-        assert!(
-            !bytes.is_empty() && bytes.len() <= 32,
-            "a kind has 1 to 32 letters"
-        );
+        assert!(!bytes.is_empty() && bytes.len() <= 32, "a kind has 1 to 32 letters");
         let mut at = 0;
         while at < bytes.len() {
-            assert!(
-                bytes[at].is_ascii_lowercase() || bytes[at] == b'-',
-                "a kind is lower-case letters and hyphens"
-            );
+            assert!(bytes[at].is_ascii_lowercase() || bytes[at] == b'-', "a kind is lower-case letters and hyphens");
             at += 1;
         }
-        assert!(
-            !same(bytes, b"delivery") && !same(bytes, b"erased"),
-            "the ledger writes this kind itself"
-        );
+        assert!(!same(bytes, b"delivery") && !same(bytes, b"erased"), "the ledger writes this kind itself");
         Kind(name)
     }
 
@@ -394,9 +385,7 @@ pub enum LedgerError {
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Somebody else has it.
-    #[error(
-        "the ledger {path} is in use by {holder}; stop that first, or give this one a ledger of its own"
-    )]
+    #[error("the ledger {path} is in use by {holder}; stop that first, or give this one a ledger of its own")]
     InUse {
         /// Which ledger.
         path: String,
@@ -404,9 +393,7 @@ pub enum LedgerError {
         holder: String,
     },
     /// It is not what was written.
-    #[error(
-        "the ledger {path} is damaged: {what}; run `safeguarding-broker ledger verify`, and do not delete it"
-    )]
+    #[error("the ledger {path} is damaged: {what}; run `safeguarding-broker ledger verify`, and do not delete it")]
     Damaged {
         /// Which ledger.
         path: String,
@@ -414,9 +401,7 @@ pub enum LedgerError {
         what: String,
     },
     /// A newer program wrote it.
-    #[error(
-        "the ledger {path} has format {found}, this program knows up to {known}; run the newer program"
-    )]
+    #[error("the ledger {path} has format {found}, this program knows up to {known}; run the newer program")]
     TooNew {
         /// Which ledger.
         path: String,
@@ -445,85 +430,43 @@ pub enum LedgerError {
 /// owes comes with `owed`. Handles are cheap to clone and share one ledger.
 pub trait Ledger: Clone + Send + Sync + 'static {
     /// The cases, in the order asked for.
-    fn load(
-        &self,
-        referrals: &[ReferralId],
-    ) -> impl Future<Output = Result<Vec<Option<Stored>>, LedgerError>> + Send;
+    fn load(&self, referrals: &[ReferralId]) -> impl Future<Output = Result<Vec<Option<Stored>>, LedgerError>> + Send;
 
     /// Records steps, in order, each whole or not at all, and answers in the same order. Two steps
     /// of one referral may stand in one call; the second expects the version the first leaves, and
     /// is stale with it: what it stands on was not written, whatever the version says by then.
-    fn commit(
-        &self,
-        commits: Vec<Commit>,
-    ) -> impl Future<Output = Result<Vec<Committed>, LedgerError>> + Send;
+    fn commit(&self, commits: Vec<Commit>) -> impl Future<Output = Result<Vec<Committed>, LedgerError>> + Send;
 
     /// Everything recorded and not settled, in the order it was recorded. `after` is the
     /// `proof().index` of the last one of the page before.
-    fn owed(
-        &self,
-        after: Option<u64>,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Recorded<Owed>>, LedgerError>> + Send;
+    fn owed(&self, after: Option<u64>, limit: usize) -> impl Future<Output = Result<Vec<Recorded<Owed>>, LedgerError>> + Send;
 
     /// These reached their queues. Settling again, or settling what is unknown, changes nothing.
-    fn settle(
-        &self,
-        deliveries: Vec<DeliveryId>,
-        at: Moment,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn settle(&self, deliveries: Vec<DeliveryId>, at: Moment) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Cases whose wake has come, the longest overdue first.
-    fn overdue(
-        &self,
-        now: Moment,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<ReferralId>, LedgerError>> + Send;
+    fn overdue(&self, now: Moment, limit: usize) -> impl Future<Output = Result<Vec<ReferralId>, LedgerError>> + Send;
 
     /// When the next case wants to be woken.
     fn next_wake(&self) -> impl Future<Output = Result<Option<Moment>, LedgerError>> + Send;
 
     /// A party's referrals, oldest first, after the given number.
-    fn list(
-        &self,
-        owner: &str,
-        after: u64,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
+    fn list(&self, owner: &str, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
 
     /// What a party was told after the given sequence number.
-    fn progress(
-        &self,
-        party: &str,
-        after: u64,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
+    fn progress(&self, party: &str, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
 
     /// What a party was told about one referral, in order.
-    fn told_about(
-        &self,
-        party: &str,
-        referral: ReferralId,
-    ) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
+    fn told_about(&self, party: &str, referral: ReferralId) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
 
     /// What is known of a delivery.
-    fn find_delivery(
-        &self,
-        delivery: DeliveryId,
-    ) -> impl Future<Output = Result<Option<Delivery>, LedgerError>> + Send;
+    fn find_delivery(&self, delivery: DeliveryId) -> impl Future<Output = Result<Option<Delivery>, LedgerError>> + Send;
 
     /// A piece of a referral's content.
-    fn content(
-        &self,
-        referral: ReferralId,
-        id: Digest,
-    ) -> impl Future<Output = Result<Option<Content>, LedgerError>> + Send;
+    fn content(&self, referral: ReferralId, id: Digest) -> impl Future<Output = Result<Option<Content>, LedgerError>> + Send;
 
     /// A referral's last decision.
-    fn latest_record(
-        &self,
-        referral: ReferralId,
-    ) -> impl Future<Output = Result<Option<Decision>, LedgerError>> + Send;
+    fn latest_record(&self, referral: ReferralId) -> impl Future<Output = Result<Option<Decision>, LedgerError>> + Send;
 
     /// For the gauges.
     fn counts(&self) -> impl Future<Output = Result<Counts, LedgerError>> + Send;
@@ -532,23 +475,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     fn checkpoint(&self) -> impl Future<Output = Result<String, LedgerError>> + Send;
 
     /// Keeps a message nobody could read. Keeping it again changes nothing.
-    fn quarantine(
-        &self,
-        message: Quarantined,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn quarantine(&self, message: Quarantined) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// What is in quarantine, without content, oldest first, after the given number.
-    fn quarantined(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<QuarantinedEntry>, LedgerError>> + Send;
+    fn quarantined(&self, after: u64, limit: usize) -> impl Future<Output = Result<Vec<QuarantinedEntry>, LedgerError>> + Send;
 
     /// One message in quarantine, whole, to be replayed.
-    fn quarantined_message(
-        &self,
-        id: uuid::Uuid,
-    ) -> impl Future<Output = Result<Option<Quarantined>, LedgerError>> + Send;
+    fn quarantined_message(&self, id: uuid::Uuid) -> impl Future<Output = Result<Option<Quarantined>, LedgerError>> + Send;
 
     /// Removes a message from quarantine; true if it was there.
     fn release(&self, id: uuid::Uuid) -> impl Future<Output = Result<bool, LedgerError>> + Send;
@@ -586,12 +519,7 @@ pub(crate) struct ErasureRecord {
 
 impl ErasureRecord {
     pub(crate) fn new(erasure: &Erasure, leaves: Vec<u64>) -> ErasureRecord {
-        ErasureRecord {
-            referral: erasure.referral.to_string(),
-            by: erasure.by.clone(),
-            reason: erasure.reason.clone(),
-            leaves,
-        }
+        ErasureRecord { referral: erasure.referral.to_string(), by: erasure.by.clone(), reason: erasure.reason.clone(), leaves }
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
@@ -606,11 +534,7 @@ pub(crate) use evidence::micros;
 pub(crate) fn micros_not_before(at: Moment) -> i64 {
     let whole = at.as_microsecond();
     let exact = Moment::from_microsecond(whole).is_ok_and(|floor| floor >= at);
-    if exact {
-        whole
-    } else {
-        whole.saturating_add(1)
-    }
+    if exact { whole } else { whole.saturating_add(1) }
 }
 
 /// Back again. Nothing we wrote is out of range, so what is out of range is not ours.

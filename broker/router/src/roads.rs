@@ -45,7 +45,14 @@ pub fn referral_id(id: uuid::Uuid) -> ReferralId {
 }
 
 /// A delivery as the ledger owes it: the message, whole, as it will be published however often.
-pub fn delivery(id: DeliveryId, referral: ReferralId, order: u32, to: &Endpoint, what: Encoded, traceparent: Option<&str>) -> Owed {
+pub fn delivery(
+    id: DeliveryId,
+    referral: ReferralId,
+    order: u32,
+    to: &Endpoint,
+    what: Encoded,
+    traceparent: Option<&str>,
+) -> Owed {
     let body = what.body;
     let mut headers = vec![
         ("cloudEvents:specversion".to_owned(), "1.0".to_owned()),

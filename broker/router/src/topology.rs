@@ -15,7 +15,8 @@ pub fn topology(vhost: &str, quorum_group_size: u16, directory: &Directory) -> T
     let endpoints: Vec<String> = directory.parties().map(|party| party.endpoint.to_string()).collect();
     let delivery = |endpoint: &String| format!("delivery.{endpoint}");
     // What cannot be processed goes aside, at least once, and never round in circles.
-    let dead_letter = || Some(DeadLetter { exchange: roads::QUARANTINE.to_owned(), routing_key: roads::QUARANTINE_QUEUE.to_owned() });
+    let dead_letter =
+        || Some(DeadLetter { exchange: roads::QUARANTINE.to_owned(), routing_key: roads::QUARANTINE_QUEUE.to_owned() });
 
     let intake = partitions.iter().map(|name| Queue {
         // One reader at a time: that is what keeps the events of one referral in order.
@@ -32,9 +33,14 @@ pub fn topology(vhost: &str, quorum_group_size: u16, directory: &Directory) -> T
     // The two last resorts have no dead-letter exchange: there is nowhere further to go, and nothing is dropped.
     let last = [roads::QUARANTINE_QUEUE, roads::UNROUTED_QUEUE].map(Queue::named);
 
-    let exchange = |name: &str, kind, alternate: Option<&str>| Exchange { name: name.to_owned(), kind, alternate: alternate.map(str::to_owned) };
+    let exchange = |name: &str, kind, alternate: Option<&str>| Exchange {
+        name: name.to_owned(),
+        kind,
+        alternate: alternate.map(str::to_owned),
+    };
     let bind = |exchange: &str, routing_key: &str, queue: &str| Binding::new(exchange, routing_key, queue);
-    let mut bindings: Vec<Binding> = (0..roads::PARTITIONS).map(|nth| bind(roads::INTAKE, &nth.to_string(), &roads::intake_queue(nth))).collect();
+    let mut bindings: Vec<Binding> =
+        (0..roads::PARTITIONS).map(|nth| bind(roads::INTAKE, &nth.to_string(), &roads::intake_queue(nth))).collect();
     bindings.extend(endpoints.iter().map(|endpoint| bind(roads::DELIVERY, endpoint, &delivery(endpoint))));
     bindings.push(bind(roads::QUARANTINE, "", roads::QUARANTINE_QUEUE));
     bindings.push(bind(roads::UNROUTED, "", roads::UNROUTED_QUEUE));
@@ -59,7 +65,12 @@ pub fn topology(vhost: &str, quorum_group_size: u16, directory: &Directory) -> T
 /// write to the intake, so it cannot invent a referral.
 fn users(endpoints: &[String]) -> Vec<User> {
     const NOTHING: &str = "^$";
-    let user = |name: &str, write: &str, read: String| User { name: name.to_owned(), configure: NOTHING.to_owned(), write: write.to_owned(), read };
+    let user = |name: &str, write: &str, read: String| User {
+        name: name.to_owned(),
+        configure: NOTHING.to_owned(),
+        write: write.to_owned(),
+        read,
+    };
     let own_queue = |endpoint: &String| format!("^delivery\\.{}$", endpoint.replace('.', "\\."));
     let mut users = vec![
         user("service.adapter", "^safeguarding\\.intake$", NOTHING.to_owned()),

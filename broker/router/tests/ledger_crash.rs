@@ -19,16 +19,8 @@ const LIVES: u64 = 16;
 /// In the child: writes steps of several referrals for as long as it lives, settles some of what is
 /// owed, and says on its output what was answered, after it was answered.
 fn write_for_ever(path: &str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
-    let ledger = SqliteLedger::open(
-        path.as_ref(),
-        signer(),
-        salts(u64::from(std::process::id())),
-    )
-    .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let ledger = SqliteLedger::open(path.as_ref(), signer(), salts(u64::from(std::process::id()))).unwrap();
     let say = |what: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{what}").and_then(|()| out.flush()).unwrap();
@@ -38,21 +30,14 @@ fn write_for_ever(path: &str) {
             let ledger = ledger.clone();
             tokio::spawn(async move {
                 let id = referral(number);
-                let mut version = ledger
-                    .load(&[id])
-                    .await
-                    .unwrap()
-                    .remove(0)
-                    .map_or(0, |stored| stored.version.0);
+                let mut version = ledger.load(&[id]).await.unwrap().remove(0).map_or(0, |stored| stored.version.0);
                 loop {
                     match ledger.commit(vec![step(id, version)]).await {
                         Ok(mut committed) => match committed.remove(0) {
                             Committed::Recorded { owed, .. } => {
                                 version += 1;
                                 say(format!("recorded {number} {version}"));
-                                if version % 3 == 0
-                                    && ledger.settle(vec![owed[0].id], at(9)).await.is_ok()
-                                {
+                                if version % 3 == 0 && ledger.settle(vec![owed[0].id], at(9)).await.is_ok() {
                                     say(format!("settled {}", owed[0].id));
                                 }
                             }
@@ -79,20 +64,12 @@ fn child(test: &str, home: &InSqlite, shell: Option<&str>) -> Child {
         None => Command::new(me),
         Some(before) => {
             let mut command = Command::new("sh");
-            command
-                .args(["-c", &format!("{before}; exec \"$0\" \"$@\"")])
-                .arg(me);
+            command.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(me);
             command
         }
     };
-    command
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(LEDGER, home.path());
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(LEDGER, home.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 #[derive(Default)]
@@ -131,59 +108,23 @@ async fn everything_answered_is_there(home: &InSqlite, answered: &Answered) {
     let mut steps = 0;
     for (number, stored) in (0..LIVES).zip(ledger.load(&referrals).await.unwrap()) {
         let version = stored.map_or(0, |stored| stored.version.0);
-        assert!(
-            version >= answered.versions.get(&number).copied().unwrap_or(0),
-            "referral {number} lost a step"
-        );
+        assert!(version >= answered.versions.get(&number).copied().unwrap_or(0), "referral {number} lost a step");
         for order in 0..version * 2 {
-            assert!(
-                ledger
-                    .find_delivery(delivery_id(referral(number), order))
-                    .await
-                    .unwrap()
-                    .is_some()
-            );
+            assert!(ledger.find_delivery(delivery_id(referral(number), order)).await.unwrap().is_some());
         }
-        assert!(
-            ledger
-                .find_delivery(delivery_id(referral(number), version * 2))
-                .await
-                .unwrap()
-                .is_none()
-        );
+        assert!(ledger.find_delivery(delivery_id(referral(number), version * 2)).await.unwrap().is_none());
         steps += version;
         entries += version * 3;
     }
     assert_eq!(report.entries, entries);
     for id in &answered.settled {
-        assert!(
-            ledger
-                .find_delivery(*id)
-                .await
-                .unwrap()
-                .unwrap()
-                .settled_at
-                .is_some(),
-            "{id} is owed again"
-        );
+        assert!(ledger.find_delivery(*id).await.unwrap().unwrap().settled_at.is_some(), "{id} is owed again");
     }
-    let told = ledger
-        .progress("school.100000", 0, usize::MAX)
-        .await
-        .unwrap();
+    let told = ledger.progress("school.100000", 0, usize::MAX).await.unwrap();
     assert!(told.iter().map(|told| told.sequence).eq(1..=steps));
     // A signature is slow without optimisation; the first, the last and some between will do.
-    for owed in ledger
-        .owed(None, usize::MAX)
-        .await
-        .unwrap()
-        .iter()
-        .rev()
-        .step_by(17)
-    {
-        owed.proof()
-            .check(&public_key(), owed.id, &owed.routing_key, &owed.digest)
-            .unwrap();
+    for owed in ledger.owed(None, usize::MAX).await.unwrap().iter().rev().step_by(17) {
+        owed.proof().check(&public_key(), owed.id, &owed.routing_key, &owed.digest).unwrap();
     }
 }
 
@@ -192,18 +133,12 @@ fn what_was_answered_survives_being_killed_in_the_middle() {
     if let Ok(path) = std::env::var(LEDGER) {
         return write_for_ever(&path);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let home = InSqlite::new();
     let mut answered = Answered::default();
     // Five lives on the same ledger, each begun where the last was cut off.
     for enough in [1, 60, 150, 37, 250] {
-        let mut child = child(
-            "what_was_answered_survives_being_killed_in_the_middle",
-            &home,
-            None,
-        );
+        let mut child = child("what_was_answered_survives_being_killed_in_the_middle", &home, None);
         let before = answered.lines;
         let mut killed = false;
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -215,10 +150,7 @@ fn what_was_answered_survives_being_killed_in_the_middle() {
             }
         }
         let status = child.wait().unwrap();
-        assert!(
-            killed && !status.success(),
-            "the child ended by itself: {status}"
-        );
+        assert!(killed && !status.success(), "the child ended by itself: {status}");
         runtime.block_on(everything_answered_is_there(&home, &answered));
     }
     assert!(answered.settled.len() > 5 && answered.versions.len() == LIVES as usize);
@@ -229,9 +161,7 @@ fn when_the_disk_is_full_nothing_is_answered_as_recorded_and_nothing_answered_is
     if let Ok(path) = std::env::var(LEDGER) {
         return write_for_ever(&path);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let home = InSqlite::new();
     // No file may grow beyond this many blocks, and being told so does not kill: a full disk, near enough.
     let test = "when_the_disk_is_full_nothing_is_answered_as_recorded_and_nothing_answered_is_lost";
@@ -241,21 +171,12 @@ fn when_the_disk_is_full_nothing_is_answered_as_recorded_and_nothing_answered_is
         answered.hear(&line.unwrap());
     }
     assert!(child.wait().unwrap().success());
-    assert!(
-        answered.all_failed && answered.failed == LIVES && answered.lines > 50,
-        "the disk never filled"
-    );
+    assert!(answered.all_failed && answered.failed == LIVES && answered.lines > 50, "the disk never filled");
     runtime.block_on(everything_answered_is_there(&home, &answered));
     // With room again it goes on where it stood.
     runtime.block_on(async {
         let ledger = home.open();
-        let version = ledger
-            .load(&[referral(0)])
-            .await
-            .unwrap()
-            .remove(0)
-            .unwrap()
-            .version;
+        let version = ledger.load(&[referral(0)]).await.unwrap().remove(0).unwrap().version;
         recorded(commit_one(&ledger, step(referral(0), version.0)).await);
     });
 }

@@ -22,11 +22,7 @@ struct Both {
 
 impl Both {
     fn new() -> Both {
-        Both {
-            theirs: Theirs::new(),
-            frontier: Frontier::default(),
-            kept: Vec::new(),
-        }
+        Both { theirs: Theirs::new(), frontier: Frontier::default(), kept: Vec::new() }
     }
 
     fn of(entries: u64) -> Both {
@@ -43,40 +39,25 @@ impl Both {
 
     fn fetch(&self) -> impl FnMut(Subtree) -> Result<Hash, Unproved> {
         |subtree| {
-            let completed = self
-                .kept
-                .get(subtree.last as usize)
-                .ok_or(Unproved::HashMissing)?;
+            let completed = self.kept.get(subtree.last as usize).ok_or(Unproved::HashMissing)?;
             kept(completed, subtree.level).ok_or(Unproved::HashMissing)
         }
     }
 
     fn agree_on_the_root(&self) {
-        assert_eq!(
-            self.frontier.root().as_slice(),
-            self.theirs.root().as_bytes().as_slice()
-        );
-        assert_eq!(
-            Frontier::restore(self.frontier.size(), self.fetch()).unwrap(),
-            self.frontier
-        );
+        assert_eq!(self.frontier.root().as_slice(), self.theirs.root().as_bytes().as_slice());
+        assert_eq!(Frontier::restore(self.frontier.size(), self.fetch()).unwrap(), self.frontier);
     }
 
     /// Ours is their proof to the byte, and each side believes the other's.
     fn agree_on_the_inclusion_of(&self, index: u64) {
         let (size, root) = (self.frontier.size(), self.frontier.root());
         let ours = inclusion(index, size, self.fetch()).unwrap();
-        assert_eq!(
-            ours.concat(),
-            self.theirs.prove_inclusion(index as usize).as_bytes(),
-            "{index} of {size}"
-        );
+        assert_eq!(ours.concat(), self.theirs.prove_inclusion(index as usize).as_bytes(), "{index} of {size}");
         verify_inclusion(&self.kept[index as usize][0], index, size, &ours, &root).unwrap();
         let entry = format!("entry {index}").into_bytes();
         let proof = InclusionProof::<Sha256>::try_from_bytes(ours.concat()).unwrap();
-        RootHash::<Sha256>::new(root.into(), size)
-            .verify_inclusion(&entry, index, &proof)
-            .unwrap();
+        RootHash::<Sha256>::new(root.into(), size).verify_inclusion(&entry, index, &proof).unwrap();
     }
 
     fn agree_on_the_growth_from(&self, old: &Frontier) {
@@ -91,9 +72,7 @@ impl Both {
         assert_eq!(ours.concat(), theirs.as_bytes(), "{} to {size}", old.size());
         let proof = ConsistencyProof::<Sha256>::try_from_bytes(ours.concat()).unwrap();
         let old = RootHash::<Sha256>::new(old.root().into(), old.size());
-        RootHash::<Sha256>::new(root.into(), size)
-            .verify_consistency(&old, &proof)
-            .unwrap();
+        RootHash::<Sha256>::new(root.into(), size).verify_consistency(&old, &proof).unwrap();
     }
 }
 
@@ -106,9 +85,7 @@ fn roots_and_proofs_agree_with_an_independent_implementation_at_every_small_size
         both.agree_on_the_root();
         (0..both.frontier.size()).for_each(|index| both.agree_on_the_inclusion_of(index));
         grown.push(both.frontier.clone());
-        grown
-            .iter()
-            .for_each(|old| both.agree_on_the_growth_from(old));
+        grown.iter().for_each(|old| both.agree_on_the_growth_from(old));
     }
 }
 
@@ -208,24 +185,12 @@ proptest! {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 #[test]
 fn roots_are_those_certificate_transparency_published() {
-    let entries = [
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    ];
+    let entries = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
     let roots = [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -241,26 +206,21 @@ fn roots_are_those_certificate_transparency_published() {
     assert_eq!(frontier.root().to_vec(), hex(roots[0]));
     for (entry, root) in entries.iter().zip(&roots[1..]) {
         frontier.append(leaf_hash(&hex(entry)));
-        assert_eq!(
-            frontier.root().to_vec(),
-            hex(root),
-            "{} entries",
-            frontier.size()
-        );
+        assert_eq!(frontier.root().to_vec(), hex(root), "{} entries", frontier.size());
     }
 }
 
 // The key and the note that the reference implementation (golang.org/x/mod/sumdb/note) documents.
 const NEUMANN_KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 const NEUMANN_SEED: &str = "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
-const NEUMANN_TEXT: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
-const NEUMANN_SIGNATURE: &str = "\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+const NEUMANN_TEXT: &str =
+    "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+const NEUMANN_SIGNATURE: &str =
+    "\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
 #[test]
 fn our_notes_are_those_of_the_reference_implementation() {
-    let seed: [u8; 32] = BASE64.decode(NEUMANN_SEED).unwrap()[1..]
-        .try_into()
-        .unwrap();
+    let seed: [u8; 32] = BASE64.decode(NEUMANN_SEED).unwrap()[1..].try_into().unwrap();
     let signer = Signer::new("PeterNeumann", &seed);
     assert_eq!(signer.public().to_string(), NEUMANN_KEY);
     let note = format!("{NEUMANN_TEXT}\n{NEUMANN_SIGNATURE}");
@@ -270,20 +230,9 @@ fn our_notes_are_those_of_the_reference_implementation() {
     assert_eq!(key.open(&note), Ok(NEUMANN_TEXT));
     // A witness has signed as well, before us and after us.
     let witness = "\u{2014} witness.example AAAAAAAA\n";
-    assert_eq!(
-        key.open(&format!(
-            "{NEUMANN_TEXT}\n{witness}{NEUMANN_SIGNATURE}{witness}"
-        )),
-        Ok(NEUMANN_TEXT)
-    );
-    assert_eq!(
-        key.open(&format!("{NEUMANN_TEXT}\n{witness}")),
-        Err(Unproved::NotSigned)
-    );
-    assert_eq!(
-        key.open(&note.replace("cryptography", "cryptographY")),
-        Err(Unproved::NotSigned)
-    );
+    assert_eq!(key.open(&format!("{NEUMANN_TEXT}\n{witness}{NEUMANN_SIGNATURE}{witness}")), Ok(NEUMANN_TEXT));
+    assert_eq!(key.open(&format!("{NEUMANN_TEXT}\n{witness}")), Err(Unproved::NotSigned));
+    assert_eq!(key.open(&note.replace("cryptography", "cryptographY")), Err(Unproved::NotSigned));
     assert_eq!(key.open(NEUMANN_TEXT), Err(Unproved::Malformed));
 }
 
@@ -312,50 +261,27 @@ fn a_checkpoint_is_three_readable_lines_and_a_signature() {
     "#]]
     .assert_eq(&shorten(&note));
     let opened = Checkpoint::open(&note, &public_key()).unwrap();
-    assert_eq!(
-        opened,
-        Checkpoint {
-            origin: ORIGIN.to_owned(),
-            size: 3,
-            root: frontier.root()
-        }
-    );
+    assert_eq!(opened, Checkpoint { origin: ORIGIN.to_owned(), size: 3, root: frontier.root() });
 }
 
 /// The signature is random to the eye; the key's id in front of it is not.
 fn shorten(note: &str) -> String {
     let (text, signature) = note.trim_end().rsplit_once(' ').unwrap();
-    format!(
-        "{text} {}\n",
-        BASE64.encode(&BASE64.decode(signature).unwrap()[..4])
-    )
+    format!("{text} {}\n", BASE64.encode(&BASE64.decode(signature).unwrap()[..4]))
 }
 
 #[test]
 fn what_is_signed_and_no_checkpoint_is_refused() {
     let check = |text: &str, because: Unproved| {
-        assert_eq!(
-            Checkpoint::open(&signer().note(text), &public_key()),
-            Err(because),
-            "{text:?}"
-        );
+        assert_eq!(Checkpoint::open(&signer().note(text), &public_key()), Err(because), "{text:?}");
     };
     let root = BASE64.encode([9; 32]);
-    assert!(
-        Checkpoint::open(
-            &signer().note(&format!("{ORIGIN}\n3\n{root}\nan extension\n")),
-            &public_key()
-        )
-        .is_ok()
-    );
+    assert!(Checkpoint::open(&signer().note(&format!("{ORIGIN}\n3\n{root}\nan extension\n")), &public_key()).is_ok());
     check(&format!("elsewhere/log\n3\n{root}\n"), Unproved::AnotherLog);
     check(&format!("{ORIGIN}\n03\n{root}\n"), Unproved::Malformed);
     check(&format!("{ORIGIN}\n+3\n{root}\n"), Unproved::Malformed);
     check(&format!("{ORIGIN}\n-3\n{root}\n"), Unproved::Malformed);
-    check(
-        &format!("{ORIGIN}\n3\n{}\n", BASE64.encode([9; 31])),
-        Unproved::Malformed,
-    );
+    check(&format!("{ORIGIN}\n3\n{}\n", BASE64.encode([9; 31])), Unproved::Malformed);
     check(&format!("{ORIGIN}\n3\n"), Unproved::Malformed);
     check(&format!("{ORIGIN}\r\n3\r\n{root}\r\n"), Unproved::Malformed);
     check("\n", Unproved::Malformed);
@@ -363,12 +289,7 @@ fn what_is_signed_and_no_checkpoint_is_refused() {
 
 #[test]
 fn a_leaf_says_kind_time_and_commitment_and_nothing_else() {
-    let leaf = Leaf::new(
-        "decision",
-        at(0),
-        &[5; 32],
-        b"the whole decision, with a name in it",
-    );
+    let leaf = Leaf::new("decision", at(0), &[5; 32], b"the whole decision, with a name in it");
     expect_test::expect![[r#"
         safeguarding-ledger/1
         decision

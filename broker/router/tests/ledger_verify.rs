@@ -21,21 +21,10 @@ async fn a_ledger() -> InSqlite {
     recorded(commit_one(&ledger, step(referral(1), 1)).await);
     recorded(commit_one(&ledger, closing(referral(3), 0)).await);
     let (by, reason) = ("records.manager".to_owned(), "retention over".to_owned());
-    let erased = ledger
-        .erase(Erasure {
-            referral: referral(3),
-            by,
-            reason,
-            at: at(99),
-        })
-        .await
-        .unwrap();
+    let erased = ledger.erase(Erasure { referral: referral(3), by, reason, at: at(99) }).await.unwrap();
     assert_eq!(erased, Erased::Leaf(10));
     recorded(commit_one(&ledger, step(referral(2), 1)).await);
-    ledger
-        .settle(vec![delivery_id(referral(1), 0)], at(50))
-        .await
-        .unwrap();
+    ledger.settle(vec![delivery_id(referral(1), 0)], at(50)).await.unwrap();
     home
 }
 
@@ -63,11 +52,7 @@ fn bundle(home: &InSqlite, records: Records) -> String {
 }
 
 fn found(report: &Report) -> Vec<(Option<u64>, &str)> {
-    report
-        .faults
-        .iter()
-        .map(|fault| (fault.entry, fault.what.as_str()))
-        .collect()
+    report.faults.iter().map(|fault| (fault.entry, fault.what.as_str())).collect()
 }
 
 /// Tampers, and expects the first fault to name that entry in those words, in the database and in a
@@ -77,8 +62,7 @@ async fn check(tamper: &str, entry: u64, words: &str) {
     by_hand(&home).execute_batch(tamper).unwrap();
     let in_database = verified(&home, None);
     expect_first(&in_database, tamper, entry, words);
-    let in_bundle =
-        verify_bundle(bundle(&home, Records::All).as_bytes(), &public_key(), None).unwrap();
+    let in_bundle = verify_bundle(bundle(&home, Records::All).as_bytes(), &public_key(), None).unwrap();
     assert!(!in_bundle.holds(), "{tamper}: not found in the bundle");
 }
 
@@ -90,15 +74,8 @@ async fn check_beside_the_log(tamper: &str, entry: u64, words: &str) {
 }
 
 fn expect_first(report: &Report, tamper: &str, entry: u64, words: &str) {
-    let first = report
-        .faults
-        .first()
-        .unwrap_or_else(|| panic!("{tamper}: not found"));
-    assert!(
-        first.entry == Some(entry) && first.what.contains(words),
-        "{tamper}: {:#?}",
-        found(report)
-    );
+    let first = report.faults.first().unwrap_or_else(|| panic!("{tamper}: not found"));
+    assert!(first.entry == Some(entry) && first.what.contains(words), "{tamper}: {:#?}", found(report));
     assert!(report.to_string().contains(&first.what));
 }
 
@@ -107,21 +84,8 @@ async fn a_log_as_it_was_written_holds() {
     let home = a_ledger().await;
     let report = verified(&home, None);
     assert_eq!(found(&report), []);
-    assert_eq!(
-        (
-            report.entries,
-            report.checkpoints,
-            report.erased,
-            report.closed
-        ),
-        (14, 7, 1, 0)
-    );
-    assert!(
-        report
-            .to_string()
-            .ends_with("Nothing was altered, dropped or reordered."),
-        "{report}"
-    );
+    assert_eq!((report.entries, report.checkpoints, report.erased, report.closed), (14, 7, 1, 0));
+    assert!(report.to_string().ends_with("Nothing was altered, dropped or reordered."), "{report}");
 
     // While the broker writes, and on the way from nothing.
     let open = home.open();
@@ -135,77 +99,22 @@ async fn a_log_as_it_was_written_holds() {
 #[tokio::test]
 async fn an_altered_record_is_found() {
     let altered = "entry 3 was altered: it does not commit to the record and salt";
-    check(
-        "UPDATE record SET bytes = CAST('released him to go home' AS BLOB) WHERE leaf = 3",
-        3,
-        altered,
-    )
-    .await;
-    check(
-        "UPDATE record SET salt = zeroblob(32) WHERE leaf = 3",
-        3,
-        altered,
-    )
-    .await;
-    check(
-        "UPDATE record SET salt = zeroblob(31) WHERE leaf = 3",
-        3,
-        altered,
-    )
-    .await;
-    check(
-        "UPDATE delivery SET salt = zeroblob(32) WHERE leaf = 5",
-        5,
-        "entry 5 was altered",
-    )
-    .await;
-    check(
-        "UPDATE delivery SET recipient = 'school.1' WHERE leaf = 5",
-        5,
-        "entry 5 was altered",
-    )
-    .await;
-    check(
-        "UPDATE delivery SET digest = zeroblob(32) WHERE leaf = 5",
-        5,
-        "entry 5 was altered",
-    )
-    .await;
-    check(
-        "UPDATE delivery SET id = zeroblob(16) WHERE leaf = 5",
-        5,
-        "entry 5 was altered",
-    )
-    .await;
+    check("UPDATE record SET bytes = CAST('released him to go home' AS BLOB) WHERE leaf = 3", 3, altered).await;
+    check("UPDATE record SET salt = zeroblob(32) WHERE leaf = 3", 3, altered).await;
+    check("UPDATE record SET salt = zeroblob(31) WHERE leaf = 3", 3, altered).await;
+    check("UPDATE delivery SET salt = zeroblob(32) WHERE leaf = 5", 5, "entry 5 was altered").await;
+    check("UPDATE delivery SET recipient = 'school.1' WHERE leaf = 5", 5, "entry 5 was altered").await;
+    check("UPDATE delivery SET digest = zeroblob(32) WHERE leaf = 5", 5, "entry 5 was altered").await;
+    check("UPDATE delivery SET id = zeroblob(16) WHERE leaf = 5", 5, "entry 5 was altered").await;
 }
 
 #[tokio::test]
 async fn a_missing_record_is_found_unless_an_erasure_says_so() {
-    check(
-        "DELETE FROM record WHERE leaf = 6",
-        6,
-        "what it commits to is missing, and no erasure says so",
-    )
-    .await;
-    check(
-        "UPDATE delivery SET salt = NULL, digest = NULL WHERE leaf = 1",
-        1,
-        "no erasure says so",
-    )
-    .await;
-    check(
-        "DELETE FROM delivery WHERE leaf = 1",
-        1,
-        "no erasure says so",
-    )
-    .await;
+    check("DELETE FROM record WHERE leaf = 6", 6, "what it commits to is missing, and no erasure says so").await;
+    check("UPDATE delivery SET salt = NULL, digest = NULL WHERE leaf = 1", 1, "no erasure says so").await;
+    check("DELETE FROM delivery WHERE leaf = 1", 1, "no erasure says so").await;
     // An erasure's own record is not erased.
-    check(
-        "DELETE FROM record WHERE leaf = 10",
-        9,
-        "no erasure says so",
-    )
-    .await;
+    check("DELETE FROM record WHERE leaf = 10", 9, "no erasure says so").await;
     // Nor can it be made to say more than it said.
     let more = "UPDATE record SET bytes = CAST(replace(CAST(bytes AS TEXT), '[9]', '[0,9]') AS BLOB) WHERE leaf = 10;
                 DELETE FROM record WHERE leaf = 0";
@@ -216,79 +125,33 @@ async fn a_missing_record_is_found_unless_an_erasure_says_so() {
 async fn an_altered_leaf_is_found() {
     let altered = "entry 4 was altered: its hash is not the one that was kept";
     check("UPDATE leaf SET at = at + 1 WHERE position = 4", 4, altered).await;
-    check(
-        "UPDATE leaf SET kind = 'answered' WHERE position = 4",
-        4,
-        "entry 4",
-    )
-    .await;
-    check(
-        "UPDATE leaf SET commitment = zeroblob(32) WHERE position = 4",
-        4,
-        altered,
-    )
-    .await;
-    check(
-        "UPDATE leaf SET commitment = zeroblob(5) WHERE position = 4",
-        4,
-        "its commitment is not a hash",
-    )
-    .await;
+    check("UPDATE leaf SET kind = 'answered' WHERE position = 4", 4, "entry 4").await;
+    check("UPDATE leaf SET commitment = zeroblob(32) WHERE position = 4", 4, altered).await;
+    check("UPDATE leaf SET commitment = zeroblob(5) WHERE position = 4", 4, "its commitment is not a hash").await;
     // The hashes beside a leaf are recomputed from a bundle, which leaves them out.
-    check_beside_the_log(
-        "UPDATE leaf SET completed = zeroblob(32) WHERE position = 4",
-        4,
-        altered,
-    )
-    .await;
+    check_beside_the_log("UPDATE leaf SET completed = zeroblob(32) WHERE position = 4", 4, altered).await;
     let home = a_ledger().await;
     let connection = by_hand(&home);
-    let mut completed: Vec<u8> = connection
-        .query_row("SELECT completed FROM leaf WHERE position = 5", [], |row| {
-            row.get(0)
-        })
-        .unwrap();
+    let mut completed: Vec<u8> =
+        connection.query_row("SELECT completed FROM leaf WHERE position = 5", [], |row| row.get(0)).unwrap();
     completed[40] ^= 1;
-    connection
-        .execute(
-            "UPDATE leaf SET completed = ?1 WHERE position = 5",
-            [completed],
-        )
-        .unwrap();
-    expect_first(
-        &verified(&home, None),
-        "a hash over two",
-        4,
-        "one of the entries 4 to 5 was altered or moved",
-    );
+    connection.execute("UPDATE leaf SET completed = ?1 WHERE position = 5", [completed]).unwrap();
+    expect_first(&verified(&home, None), "a hash over two", 4, "one of the entries 4 to 5 was altered or moved");
     // After a first fault the others are still found.
     let home = a_ledger().await;
     by_hand(&home)
         .execute_batch("UPDATE leaf SET at = 1 WHERE position IN (2, 12); UPDATE record SET salt = zeroblob(32) WHERE leaf = 6")
         .unwrap();
     let report = verified(&home, None);
-    assert_eq!(
-        report
-            .faults
-            .iter()
-            .map(|fault| fault.entry)
-            .collect::<Vec<_>>(),
-        [Some(2), Some(6), Some(12)]
-    );
+    assert_eq!(report.faults.iter().map(|fault| fault.entry).collect::<Vec<_>>(), [Some(2), Some(6), Some(12)]);
 }
 
 /// Alters one entry and computes every hash in the file anew, as somebody thorough would.
 fn recompute(connection: &Connection) {
-    let mut statement = connection
-        .prepare("SELECT position, kind, at, commitment FROM leaf ORDER BY position")
-        .unwrap();
+    let mut statement = connection.prepare("SELECT position, kind, at, commitment FROM leaf ORDER BY position").unwrap();
     let leaves: Vec<(i64, Leaf)> = statement
         .query_map([], |row| {
-            let leaf = Leaf {
-                kind: row.get(1)?,
-                at_micros: row.get(2)?,
-                commitment: row.get::<_, Hash>(3)?,
-            };
+            let leaf = Leaf { kind: row.get(1)?, at_micros: row.get(2)?, commitment: row.get::<_, Hash>(3)? };
             Ok((row.get(0)?, leaf))
         })
         .unwrap()
@@ -297,12 +160,7 @@ fn recompute(connection: &Connection) {
     let mut frontier = Frontier::default();
     for (position, leaf) in leaves {
         let completed = frontier.append(leaf.hash()).concat();
-        connection
-            .execute(
-                "UPDATE leaf SET completed = ?2 WHERE position = ?1",
-                params![position, completed],
-            )
-            .unwrap();
+        connection.execute("UPDATE leaf SET completed = ?2 WHERE position = ?1", params![position, completed]).unwrap();
     }
 }
 
@@ -310,9 +168,7 @@ fn recompute(connection: &Connection) {
 async fn an_altered_leaf_is_found_even_with_every_hash_computed_anew() {
     let home = a_ledger().await;
     let connection = by_hand(&home);
-    connection
-        .execute_batch("UPDATE leaf SET at = at + 1 WHERE position = 7")
-        .unwrap();
+    connection.execute_batch("UPDATE leaf SET at = at + 1 WHERE position = 7").unwrap();
     recompute(&connection);
     let words = "one of the entries 6 to 8 was altered or moved: the checkpoint over 9 entries was signed over something else";
     assert_eq!(found(&verified(&home, None)), [(Some(6), words)]);
@@ -321,67 +177,31 @@ async fn an_altered_leaf_is_found_even_with_every_hash_computed_anew() {
     let stranger = Signer::new(ORIGIN, &[8; 32]);
     let mut frontier = Frontier::default();
     let completed: Vec<Vec<u8>> = {
-        let mut statement = connection
-            .prepare("SELECT completed FROM leaf ORDER BY position")
-            .unwrap();
-        statement
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap()
+        let mut statement = connection.prepare("SELECT completed FROM leaf ORDER BY position").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
     for (index, completed) in completed.iter().enumerate() {
         frontier.append(completed[..32].try_into().unwrap());
         let note = stranger.checkpoint(&frontier);
-        connection
-            .execute(
-                "UPDATE checkpoint SET note = ?2 WHERE size = ?1",
-                params![index as i64 + 1, note],
-            )
-            .unwrap();
+        connection.execute("UPDATE checkpoint SET note = ?2 WHERE size = ?1", params![index as i64 + 1, note]).unwrap();
     }
     let report = verified(&home, None);
-    assert!(
-        report
-            .faults
-            .iter()
-            .any(|fault| fault.what.contains("not signed by the ledger's key")),
-        "{report}"
-    );
+    assert!(report.faults.iter().any(|fault| fault.what.contains("not signed by the ledger's key")), "{report}");
 }
 
 #[tokio::test]
 async fn an_altered_checkpoint_is_found() {
-    check(
-        "UPDATE checkpoint SET note = replace(note, '9', '8') WHERE size = 9",
-        8,
-        "the checkpoint over 9 entries was altered",
-    )
-    .await;
-    check(
-        "UPDATE checkpoint SET note = '' WHERE size = 9",
-        8,
-        "the checkpoint over 9 entries was altered",
-    )
-    .await;
+    check("UPDATE checkpoint SET note = replace(note, '9', '8') WHERE size = 9", 8, "the checkpoint over 9 entries was altered")
+        .await;
+    check("UPDATE checkpoint SET note = '' WHERE size = 9", 8, "the checkpoint over 9 entries was altered").await;
     check(
         "UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE size = 6) WHERE size = 9",
         8,
         "the checkpoint over 6 entries stands in the place of the one over 9",
     )
     .await;
-    check(
-        "DELETE FROM checkpoint WHERE size = 14",
-        11,
-        "entries 11 to 13 are not covered by any checkpoint",
-    )
-    .await;
-    check(
-        "DELETE FROM checkpoint",
-        0,
-        "entries 0 to 13 are not covered by any checkpoint",
-    )
-    .await;
+    check("DELETE FROM checkpoint WHERE size = 14", 11, "entries 11 to 13 are not covered by any checkpoint").await;
+    check("DELETE FROM checkpoint", 0, "entries 0 to 13 are not covered by any checkpoint").await;
 }
 
 /// Swaps whole rows: the second becomes the first and the other way round.
@@ -397,19 +217,11 @@ fn swap(table: &str, column: &str, one: u64, other: u64) -> String {
 async fn two_entries_that_changed_places_are_found() {
     // The leaves alone: what stands with them tells who is who.
     let home = a_ledger().await;
-    by_hand(&home)
-        .execute_batch(&swap("leaf", "position", 0, 6))
-        .unwrap();
+    by_hand(&home).execute_batch(&swap("leaf", "position", 0, 6)).unwrap();
     let report = verified(&home, None);
     let words: Vec<&str> = found(&report).into_iter().map(|(_, what)| what).collect();
-    assert!(
-        words.contains(&"entry 0 was moved: it commits to what stands at entry 6"),
-        "{words:#?}"
-    );
-    assert!(
-        words.contains(&"entry 6 was moved: it commits to what stands at entry 0"),
-        "{words:#?}"
-    );
+    assert!(words.contains(&"entry 0 was moved: it commits to what stands at entry 6"), "{words:#?}");
+    assert!(words.contains(&"entry 6 was moved: it commits to what stands at entry 0"), "{words:#?}");
 
     // Leaves and records together: the tree tells.
     let both = swap("leaf", "position", 0, 6) + &swap("record", "leaf", 0, 6);
@@ -419,32 +231,17 @@ async fn two_entries_that_changed_places_are_found() {
     let connection = by_hand(&home);
     connection.execute_batch(&both).unwrap();
     recompute(&connection);
-    expect_first(
-        &verified(&home, None),
-        "swapped",
-        0,
-        "one of the entries 0 to 2 was altered or moved",
-    );
+    expect_first(&verified(&home, None), "swapped", 0, "one of the entries 0 to 2 was altered or moved");
 }
 
 #[tokio::test]
 async fn a_dropped_entry_is_found() {
     let everywhere = |which: &str| {
-        [
-            "leaf WHERE position",
-            "record WHERE leaf",
-            "delivery WHERE leaf",
-            "owed WHERE leaf",
-        ]
-        .map(|table| format!("DELETE FROM {table} {which};"))
-        .concat()
+        ["leaf WHERE position", "record WHERE leaf", "delivery WHERE leaf", "owed WHERE leaf"]
+            .map(|table| format!("DELETE FROM {table} {which};"))
+            .concat()
     };
-    check(
-        &everywhere("= 13"),
-        13,
-        "entry 13 is missing: the last checkpoint covers 14 entries, and the log has 13",
-    )
-    .await;
+    check(&everywhere("= 13"), 13, "entry 13 is missing: the last checkpoint covers 14 entries, and the log has 13").await;
     check(&everywhere("> 11"), 12, "entries 12 to 13 are missing").await;
     check(&everywhere("= 5"), 5, "entry 5 is missing").await;
     check(&everywhere("IN (5, 6)"), 5, "entries 5 to 6 are missing").await;
@@ -472,12 +269,7 @@ async fn a_log_cut_back_together_with_its_checkpoints_is_found_by_whoever_saw_a_
     assert_eq!(found(&verified(&home, None)), []);
     let words = "entries 11 to 13 are missing: a checkpoint seen earlier covers 14 entries, and the log has 11";
     assert_eq!(found(&verified(&home, Some(&seen))), [(Some(11), words)]);
-    let in_bundle = verify_bundle(
-        bundle(&home, Records::All).as_bytes(),
-        &public_key(),
-        Some(&seen),
-    )
-    .unwrap();
+    let in_bundle = verify_bundle(bundle(&home, Records::All).as_bytes(), &public_key(), Some(&seen)).unwrap();
     assert_eq!(found(&in_bundle), [(Some(11), words)]);
 }
 
@@ -491,12 +283,7 @@ async fn a_log_written_anew_with_the_right_key_is_found_by_whoever_saw_the_old_o
     }
     assert_eq!(found(&verified(&other, None)), []);
     let report = verified(&other, Some(&seen));
-    expect_first(
-        &report,
-        "rewritten",
-        0,
-        "this is not the log that was seen then",
-    );
+    expect_first(&report, "rewritten", 0, "this is not the log that was seen then");
 
     let forged = Signer::new(ORIGIN, &[8; 32]).checkpoint(&Frontier::default());
     assert!(verify(&other.path(), &public_key(), Some(&forged)).is_err());
@@ -504,24 +291,9 @@ async fn a_log_written_anew_with_the_right_key_is_found_by_whoever_saw_the_old_o
 
 #[tokio::test]
 async fn what_does_not_agree_with_the_log_is_found() {
-    check_beside_the_log(
-        "UPDATE owed SET body = CAST('another' AS BLOB) WHERE leaf = 5",
-        5,
-        "its body is not the one",
-    )
-    .await;
-    check_beside_the_log(
-        "DELETE FROM owed WHERE leaf = 5",
-        5,
-        "never settled, and what was to be delivered is missing",
-    )
-    .await;
-    check_beside_the_log(
-        "UPDATE delivery SET settled_at = 1 WHERE leaf = 5",
-        5,
-        "was settled, and is still owed",
-    )
-    .await;
+    check_beside_the_log("UPDATE owed SET body = CAST('another' AS BLOB) WHERE leaf = 5", 5, "its body is not the one").await;
+    check_beside_the_log("DELETE FROM owed WHERE leaf = 5", 5, "never settled, and what was to be delivered is missing").await;
+    check_beside_the_log("UPDATE delivery SET settled_at = 1 WHERE leaf = 5", 5, "was settled, and is still owed").await;
     check_beside_the_log(
         "INSERT INTO delivery (leaf, id, referral, recipient, kind, settled_at) VALUES (77, x'01', zeroblob(16), 'x', 'x', 1)",
         77,
@@ -540,15 +312,12 @@ async fn what_does_not_agree_with_the_log_is_found() {
         "the log has no decision there",
     )
     .await;
-    check_beside_the_log(
-        "UPDATE delivery SET leaf = 6 WHERE leaf = 5",
-        5,
-        "no erasure says so",
-    )
-    .await;
+    check_beside_the_log("UPDATE delivery SET leaf = 6 WHERE leaf = 5", 5, "no erasure says so").await;
 
     let home = a_ledger().await;
-    by_hand(&home).execute_batch("UPDATE referral SET version = 1 WHERE number = 1; DELETE FROM referral WHERE number = 2").unwrap();
+    by_hand(&home)
+        .execute_batch("UPDATE referral SET version = 1 WHERE number = 1; DELETE FROM referral WHERE number = 2")
+        .unwrap();
     let report = verified(&home, None);
     let words: Vec<&str> = found(&report).into_iter().map(|(_, what)| what).collect();
     let (one, two) = (referral(1), referral(2));
@@ -568,41 +337,19 @@ async fn a_bundle_is_verified_without_a_database() {
     let whole = bundle(&home, Records::All);
     let report = verify_bundle(whole.as_bytes(), &key, None).unwrap();
     assert_eq!(found(&report), []);
-    assert_eq!(
-        (
-            report.entries,
-            report.checkpoints,
-            report.erased,
-            report.closed
-        ),
-        (14, 7, 1, 0)
-    );
+    assert_eq!((report.entries, report.checkpoints, report.erased, report.closed), (14, 7, 1, 0));
 
     // One child's record, and nobody else's.
     let ombudsman = bundle(&home, Records::Of(referral(1)));
     let report = verify_bundle(ombudsman.as_bytes(), &key, None).unwrap();
     assert_eq!(found(&report), []);
     assert_eq!((report.entries, report.closed), (14, 7));
-    let opened = |bundle: &str| {
-        bundle
-            .lines()
-            .filter(|line| line.contains("\"salt\""))
-            .count()
-    };
-    assert_eq!(
-        (
-            opened(&whole),
-            opened(&ombudsman),
-            opened(&bundle(&home, Records::None))
-        ),
-        (13, 7, 0)
-    );
+    let opened = |bundle: &str| bundle.lines().filter(|line| line.contains("\"salt\"")).count();
+    assert_eq!((opened(&whole), opened(&ombudsman), opened(&bundle(&home, Records::None))), (13, 7, 0));
 
     // Any line altered, dropped or exchanged with its neighbour is found.
     let lines: Vec<&str> = whole.lines().collect();
-    let broken = |lines: &[&str]| {
-        !verify_bundle(lines.join("\n").as_bytes(), &key, None).is_ok_and(|report| report.holds())
-    };
+    let broken = |lines: &[&str]| !verify_bundle(lines.join("\n").as_bytes(), &key, None).is_ok_and(|report| report.holds());
     assert!(!broken(&lines));
     for at in 0..lines.len() {
         let mut dropped = lines.clone();
@@ -615,14 +362,8 @@ async fn a_bundle_is_verified_without_a_database() {
             swapped.swap(at, at + 1);
             assert!(broken(&swapped), "swapped {}", lines[at]);
         }
-        let digit = lines[at]
-            .rfind(|letter: char| letter.is_ascii_digit())
-            .unwrap();
-        let other = if &lines[at][digit..=digit] == "7" {
-            "6"
-        } else {
-            "7"
-        };
+        let digit = lines[at].rfind(|letter: char| letter.is_ascii_digit()).unwrap();
+        let other = if &lines[at][digit..=digit] == "7" { "6" } else { "7" };
         let altered = format!("{}{other}{}", &lines[at][..digit], &lines[at][digit + 1..]);
         let mut with = lines.clone();
         with[at] = &altered;
@@ -659,29 +400,13 @@ async fn what_was_erased_is_nowhere_in_the_files() {
     let holds_canary = || {
         ["ledger.db", "ledger.db-wal"].into_iter().any(|name| {
             let bytes = std::fs::read(home.0.path(name)).unwrap_or_default();
-            bytes
-                .windows(canary.len())
-                .any(|window| window == canary.as_bytes())
+            bytes.windows(canary.len()).any(|window| window == canary.as_bytes())
         })
     };
     assert!(holds_canary());
-    ledger
-        .settle(owed.iter().map(|owed| owed.id).collect(), at(5))
-        .await
-        .unwrap();
+    ledger.settle(owed.iter().map(|owed| owed.id).collect(), at(5)).await.unwrap();
     let (by, reason) = ("records.manager".to_owned(), "retention over".to_owned());
-    assert_eq!(
-        ledger
-            .erase(Erasure {
-                referral: referral(1),
-                by,
-                reason,
-                at: at(9)
-            })
-            .await
-            .unwrap(),
-        Erased::Leaf(4)
-    );
+    assert_eq!(ledger.erase(Erasure { referral: referral(1), by, reason, at: at(9) }).await.unwrap(), Erased::Leaf(4));
     assert!(!holds_canary());
     assert_eq!(found(&verified(&home, None)), []);
 }
@@ -691,17 +416,9 @@ async fn what_was_erased_is_nowhere_in_the_files() {
 #[tokio::test]
 async fn the_broker_does_not_start_on_a_log_that_was_cut() {
     let home = a_ledger().await;
-    by_hand(&home)
-        .execute_batch("DELETE FROM leaf WHERE position = 13")
-        .unwrap();
-    let Err(refused) = SqliteLedger::open(&home.path(), signer(), salts(2)) else {
-        panic!("it started")
-    };
+    by_hand(&home).execute_batch("DELETE FROM leaf WHERE position = 13").unwrap();
+    let Err(refused) = SqliteLedger::open(&home.path(), signer(), salts(2)) else { panic!("it started") };
     assert!(refused.to_string().contains("ledger verify"), "{refused}");
-    let checkpoint = Checkpoint::open(
-        verified(&home, None).checkpoint.as_deref().unwrap(),
-        &public_key(),
-    )
-    .unwrap();
+    let checkpoint = Checkpoint::open(verified(&home, None).checkpoint.as_deref().unwrap(), &public_key()).unwrap();
     assert_eq!(checkpoint.size, 14);
 }

@@ -25,10 +25,7 @@ pub use consumer::{Consumer, Delivered, Settled, Settler, Subscription, Token};
 pub use management::{Management, ManagementFault, QueueDepth};
 pub use meters::Meters;
 pub use publisher::{Confirmed, NotConfirmed, Publisher};
-pub use topology::{
-    Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, TopologyFaults, User, establish,
-    verify,
-};
+pub use topology::{Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, TopologyFaults, User, establish, verify};
 
 /// The RabbitMQ nodes of one cluster, and who we are to them.
 #[derive(Clone, Debug)]
@@ -103,9 +100,7 @@ impl Nodes {
         }
         for address in &addresses {
             let host_and_port = address.rsplit_once(':');
-            if !host_and_port
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-            {
+            if !host_and_port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
                 return Err(BadNodes::NotAnAddress(address.clone()));
             }
         }
@@ -114,17 +109,8 @@ impl Nodes {
             return Err(BadNodes::BadVhost);
         }
         let server_name = server_name.into();
-        let server_name = server_name
-            .clone()
-            .try_into()
-            .map_err(|_| BadNodes::NotAName(server_name))?;
-        Ok(Nodes {
-            addresses,
-            vhost,
-            server_name,
-            identity,
-            deadlines: Deadlines::default(),
-        })
+        let server_name = server_name.clone().try_into().map_err(|_| BadNodes::NotAName(server_name))?;
+        Ok(Nodes { addresses, vhost, server_name, identity, deadlines: Deadlines::default() })
     }
 
     /// The same nodes with other deadlines.
@@ -151,10 +137,7 @@ pub struct Road {
 impl Road {
     /// The road through `exchange` by `routing_key`.
     pub fn new(exchange: impl Into<String>, routing_key: impl Into<String>) -> Road {
-        Road {
-            exchange: exchange.into(),
-            routing_key: routing_key.into(),
-        }
+        Road { exchange: exchange.into(), routing_key: routing_key.into() }
     }
 }
 
@@ -178,10 +161,7 @@ pub struct Message {
 impl Message {
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 

@@ -28,12 +28,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
         let now = Timestamp::now();
-        now.checked_add(self.shift)
-            .unwrap_or(if self.shift.is_negative() {
-                Timestamp::MIN
-            } else {
-                Timestamp::MAX
-            })
+        now.checked_add(self.shift).unwrap_or(if self.shift.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
     }
 
     /// How far ahead of the system this clock runs.
@@ -71,13 +66,8 @@ mod tests {
     #[test]
     fn a_shifted_clock_runs_ahead_by_its_shift() {
         let day = SignedDuration::from_hours(24);
-        let ahead = Clock::shifted(day)
-            .now()
-            .duration_since(Clock::system().now());
-        assert!(
-            (ahead - day).abs() < SignedDuration::from_secs(5),
-            "{ahead:?}"
-        );
+        let ahead = Clock::shifted(day).now().duration_since(Clock::system().now());
+        assert!((ahead - day).abs() < SignedDuration::from_secs(5), "{ahead:?}");
     }
 
     #[test]

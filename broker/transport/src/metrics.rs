@@ -61,11 +61,7 @@ impl MetricsListener {
     where
         F: Fn() -> Vec<String> + Send + Sync + 'static,
     {
-        let shown = Arc::new(Shown {
-            registry,
-            not_ready,
-            shutdown,
-        });
+        let shown = Arc::new(Shown { registry, not_ready, shutdown });
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             // The semaphore is never closed.
@@ -108,20 +104,14 @@ impl<F: Fn() -> Vec<String>> Shown<F> {
             // It answers, so it lives. Whether it can work is another question.
             "/health/live" => plain(StatusCode::OK, "alive\n".to_owned()),
             "/health/ready" => self.readiness(),
-            _ => plain(
-                StatusCode::NOT_FOUND,
-                "/metrics, /health/live or /health/ready\n".to_owned(),
-            ),
+            _ => plain(StatusCode::NOT_FOUND, "/metrics, /health/live or /health/ready\n".to_owned()),
         }
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(text) => answer(StatusCode::OK, prometheus::TEXT_FORMAT, text),
-            Err(_) => plain(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the metrics cannot be written\n".to_owned(),
-            ),
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n".to_owned()),
         }
     }
 
@@ -133,10 +123,7 @@ impl<F: Fn() -> Vec<String>> Shown<F> {
         if reasons.is_empty() {
             plain(StatusCode::OK, "ready\n".to_owned())
         } else {
-            plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("not ready: {}\n", reasons.join("; ")),
-            )
+            plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reasons.join("; ")))
         }
     }
 }
@@ -148,9 +135,6 @@ fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
 fn answer(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(content_type),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response
 }

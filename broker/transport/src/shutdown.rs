@@ -27,10 +27,7 @@ pub struct DrainOverrun;
 impl Shutdown {
     /// A shutdown that somebody requests by hand; `drain` is the time that work in hand gets.
     pub fn by_hand(drain: Duration) -> Shutdown {
-        Shutdown {
-            requested: Arc::new(watch::Sender::new(false)),
-            drain,
-        }
+        Shutdown { requested: Arc::new(watch::Sender::new(false)), drain }
     }
 
     /// A shutdown that SIGTERM and SIGINT request. Must be called inside the runtime.
@@ -66,11 +63,7 @@ impl Shutdown {
     /// Waits until the stop is requested.
     pub async fn requested(&self) {
         // The sender lives in self, so the only way out of this wait is the request.
-        let _ = self
-            .requested
-            .subscribe()
-            .wait_for(|requested| *requested)
-            .await;
+        let _ = self.requested.subscribe().wait_for(|requested| *requested).await;
     }
 
     /// The time that work in hand gets after the request.

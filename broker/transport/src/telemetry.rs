@@ -8,18 +8,13 @@ use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{
-        SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
-        TracerProvider,
-    },
+    trace::{SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider},
 };
 use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{
-        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
-    },
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter},
 };
 use prometheus::{IntCounter, Registry};
 use serde_json::{Map, Value, json};
@@ -118,16 +113,11 @@ pub struct Telemetry {
 pub fn start(settings: &Settings) -> Result<Telemetry, TelemetryFault> {
     let allowed = Arc::new(Allowed::new(settings.keys));
     let traces = tracer(settings, &allowed)?;
-    let logs = EnvFilter::try_new(&settings.log)
-        .map_err(|fault| TelemetryFault::BadFilter(settings.log.clone(), fault.to_string()))?;
-    layers(settings, logs, allowed.clone(), &traces, io::stdout)
-        .try_init()
-        .map_err(|_| TelemetryFault::RunsAlready)?;
+    let logs =
+        EnvFilter::try_new(&settings.log).map_err(|fault| TelemetryFault::BadFilter(settings.log.clone(), fault.to_string()))?;
+    layers(settings, logs, allowed.clone(), &traces, io::stdout).try_init().map_err(|_| TelemetryFault::RunsAlready)?;
     say_only_where_it_panicked();
-    Ok(Telemetry {
-        traces,
-        dropped: allowed.dropped.clone(),
-    })
+    Ok(Telemetry { traces, dropped: allowed.dropped.clone() })
 }
 
 impl Telemetry {
@@ -139,36 +129,24 @@ impl Telemetry {
     /// Sends the last spans, for at most five seconds.
     pub async fn stop(self) {
         // It blocks its thread while it waits, so it gets one of its own.
-        let flushing =
-            tokio::task::spawn_blocking(move || self.traces.shutdown_with_timeout(FLUSH_PATIENCE));
+        let flushing = tokio::task::spawn_blocking(move || self.traces.shutdown_with_timeout(FLUSH_PATIENCE));
         // Spans that could not be sent are lost; there is nobody left to tell.
         let _ = tokio::time::timeout(FLUSH_PATIENCE, flushing).await;
     }
 }
 
 /// Traces get ids even when nobody collects them: the logs carry them, and so do messages.
-fn tracer(
-    settings: &Settings,
-    allowed: &Arc<Allowed>,
-) -> Result<SdkTracerProvider, TelemetryFault> {
-    let about = [
-        KeyValue::new("service.name", settings.service),
-        KeyValue::new("service.version", settings.version),
-    ];
-    let resource = Resource::builder_empty()
-        .with_schema_url(about, SCHEMA_URL)
-        .build();
-    let provider = SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
+fn tracer(settings: &Settings, allowed: &Arc<Allowed>) -> Result<SdkTracerProvider, TelemetryFault> {
+    let about = [KeyValue::new("service.name", settings.service), KeyValue::new("service.version", settings.version)];
+    let resource = Resource::builder_empty().with_schema_url(about, SCHEMA_URL).build();
+    let provider =
+        SdkTracerProvider::builder().with_resource(resource).with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
     if settings.otlp.is_empty() {
         return Ok(provider.build());
     }
     let bad = |because: String| TelemetryFault::BadCollector(settings.otlp.clone(), because);
     if !settings.otlp.starts_with("http://") {
-        return Err(bad(
-            "only http:// is spoken, to a collector beside the program".to_owned(),
-        ));
+        return Err(bad("only http:// is spoken, to a collector beside the program".to_owned()));
     }
     let exporter = OtlpExporter::builder()
         .with_tonic()
@@ -176,17 +154,10 @@ fn tracer(
         .with_timeout(EXPORT_PATIENCE)
         .build()
         .map_err(|fault| bad(fault.to_string()))?;
-    let batches = BatchSpanProcessor::builder(Scrubbed {
-        inner: exporter,
-        allowed: allowed.clone(),
-    })
-    // A full queue drops the span and goes on: telemetry never holds up a message.
-    .with_batch_config(
-        BatchConfigBuilder::default()
-            .with_max_queue_size(SPANS_WAITING_MAX)
-            .build(),
-    )
-    .build();
+    let batches = BatchSpanProcessor::builder(Scrubbed { inner: exporter, allowed: allowed.clone() })
+        // A full queue drops the span and goes on: telemetry never holds up a message.
+        .with_batch_config(BatchConfigBuilder::default().with_max_queue_size(SPANS_WAITING_MAX).build())
+        .build();
     Ok(provider.with_span_processor(batches).build())
 }
 
@@ -209,14 +180,8 @@ where
         let own = own.clone();
         filter_fn(move |about| own.may_print(about))
     };
-    let spans = {
-        filter_fn(move |about| about.is_span() && own.are(about) && *about.level() <= Level::INFO)
-    };
-    let lines = Lines {
-        service: settings.service,
-        allowed,
-        out,
-    };
+    let spans = { filter_fn(move |about| about.is_span() && own.are(about) && *about.level() <= Level::INFO) };
+    let lines = Lines { service: settings.service, allowed, out };
     let to_traces = tracing_opentelemetry::layer()
         .with_tracer(traces.tracer(settings.service))
         // What a line of code is called and which thread ran it says nothing to an operator.
@@ -245,14 +210,7 @@ struct OwnCrates(Arc<BTreeSet<&'static str>>);
 const NEVER_PRINTED: [&str; 4] = ["lapin", "amq_protocol", "amq_protocol_tcp", "async_rs"];
 
 fn own_crates(settings: &Settings) -> OwnCrates {
-    OwnCrates(Arc::new(
-        settings
-            .own_crates
-            .iter()
-            .copied()
-            .chain(["transport"])
-            .collect(),
-    ))
+    OwnCrates(Arc::new(settings.own_crates.iter().copied().chain(["transport"]).collect()))
 }
 
 impl OwnCrates {
@@ -261,8 +219,7 @@ impl OwnCrates {
     }
 
     fn may_print(&self, about: &Metadata<'_>) -> bool {
-        self.are(about)
-            || (*about.level() <= Level::WARN && !NEVER_PRINTED.contains(&crate_of(about)))
+        self.are(about) || (*about.level() <= Level::WARN && !NEVER_PRINTED.contains(&crate_of(about)))
     }
 }
 
@@ -281,10 +238,7 @@ impl Allowed {
     fn new(keys: &[&'static str]) -> Allowed {
         let help = "Attributes of spans and logs that were dropped because they are not on the allow-list.";
         let dropped = IntCounter::new("telemetry_dropped_attributes_total", help);
-        Allowed {
-            keys: KEYS.iter().chain(keys).copied().collect(),
-            dropped: dropped.expect("the name is well formed"),
-        }
+        Allowed { keys: KEYS.iter().chain(keys).copied().collect(), dropped: dropped.expect("the name is well formed") }
     }
 
     /// Whether a key may leave. Asked once for each attribute, so that the count is right.
@@ -306,16 +260,12 @@ struct Scrubbed<E> {
 
 impl<E> Scrubbed<E> {
     fn scrub(&self, span: &mut SpanData) {
-        span.attributes
-            .retain(|attribute| self.allowed.lets_out(attribute.key.as_str()));
+        span.attributes.retain(|attribute| self.allowed.lets_out(attribute.key.as_str()));
         for event in &mut span.events.events {
-            event
-                .attributes
-                .retain(|attribute| self.allowed.lets_out(attribute.key.as_str()));
+            event.attributes.retain(|attribute| self.allowed.lets_out(attribute.key.as_str()));
         }
         for link in &mut span.links.links {
-            link.attributes
-                .retain(|attribute| self.allowed.lets_out(attribute.key.as_str()));
+            link.attributes.retain(|attribute| self.allowed.lets_out(attribute.key.as_str()));
         }
         if let Status::Error { description } = &mut span.status {
             *description = "".into();
@@ -357,12 +307,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    fn on_new_span(
-        &self,
-        attributes: &span::Attributes<'_>,
-        id: &span::Id,
-        context: LayerContext<'_, S>,
-    ) {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: LayerContext<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::of(&self.allowed);
         attributes.record(&mut fields);
@@ -390,11 +335,7 @@ where
             line.insert("trace_id".into(), json!(trace.trace_id().to_string()));
             line.insert("span_id".into(), json!(trace.span_id().to_string()));
         }
-        for span in context
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(SpanFields(fields)) = span.extensions().get() {
                 line.extend(fields.clone());
             }
@@ -423,12 +364,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn of(allowed: &'a Allowed) -> Fields<'a> {
-        Fields {
-            allowed,
-            message: String::new(),
-            kept: Map::new(),
-            dropped: Vec::new(),
-        }
+        Fields { allowed, message: String::new(), kept: Map::new(), dropped: Vec::new() }
     }
 
     fn keep(&mut self, field: &Field, value: impl FnOnce() -> Value) {
@@ -473,9 +409,7 @@ impl Visit for Fields<'_> {
 /// A panic's message can quote what the code was working on. Where it happened is enough to find it.
 fn say_only_where_it_panicked() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         tracing::error!(panic.location = place, "a task panicked at {place}");
     }));
 }
@@ -489,23 +423,14 @@ pub fn traceparent() -> Option<String> {
 pub fn traceparent_of(span: &Span) -> Option<String> {
     let context = span.context();
     let trace = context.span().span_context().clone();
-    trace.is_valid().then(|| {
-        format!(
-            "00-{}-{}-{:02x}",
-            trace.trace_id(),
-            trace.span_id(),
-            trace.trace_flags().to_u8()
-        )
-    })
+    trace.is_valid().then(|| format!("00-{}-{}-{:02x}", trace.trace_id(), trace.span_id(), trace.trace_flags().to_u8()))
 }
 
 /// Makes `span` a child of where `traceparent` came from. Before the span is entered. False, and nothing done,
 /// if the text is not a traceparent: whatever a stranger sends, the worst it can do is start a new trace.
 pub fn follow(span: &Span, traceparent: &str) -> bool {
     match parse(traceparent) {
-        Some(parent) => span
-            .set_parent(Context::new().with_remote_span_context(parent))
-            .is_ok(),
+        Some(parent) => span.set_parent(Context::new().with_remote_span_context(parent)).is_ok(),
         None => false,
     }
 }
@@ -524,21 +449,14 @@ pub fn link(span: &Span, traceparent: &str) -> bool {
 /// Version 00 of W3C Trace Context, to the letter. `tracestate` and `baggage` are never read: they could carry
 /// anything.
 fn parse(traceparent: &str) -> Option<SpanContext> {
-    let well_formed = traceparent.len() == 55
-        && traceparent
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+    let well_formed = traceparent.len() == 55 && traceparent.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
     if !well_formed {
         return None;
     }
     let mut parts = traceparent.split('-');
-    let (Some("00"), Some(trace), Some(span), Some(flags), None) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
+    let (Some("00"), Some(trace), Some(span), Some(flags), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     if (trace.len(), span.len(), flags.len()) != (32, 16, 2) {
@@ -567,10 +485,7 @@ mod tests {
 
     impl io::Write for Page {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .write(bytes)
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -580,20 +495,11 @@ mod tests {
 
     impl Page {
         fn text(&self) -> String {
-            String::from_utf8(
-                self.0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone(),
-            )
-            .expect("lines are text")
+            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("lines are text")
         }
 
         fn lines(&self) -> Vec<Value> {
-            self.text()
-                .lines()
-                .map(|line| serde_json::from_str(line).expect("a line is JSON"))
-                .collect()
+            self.text().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
         }
     }
 
@@ -603,10 +509,7 @@ mod tests {
 
     impl SpanExporter for Collected {
         async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(batch);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(batch);
             Ok(())
         }
     }
@@ -631,30 +534,14 @@ mod tests {
         let page = Page::default();
         let collected = Collected::default();
         let allowed = Arc::new(Allowed::new(settings.keys));
-        let exporter = Scrubbed {
-            inner: collected.clone(),
-            allowed: allowed.clone(),
-        };
-        let traces = SdkTracerProvider::builder()
-            .with_simple_exporter(exporter)
-            .build();
+        let exporter = Scrubbed { inner: collected.clone(), allowed: allowed.clone() };
+        let traces = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
         let out = page.clone();
         let filter = EnvFilter::try_new(log).expect("good directives");
-        let subscriber = layers(&settings, filter, allowed.clone(), &traces, move || {
-            out.clone()
-        });
+        let subscriber = layers(&settings, filter, allowed.clone(), &traces, move || out.clone());
         tracing::subscriber::with_default(subscriber, work);
-        let spans = collected
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        Seen {
-            lines: page.lines(),
-            text: page.text(),
-            spans,
-            dropped: allowed.dropped.get(),
-        }
+        let spans = collected.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Seen { lines: page.lines(), text: page.text(), spans, dropped: allowed.dropped.get() }
     }
 
     const CANARY: &str = "Canary Child";
@@ -663,33 +550,15 @@ mod tests {
     fn a_line_stands_alone_with_the_fields_of_its_spans_and_their_trace() {
         let seen = seen("info", || {
             let span = tracing::info_span!(target: "ours", "deliver", referral.id = "r-1");
-            span.in_scope(
-                || tracing::info!(target: "ours::deliver", queue = "q", "delivered {}", "it"),
-            );
+            span.in_scope(|| tracing::info!(target: "ours::deliver", queue = "q", "delivered {}", "it"));
         });
         let line = &seen.lines[0];
         assert_eq!(line["message"], "delivered it");
-        assert_eq!(
-            (&line["referral.id"], &line["queue"]),
-            (&json!("r-1"), &json!("q"))
-        );
-        assert_eq!(
-            (&line["service"], &line["level"]),
-            (&json!("test-program"), &json!("INFO"))
-        );
-        assert_eq!(
-            line["trace_id"],
-            seen.spans[0].span_context.trace_id().to_string()
-        );
-        assert_eq!(
-            line["span_id"],
-            seen.spans[0].span_context.span_id().to_string()
-        );
-        assert!(
-            line["timestamp"]
-                .as_str()
-                .is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok())
-        );
+        assert_eq!((&line["referral.id"], &line["queue"]), (&json!("r-1"), &json!("q")));
+        assert_eq!((&line["service"], &line["level"]), (&json!("test-program"), &json!("INFO")));
+        assert_eq!(line["trace_id"], seen.spans[0].span_context.trace_id().to_string());
+        assert_eq!(line["span_id"], seen.spans[0].span_context.span_id().to_string());
+        assert!(line["timestamp"].as_str().is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok()));
     }
 
     #[test]
@@ -704,20 +573,10 @@ mod tests {
             tracing::error!(target: "ours", error = CANARY, school = CANARY, "could not decide");
         });
         assert!(!seen.text.contains(CANARY), "{}", seen.text);
-        assert!(
-            !format!("{:?}", seen.spans).contains(CANARY),
-            "{:?}",
-            seen.spans
-        );
+        assert!(!format!("{:?}", seen.spans).contains(CANARY), "{:?}", seen.spans);
         assert_eq!(seen.lines[0]["dropped"], json!(["error", "school"]));
-        assert_eq!(
-            seen.spans[0].attributes,
-            [KeyValue::new("referral.id", "r-1")]
-        );
-        assert!(
-            matches!(seen.spans[0].status, Status::Error { .. }),
-            "that it failed is still said"
-        );
+        assert_eq!(seen.spans[0].attributes, [KeyValue::new("referral.id", "r-1")]);
+        assert!(matches!(seen.spans[0].status, Status::Error { .. }), "that it failed is still said");
         // In logs: child.name, error, school. In spans: child.name, narrative, and the late status message.
         assert_eq!(seen.dropped, 6);
     }
@@ -765,19 +624,10 @@ mod tests {
             span.in_scope(|| sent = traceparent());
         });
         let span = &seen.spans[0];
-        assert_eq!(
-            span.span_context.trace_id().to_string(),
-            "0af7651916cd43dd8448eb211c80319c"
-        );
+        assert_eq!(span.span_context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(span.parent_span_id.to_string(), "b7ad6b7169203331");
-        assert_eq!(
-            span.links.links[0].span_context.trace_id().to_string(),
-            "1af7651916cd43dd8448eb211c80319c"
-        );
-        let expected = format!(
-            "00-0af7651916cd43dd8448eb211c80319c-{}-01",
-            span.span_context.span_id()
-        );
+        assert_eq!(span.links.links[0].span_context.trace_id().to_string(), "1af7651916cd43dd8448eb211c80319c");
+        let expected = format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", span.span_context.span_id());
         assert_eq!(sent, Some(expected));
     }
 
@@ -821,8 +671,7 @@ mod tests {
             log: "info".into(),
             otlp: "https://collector".into(),
         };
-        let fault =
-            tracer(&settings, &Arc::new(Allowed::new(&[]))).expect_err("no TLS to the collector");
+        let fault = tracer(&settings, &Arc::new(Allowed::new(&[]))).expect_err("no TLS to the collector");
         assert!(fault.to_string().contains("http://"), "{fault}");
     }
 }

@@ -85,9 +85,7 @@ struct Parts {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
-            .field("common_name", &self.parts.common_name)
-            .finish_non_exhaustive()
+        f.debug_struct("Identity").field("common_name", &self.parts.common_name).finish_non_exhaustive()
     }
 }
 
@@ -110,14 +108,8 @@ impl Identity {
         }
 
         let chain = certificates("certificate", &files.certificate, &certificate_pem)?;
-        let unusable = |because: String| TlsFault::Unusable {
-            what: "certificate",
-            path: files.certificate.clone(),
-            because,
-        };
-        let leaf = chain
-            .first()
-            .ok_or_else(|| unusable("holds no certificate".into()))?;
+        let unusable = |because: String| TlsFault::Unusable { what: "certificate", path: files.certificate.clone(), because };
+        let leaf = chain.first().ok_or_else(|| unusable("holds no certificate".into()))?;
         let common_name = common_name(leaf).map_err(|fault| unusable(fault.because.into()))?;
         let not_after = not_after(leaf).map_err(|fault| unusable(fault.because.into()))?;
 
@@ -126,27 +118,17 @@ impl Identity {
             path: files.key.clone(),
             because: format!("is not a PEM key: {fault}"),
         })?;
-        let client = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(|fault| TlsFault::Unusable {
-                what: "key",
-                path: files.key.clone(),
-                because: format!(
-                    "does not fit the certificate {}: {fault}",
-                    files.certificate.display()
-                ),
+        let client =
+            ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).map_err(|fault| {
+                TlsFault::Unusable {
+                    what: "key",
+                    path: files.key.clone(),
+                    because: format!("does not fit the certificate {}: {fault}", files.certificate.display()),
+                }
             })?;
 
         Ok(Identity {
-            parts: Arc::new(Parts {
-                ca_pem,
-                certificate_pem,
-                key_pem,
-                client: Arc::new(client),
-                common_name,
-                not_after,
-            }),
+            parts: Arc::new(Parts { ca_pem, certificate_pem, key_pem, client: Arc::new(client), common_name, not_after }),
         })
     }
 
@@ -188,17 +170,11 @@ pub fn common_name(der: &[u8]) -> Result<String, Unnamed> {
     let certificate = parse(der)?;
     let mut names = certificate.subject().iter_common_name();
     let (Some(name), None) = (names.next(), names.next()) else {
-        return Err(Unnamed {
-            because: "does not have exactly one common name",
-        });
+        return Err(Unnamed { because: "does not have exactly one common name" });
     };
-    let name = name.as_str().map_err(|_| Unnamed {
-        because: "has a common name that is not text",
-    })?;
+    let name = name.as_str().map_err(|_| Unnamed { because: "has a common name that is not text" })?;
     if name.is_empty() || name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Unnamed {
-            because: "has a common name that is empty, too long or not plain characters",
-        });
+        return Err(Unnamed { because: "has a common name that is empty, too long or not plain characters" });
     }
     Ok(name.to_owned())
 }
@@ -206,47 +182,25 @@ pub fn common_name(der: &[u8]) -> Result<String, Unnamed> {
 /// The moment a certificate (DER) stops being good.
 pub fn not_after(der: &[u8]) -> Result<Timestamp, Unnamed> {
     let seconds = parse(der)?.validity().not_after.timestamp();
-    Timestamp::from_second(seconds).map_err(|_| Unnamed {
-        because: "ends at a date that no calendar has",
-    })
+    Timestamp::from_second(seconds).map_err(|_| Unnamed { because: "ends at a date that no calendar has" })
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Unnamed> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
-        Ok(_) => Err(Unnamed {
-            because: "has bytes after its end",
-        }),
-        Err(_) => Err(Unnamed {
-            because: "cannot be read",
-        }),
+        Ok(_) => Err(Unnamed { because: "has bytes after its end" }),
+        Err(_) => Err(Unnamed { because: "cannot be read" }),
     }
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsFault> {
-    std::fs::read(path).map_err(|source| TlsFault::Unreadable {
-        what,
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| TlsFault::Unreadable { what, path: path.to_owned(), source })
 }
 
-fn certificates(
-    what: &'static str,
-    path: &Path,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
-    let unusable = |because: String| TlsFault::Unusable {
-        what,
-        path: path.to_owned(),
-        because,
-    };
+fn certificates(what: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let unusable = |because: String| TlsFault::Unusable { what, path: path.to_owned(), because };
     let found = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|fault| unusable(format!("is not a PEM certificate: {fault}")))?;
-    if found.is_empty() {
-        Err(unusable("holds no certificate".into()))
-    } else {
-        Ok(found)
-    }
+    if found.is_empty() { Err(unusable("holds no certificate".into())) } else { Ok(found) }
 }

@@ -7,9 +7,7 @@ mod node;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use node::{
-    Node, PATIENCE, Vhost, drain, message, publisher_at, short_deadlines, to_inbox, within,
-};
+use node::{Node, PATIENCE, Vhost, drain, message, publisher_at, short_deadlines, to_inbox, within};
 use tokio::time::Instant;
 use transport::amqp::NotConfirmed;
 
@@ -32,60 +30,32 @@ impl Drop for Alarm {
 
 /// Under a memory alarm RabbitMQ stops reading from publishers: what they send neither fails nor is confirmed.
 #[tokio::test(flavor = "multi_thread")]
-async fn under_a_memory_alarm_a_publish_ends_at_its_deadline_those_after_it_at_once_and_it_goes_on_afterwards()
- {
+async fn under_a_memory_alarm_a_publish_ends_at_its_deadline_those_after_it_at_once_and_it_goes_on_afterwards() {
     let vhost = Vhost::make("alarm").await;
     vhost.declare_inbox().await;
     let publisher = publisher_at(vhost.nodes().with_deadlines(short_deadlines())).await;
-    publisher
-        .publish(to_inbox(), message("before"))
-        .await
-        .map(drop)
-        .expect("confirmed");
+    publisher.publish(to_inbox(), message("before")).await.map(drop).expect("confirmed");
 
     let alarm = Alarm::raise();
     let began = Instant::now();
-    let first = join_all(
-        (0..100).map(|count| publisher.publish(to_inbox(), message(&format!("during {count}")))),
-    )
-    .await;
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "the answers took {:?}",
-        began.elapsed()
-    );
+    let first = join_all((0..100).map(|count| publisher.publish(to_inbox(), message(&format!("during {count}"))))).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "the answers took {:?}", began.elapsed());
     for outcome in first {
         let outcome = outcome.map(drop);
-        assert!(
-            matches!(
-                outcome,
-                Err(NotConfirmed::NoAnswer | NotConfirmed::NotConnected)
-            ),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(NotConfirmed::NoAnswer | NotConfirmed::NotConnected)), "{outcome:?}");
     }
     // The broker has said that it is blocked. Nobody waits for it any more.
     for count in 0..50 {
         let began = Instant::now();
-        let outcome = publisher
-            .publish(to_inbox(), message(&format!("blocked {count}")))
-            .await
-            .map(drop);
+        let outcome = publisher.publish(to_inbox(), message(&format!("blocked {count}"))).await.map(drop);
         assert_eq!(outcome, Err(NotConfirmed::NotConnected));
         assert!(began.elapsed() < Duration::from_millis(500));
     }
 
     drop(alarm);
-    assert!(
-        publisher.opens_within(PATIENCE).await,
-        "it did not go on after the alarm"
-    );
+    assert!(publisher.opens_within(PATIENCE).await, "it did not go on after the alarm");
     within(PATIENCE, async {
-        while publisher
-            .publish(to_inbox(), message("after"))
-            .await
-            .is_err()
-        {
+        while publisher.publish(to_inbox(), message("after")).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
@@ -106,8 +76,6 @@ async fn under_a_memory_alarm_a_publish_ends_at_its_deadline_those_after_it_at_o
 /// How many connections this process still drives: lapin has a thread for each.
 fn connections() -> usize {
     let threads = std::fs::read_dir("/proc/self/task").expect("the threads of this process");
-    let names = threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    let names = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
     names.filter(|name| name.trim() == "lapin-io-loop").count()
 }

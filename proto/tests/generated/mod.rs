@@ -9,8 +9,8 @@ use proptest::sample::select;
 use proto::{read, write};
 use referral::identifiers::{GssCode, NhsNumber, Postcode, Upn, Uprn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says,
-    Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission,
+    What,
 };
 use referral::vocab::*;
 use referral::{DeliveryId, Digest, Endpoint, IdempotencyKey, ReferralId, Sealed};
@@ -22,8 +22,10 @@ fn word<W: Vocabulary + std::fmt::Debug>() -> impl Strategy<Value = W> {
 
 /// A text that says something: what is blank counts as missing.
 fn text() -> BoxedStrategy<Sealed<String>> {
-    "\\PC{0,12}[a-zé漢\u{202e}\\n\u{0}]\\PC{0,12}".prop_filter("says something", |text| !text.trim().is_empty()).prop_map(Sealed::from)
-    .boxed()
+    "\\PC{0,12}[a-zé漢\u{202e}\\n\u{0}]\\PC{0,12}"
+        .prop_filter("says something", |text| !text.trim().is_empty())
+        .prop_map(Sealed::from)
+        .boxed()
 }
 
 fn or_nothing() -> impl Strategy<Value = Option<Sealed<String>>> {
@@ -51,7 +53,10 @@ fn nhs_number() -> impl Strategy<Value = NhsNumber> {
 
 fn upn() -> impl Strategy<Value = Upn> {
     "[0-9]{11}[0-9A-HJ-NP-RT-Z]".prop_map(|rest| {
-        "ABCDEFGHJKLMNPQRTUVWXYZ".chars().find_map(|letter| Upn::parse(&format!("{letter}{rest}")).ok()).expect("a check letter fits")
+        "ABCDEFGHJKLMNPQRTUVWXYZ"
+            .chars()
+            .find_map(|letter| Upn::parse(&format!("{letter}{rest}")).ok())
+            .expect("a check letter fits")
     })
 }
 
@@ -81,8 +86,8 @@ fn identity(level: Level, at: Timestamp) -> BoxedStrategy<Identity> {
         Just(Age::NotStated),
     ];
     let nhs = || checked(nhs_number(), level, NhsNumber::parse);
-    (or_nothing(), or_nothing(), or_nothing(), age, or_nothing(), nhs(), checked(upn(), level, Upn::parse), nhs()).prop_map(
-        |(given_name, family_name, also_known_as, age, sex, nhs_number, upn, mother_nhs_number)| Identity {
+    (or_nothing(), or_nothing(), or_nothing(), age, or_nothing(), nhs(), checked(upn(), level, Upn::parse), nhs())
+        .prop_map(|(given_name, family_name, also_known_as, age, sex, nhs_number, upn, mother_nhs_number)| Identity {
             given_name,
             family_name,
             also_known_as,
@@ -91,9 +96,8 @@ fn identity(level: Level, at: Timestamp) -> BoxedStrategy<Identity> {
             nhs_number,
             upn,
             mother_nhs_number,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn address() -> BoxedStrategy<Address> {
@@ -102,38 +106,38 @@ fn address() -> BoxedStrategy<Address> {
     let lines = prop_oneof![Just(Sealed::from("")), text()];
     (lines, option::of(postcode), option::of(uprn), or_nothing(), any::<bool>())
         .prop_map(|(lines, postcode, uprn, telephone, protected)| Address { lines, postcode, uprn, telephone, protected })
-    .boxed()
+        .boxed()
 }
 
 fn places() -> BoxedStrategy<Places> {
     let area = || option::of(gss());
     (area(), area(), area(), area(), area())
         .prop_map(|(home, located, placing, plan_holder, enquiry)| Places { home, located, placing, plan_holder, enquiry })
-    .boxed()
+        .boxed()
 }
 
 fn child(level: Level, at: Timestamp) -> BoxedStrategy<Child> {
-    (identity(level, at), option::of(address()), places()).prop_map(|(identity, address, places)| Child { identity, address, places })
-    .boxed()
+    (identity(level, at), option::of(address()), places())
+        .prop_map(|(identity, address, places)| Child { identity, address, places })
+        .boxed()
 }
 
 fn practitioner() -> BoxedStrategy<Practitioner> {
     let or_empty = || prop_oneof![Just(Sealed::from("")), text()];
-    (text(), or_empty(), or_empty()).prop_map(|(name, role, contact)| Practitioner { name, role, contact })
-    .boxed()
+    (text(), or_empty(), or_empty()).prop_map(|(name, role, contact)| Practitioner { name, role, contact }).boxed()
 }
 
 fn body() -> BoxedStrategy<Body> {
     let field = ("[a-z][a-z0-9_]{0,12}", "\\PC{0,20}").prop_map(|(name, value)| Field { name, value: Sealed::from(value) });
-    let attachment = (text(), "[a-z]{1,10}/[a-z0-9.+-]{1,10}", any::<[u8; 32]>())
-        .prop_map(|(reference, media_type, digest)| Body::Attachment { reference, media_type, digest: Digest::from_bytes(digest) });
-    prop_oneof![text().prop_map(Body::Text), vec(field, 0..6).prop_map(Body::Fields), attachment]
-    .boxed()
+    let attachment = (text(), "[a-z]{1,10}/[a-z0-9.+-]{1,10}", any::<[u8; 32]>()).prop_map(|(reference, media_type, digest)| {
+        Body::Attachment { reference, media_type, digest: Digest::from_bytes(digest) }
+    });
+    prop_oneof![text().prop_map(Body::Text), vec(field, 0..6).prop_map(Body::Fields), attachment].boxed()
 }
 
 fn item(children: u16) -> BoxedStrategy<Item> {
-    (word(), word(), word(), vec(word(), 0..3), option::of(0..children), body(), or_nothing()).prop_map(
-        |(category, subject, knowledge, handling, about_child, body, summary)| Item {
+    (word(), word(), word(), vec(word(), 0..3), option::of(0..children), body(), or_nothing())
+        .prop_map(|(category, subject, knowledge, handling, about_child, body, summary)| Item {
             category,
             subject,
             knowledge,
@@ -141,16 +145,14 @@ fn item(children: u16) -> BoxedStrategy<Item> {
             about_child,
             body,
             summary,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn endpoint() -> BoxedStrategy<Endpoint> {
     let school = "[0-9]{6}".prop_map(|urn| format!("school.{urn}"));
     let desk = (gss(), word::<Desk>()).prop_map(|(gss, desk)| format!("la.{gss}.{desk}"));
-    prop_oneof![school, desk, "police\\.[0-9]{2}", "nhs\\.[A-Z]{3}"].prop_map(|text| Endpoint::parse(&text).unwrap())
-    .boxed()
+    prop_oneof![school, desk, "police\\.[0-9]{2}", "nhs\\.[A-Z]{3}"].prop_map(|text| Endpoint::parse(&text).unwrap()).boxed()
 }
 
 fn key() -> impl Strategy<Value = IdempotencyKey> {
@@ -159,38 +161,39 @@ fn key() -> impl Strategy<Value = IdempotencyKey> {
 
 /// A whole submission, with the digest of its own content.
 pub fn submission() -> BoxedStrategy<Submission> {
-    (word::<Level>(), received(), 1u16..4).prop_flat_map(|(level, at, children)| {
-        let words = (word(), word(), word(), word(), word(), vec(word(), 0..3));
-        let people = (child(level, at), vec(child(level, at), usize::from(children) - 1), practitioner());
-        let rest = (endpoint(), key(), or_nothing(), option::of(endpoint()), vec(item(children), 0..4));
-        (words, people, rest).prop_map(move |(words, people, rest)| {
-            let (kind, harm, harm_place, agreement, duty_decision, handling) = words;
-            let (child, further_children, referrer) = people;
-            let (sender, key, purpose, addressed_to, items) = rest;
-            let mut submission = Submission {
-                sender,
-                key,
-                received: at,
-                digest: Digest::from_bytes([0; 32]),
-                kind,
-                level,
-                harm,
-                harm_place,
-                child,
-                further_children,
-                agreement,
-                duty_decision,
-                purpose,
-                addressed_to,
-                handling,
-                referrer,
-                items,
-            };
-            submission.digest = read::digest_of(&write::submission(&submission));
-            submission
+    (word::<Level>(), received(), 1u16..4)
+        .prop_flat_map(|(level, at, children)| {
+            let words = (word(), word(), word(), word(), word(), vec(word(), 0..3));
+            let people = (child(level, at), vec(child(level, at), usize::from(children) - 1), practitioner());
+            let rest = (endpoint(), key(), or_nothing(), option::of(endpoint()), vec(item(children), 0..4));
+            (words, people, rest).prop_map(move |(words, people, rest)| {
+                let (kind, harm, harm_place, agreement, duty_decision, handling) = words;
+                let (child, further_children, referrer) = people;
+                let (sender, key, purpose, addressed_to, items) = rest;
+                let mut submission = Submission {
+                    sender,
+                    key,
+                    received: at,
+                    digest: Digest::from_bytes([0; 32]),
+                    kind,
+                    level,
+                    harm,
+                    harm_place,
+                    child,
+                    further_children,
+                    agreement,
+                    duty_decision,
+                    purpose,
+                    addressed_to,
+                    handling,
+                    referrer,
+                    items,
+                };
+                submission.digest = read::digest_of(&write::submission(&submission));
+                submission
+            })
         })
-    })
-    .boxed()
+        .boxed()
 }
 
 fn answer() -> BoxedStrategy<FrontDoorAnswer> {
@@ -200,14 +203,15 @@ fn answer() -> BoxedStrategy<FrontDoorAnswer> {
         (word(), text()).prop_map(|(outcome, reason)| Says::Decided { outcome, reason }),
     ];
     let person = (text(), text(), text()).prop_map(|(name, role, contact)| Practitioner { name, role, contact });
-    (endpoint(), any::<[u8; 16]>(), any::<[u8; 32]>(), person, says).prop_map(|(from, delivery, digest, by, says)| FrontDoorAnswer {
-        from,
-        delivery: DeliveryId::from_bytes(delivery),
-        digest: Digest::from_bytes(digest),
-        by,
-        says,
-    })
-    .boxed()
+    (endpoint(), any::<[u8; 16]>(), any::<[u8; 32]>(), person, says)
+        .prop_map(|(from, delivery, digest, by, says)| FrontDoorAnswer {
+            from,
+            delivery: DeliveryId::from_bytes(delivery),
+            digest: Digest::from_bytes(digest),
+            by,
+            says,
+        })
+        .boxed()
 }
 
 /// Whatever can arrive.
@@ -219,8 +223,11 @@ pub fn arrival() -> BoxedStrategy<Arrival> {
         (id(), submission()).prop_map(move |(referral, submission)| {
             sent(submission.clone(), What::Amended { referral, submission: Box::new(submission) })
         }),
-        (endpoint(), received(), id(), practitioner(), text())
-            .prop_map(|(from, received, referral, by, reason)| Arrival { from, received, what: What::Withdrawn { referral, by, reason } }),
+        (endpoint(), received(), id(), practitioner(), text()).prop_map(|(from, received, referral, by, reason)| Arrival {
+            from,
+            received,
+            what: What::Withdrawn { referral, by, reason }
+        }),
         (received(), id(), answer()).prop_map(|(received, referral, answer)| Arrival {
             from: answer.from.clone(),
             received,

@@ -20,7 +20,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
-use transport::amqp::{Binding, Consumer, DeadLetter, Exchange, ExchangeKind, Message, Meters, Nodes, Publisher, Queue, Road, Subscription, Topology, User, establish};
+use transport::amqp::{
+    Binding, Consumer, DeadLetter, Exchange, ExchangeKind, Message, Meters, Nodes, Publisher, Queue, Road, Subscription,
+    Topology, User, establish,
+};
 use transport::clock::{Clock, Stopwatch};
 use transport::tls::Files;
 
@@ -83,7 +86,9 @@ fn submission() -> proto::wire::common::v1::Submission {
 }
 
 /// `CALLERS` callers, each one call after the other, until the time is up. Only answered calls count.
-async fn call_for<F: Future<Output = Result<(), Status>> + Send>(caller: impl Fn(usize) -> F + Send + Sync + 'static) -> (f64, Histogram<u64>) {
+async fn call_for<F: Future<Output = Result<(), Status>> + Send>(
+    caller: impl Fn(usize) -> F + Send + Sync + 'static,
+) -> (f64, Histogram<u64>) {
     let (clock, caller) = (Clock::system(), Arc::new(caller));
     let began = clock.stopwatch();
     let mut callers = JoinSet::new();
@@ -130,7 +135,10 @@ impl CaseService for Echo {
     async fn watch(&self, _: Request<broker::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         Err(not_this())
     }
-    async fn find_delivery(&self, _: Request<broker::FindDeliveryRequest>) -> Result<Response<broker::FindDeliveryResponse>, Status> {
+    async fn find_delivery(
+        &self,
+        _: Request<broker::FindDeliveryRequest>,
+    ) -> Result<Response<broker::FindDeliveryResponse>, Status> {
         Err(not_this())
     }
 }
@@ -170,7 +178,8 @@ async fn echo(node: &Node) -> f64 {
         .domain_name("localhost");
     let mut channels: Vec<Channel> = Vec::new();
     for _ in 0..CONNECTIONS {
-        let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{port}")).expect("an address").tls_config(tls.clone()).expect("TLS");
+        let endpoint =
+            Endpoint::from_shared(format!("https://127.0.0.1:{port}")).expect("an address").tls_config(tls.clone()).expect("TLS");
         channels.push(endpoint.connect().await.expect("a connection to the echo"));
     }
     let request = broker::PreviewRequest { party: "school.999001".to_owned(), content: Some(submission()) };
@@ -189,15 +198,32 @@ async fn echo(node: &Node) -> f64 {
 
 /// The queues of the relay, with the flags that the product's own have.
 fn relay_topology(vhost: &str) -> Topology {
-    let exchange = |name: &str, kind, alternate: Option<&str>| Exchange { name: name.to_owned(), kind, alternate: alternate.map(str::to_owned) };
+    let exchange = |name: &str, kind, alternate: Option<&str>| Exchange {
+        name: name.to_owned(),
+        kind,
+        alternate: alternate.map(str::to_owned),
+    };
     let dead_letter = || Some(DeadLetter { exchange: "rest".to_owned(), routing_key: "rest".to_owned() });
     Topology {
         vhost: vhost.to_owned(),
         quorum_group_size: 1,
         exchanges: vec![exchange("relay", ExchangeKind::Direct, Some("rest")), exchange("rest", ExchangeKind::Fanout, None)],
-        queues: vec![Queue { dead_letter: dead_letter(), ..Queue::named("from") }, Queue { dead_letter: dead_letter(), ..Queue::named("to") }, Queue::named("rest")],
-        bindings: vec![Binding::new("relay", "from", "from"), Binding::new("relay", "to", "to"), Binding::new("rest", "", "rest")],
-        users: vec![User { name: "service.router".to_owned(), configure: "^$".to_owned(), write: "^relay$".to_owned(), read: "^(from|to)$".to_owned() }],
+        queues: vec![
+            Queue { dead_letter: dead_letter(), ..Queue::named("from") },
+            Queue { dead_letter: dead_letter(), ..Queue::named("to") },
+            Queue::named("rest"),
+        ],
+        bindings: vec![
+            Binding::new("relay", "from", "from"),
+            Binding::new("relay", "to", "to"),
+            Binding::new("rest", "", "rest"),
+        ],
+        users: vec![User {
+            name: "service.router".to_owned(),
+            configure: "^$".to_owned(),
+            write: "^relay$".to_owned(),
+            read: "^(from|to)$".to_owned(),
+        }],
         tolerated_users: vec![],
     }
 }
@@ -206,7 +232,11 @@ async fn relay(node: &Node) -> f64 {
     let vhost = format!("bench-relay-{}", std::process::id());
     establish(&node.management(), &relay_topology(&vhost)).await.expect("the relay's queues");
     let folder = node.certificates();
-    let files = Files { ca: folder.join("ca.pem"), certificate: folder.join("service.router.pem"), key: folder.join("service.router.key") };
+    let files = Files {
+        ca: folder.join("ca.pem"),
+        certificate: folder.join("service.router.pem"),
+        key: folder.join("service.router.key"),
+    };
     let identity = transport::tls::Identity::load(&files).expect("a certificate");
     let nodes = Nodes::new([node.amqps()], vhost.clone(), "localhost", identity).expect("nodes");
     let publisher = Publisher::start(nodes.clone(), "bench", Meters::unread());
@@ -222,7 +252,8 @@ async fn relay(node: &Node) -> f64 {
     while taken < RELAYED {
         for delivered in consumer.next(256).await {
             taken += 1;
-            let (publisher, settler, histogram, stopwatch) = (publisher.clone(), consumer.settler(), histogram.clone(), clock.stopwatch());
+            let (publisher, settler, histogram, stopwatch) =
+                (publisher.clone(), consumer.settler(), histogram.clone(), clock.stopwatch());
             under_way.spawn(async move {
                 let _confirmed = publisher.publish(Road::new("relay", "to"), delivered.message).await.expect("confirmed");
                 settler.settle(&[delivered.token]).await;
@@ -282,7 +313,8 @@ impl Arrivals {
             readers.spawn(async move {
                 loop {
                     for received in desk.receive_for(256, Duration::from_secs(3600)).await {
-                        let took = started.lock().await.remove(&received.delivery.referral_id).map_or(0, |stopwatch| micros(&stopwatch));
+                        let took =
+                            started.lock().await.remove(&received.delivery.referral_id).map_or(0, |stopwatch| micros(&stopwatch));
                         if arrived.send((received.delivery.referral_id, took)).is_err() {
                             return;
                         }

@@ -66,8 +66,14 @@ fn desk_words(desk: Desk) -> &'static str {
 fn naming_discloses(category: Category, kind: RecipientKind) -> bool {
     let telling = matches!(
         category,
-        Category::ProtectedAddress | Category::AdoptionRecord | Category::PoliceIntelligence | Category::MaracInformation | Category::Mappa
-            | Category::ImmigrationStatus | Category::SexualHealth | Category::AllegationAgainstProfessional
+        Category::ProtectedAddress
+            | Category::AdoptionRecord
+            | Category::PoliceIntelligence
+            | Category::MaracInformation
+            | Category::Mappa
+            | Category::ImmigrationStatus
+            | Category::SexualHealth
+            | Category::AllegationAgainstProfessional
     );
     telling && !matches!(kind, RecipientKind::FrontDoor | RecipientKind::Referrer)
 }
@@ -121,7 +127,9 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
 
     match &ruling.decision {
         Decision::Deliver { to } => say(format!("It goes to {} ({to}).", name_of(to, directory)), None),
-        Decision::HoldForReview { intended: Some(to) } => say(format!("It waits for a person before it goes to {} ({to}).", name_of(to, directory)), None),
+        Decision::HoldForReview { intended: Some(to) } => {
+            say(format!("It waits for a person before it goes to {} ({to}).", name_of(to, directory)), None)
+        }
         Decision::HoldForReview { intended: None } => say("It waits for a person, who decides where it goes.".to_owned(), None),
         Decision::ReturnToSender => say("It goes back to the sender.".to_owned(), None),
         Decision::Refuse => say("It was refused, and nothing of it was kept.".to_owned(), None),
@@ -146,7 +154,8 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
                 Extent::Minimum => "receives the minimum only of",
                 Extent::Whole => continue,
             };
-            let reason = view.verdicts.iter().find(|verdict| verdict.category == withheld.category).and_then(|verdict| verdict.by.first());
+            let reason =
+                view.verdicts.iter().find(|verdict| verdict.category == withheld.category).and_then(|verdict| verdict.by.first());
             say(format!("{} {how} {}: {} ({}).", view.to, withheld.category.words(), withheld.because, withheld.rule), reason);
         }
     }

@@ -121,7 +121,10 @@ crate::vocab::vocabulary! {
 impl LawfulBasis {
     /// It is an Article 6 basis: every disclosure needs one.
     pub fn is_article_6(self) -> bool {
-        matches!(self, LawfulBasis::Art61c | LawfulBasis::Art61d | LawfulBasis::Art61e | LawfulBasis::Art61ea | LawfulBasis::Art61f)
+        matches!(
+            self,
+            LawfulBasis::Art61c | LawfulBasis::Art61d | LawfulBasis::Art61e | LawfulBasis::Art61ea | LawfulBasis::Art61f
+        )
     }
 
     /// It is an Article 9 condition: special categories need one.
@@ -271,9 +274,21 @@ impl Scope {
         match column {
             Column::Hours | Column::Addressed => self != Scope::Referral,
             Column::Recipient | Column::Category => self == Scope::Item,
-            Column::Sender | Column::Event | Column::Level | Column::Harm | Column::Agreement | Column::Duty
-            | Column::DutyDecision | Column::Age | Column::Home | Column::Located | Column::SameAuthority
-            | Column::HarmPlace | Column::Identified | Column::Purpose | Column::Marking => true,
+            Column::Sender
+            | Column::Event
+            | Column::Level
+            | Column::Harm
+            | Column::Agreement
+            | Column::Duty
+            | Column::DutyDecision
+            | Column::Age
+            | Column::Home
+            | Column::Located
+            | Column::SameAuthority
+            | Column::HarmPlace
+            | Column::Identified
+            | Column::Purpose
+            | Column::Marking => true,
         }
     }
 }
@@ -311,10 +326,16 @@ impl Reader<'_> {
                 Some(_) => reader.word(row, "leaves"),
             }),
             basis: self.table(root, "basis", Scope::Item, &["basis"], |reader, row| reader.word(row, "basis")),
-            clock: self.table(root, "clock", Scope::Routed, &["clock", "working_days", "elapsed_hours", "ends_with"], |reader, row| {
-                let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
-                Some(ClockSpec { name: name?, amount: reader.amount(row)?, ends_with: ends_with? })
-            }),
+            clock: self.table(
+                root,
+                "clock",
+                Scope::Routed,
+                &["clock", "working_days", "elapsed_hours", "ends_with"],
+                |reader, row| {
+                    let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
+                    Some(ClockSpec { name: name?, amount: reader.amount(row)?, ends_with: ends_with? })
+                },
+            ),
             flag: self.table(root, "flag", Scope::Routed, &["flag"], |reader, row| reader.token(row, "flag")),
         };
         let (edition, version, effective_from, kind, ends) = self.head(root);
@@ -399,7 +420,9 @@ impl Reader<'_> {
             let before = self.faults.len();
             match outcome(self, fields) {
                 Some(outcome) => table.push(Row { reason, when, outcome }),
-                None if self.faults.len() == before => self.fault(row.span().start, format!("this row of {name} lacks {}", own.join(", "))),
+                None if self.faults.len() == before => {
+                    self.fault(row.span().start, format!("this row of {name} lacks {}", own.join(", ")))
+                }
                 None => {}
             }
         }
@@ -454,7 +477,13 @@ impl Reader<'_> {
         cube
     }
 
-    fn cell(&mut self, table: &str, key: &Spanned<std::borrow::Cow<'_, str>>, value: &Entry<'_>, scope: Scope) -> Option<(Column, u64)> {
+    fn cell(
+        &mut self,
+        table: &str,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Entry<'_>,
+        scope: Scope,
+    ) -> Option<(Column, u64)> {
         let (name, at) = (key.get_ref().as_ref(), key.span().start);
         let Some(column) = Column::read(name) else {
             self.fault(at, format!("there is no column \"{name}\"; there are {}", Column::ALL.map(Column::name).join(", ")));
@@ -481,7 +510,9 @@ impl Reader<'_> {
             match value.get_ref().as_str().and_then(|text| known.iter().position(|known| *known == text)) {
                 Some(at) if set & (1 << at) != 0 => self.fault(value.span().start, "this value stands here twice"),
                 Some(at) => set |= 1 << at,
-                None => self.fault(value.span().start, format!("not a value of {}; there are {}", column.name(), known.join(", "))),
+                None => {
+                    self.fault(value.span().start, format!("not a value of {}; there are {}", column.name(), known.join(", ")))
+                }
             }
         }
         set
@@ -499,7 +530,9 @@ impl Reader<'_> {
 
     fn token(&mut self, row: &DeTable<'_>, name: &str) -> Option<String> {
         let entry = row.get(name)?;
-        let token = entry.get_ref().as_str().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'));
+        let token = entry.get_ref().as_str().filter(|text| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        });
         if token.is_none() {
             self.fault(entry.span().start, format!("{name} needs lower-case letters, digits and underscores"));
         }

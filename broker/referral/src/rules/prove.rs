@@ -48,8 +48,12 @@ const NEVER: &[(&[RecipientKind], &[Category])] = &[
 
 /// Categories that are, or in free text may hold, special category data: an Article 9 condition is needed.
 pub const SPECIAL: &[Category] = &[
-    Category::ConcernNarrative, Category::ChildHealth, Category::SexualHealth, Category::ParentHealth,
-    Category::ThirdParty, Category::SpecialCategoryOther,
+    Category::ConcernNarrative,
+    Category::ChildHealth,
+    Category::SexualHealth,
+    Category::ParentHealth,
+    Category::ThirdParty,
+    Category::SpecialCategoryOther,
 ];
 
 /// Lays `overlays` over `edition` and proves the whole.
@@ -72,7 +76,10 @@ pub fn prove(edition: &Draft, overlays: &[&Draft]) -> Result<RulePack, Vec<Proof
     check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(&tables));
     check("No cell that must stay closed is opened", opened_bold_cells(&tables));
     check("Every disclosure has an Article 6 basis", without_basis(&tables, LawfulBasis::is_article_6, None));
-    check("Every disclosure of special category data has an Article 9 condition", without_basis(&tables, LawfulBasis::is_article_9, Some(SPECIAL)));
+    check(
+        "Every disclosure of special category data has an Article 9 condition",
+        without_basis(&tables, LawfulBasis::is_article_9, Some(SPECIAL)),
+    );
     if failures.is_empty() { Ok(RulePack::proved(PackId::of(edition, overlays), tables)) } else { Err(failures) }
 }
 
@@ -97,7 +104,11 @@ fn compose(edition: &Draft, overlays: &[&Draft]) -> Result<Tables, Vec<ProofFail
             unknown.push(format!("{} is an edition and cannot be laid over another", overlay.edition));
         }
     }
-    if unknown.is_empty() { Ok(tables) } else { Err(vec![ProofFailure { property: "An overlay fits the edition it lies on", situations: unknown }]) }
+    if unknown.is_empty() {
+        Ok(tables)
+    } else {
+        Err(vec![ProofFailure { property: "An overlay fits the edition it lies on", situations: unknown }])
+    }
 }
 
 fn words(cubes: Vec<Cube>) -> Vec<String> {
@@ -127,7 +138,12 @@ fn rows(tables: &Tables) -> Vec<(&str, &Cube)> {
 fn repeated_ids(tables: &Tables) -> Vec<String> {
     let mut ids: Vec<&str> = ids(tables).collect();
     ids.sort_unstable();
-    ids.windows(2).filter_map(|pair| match pair { [a, b] if a == b => Some(format!("{a} stands there twice")), _ => None }).collect()
+    ids.windows(2)
+        .filter_map(|pair| match pair {
+            [a, b] if a == b => Some(format!("{a} stands there twice")),
+            _ => None,
+        })
+        .collect()
 }
 
 fn dead_rows(tables: &Tables) -> Vec<String> {
@@ -135,7 +151,11 @@ fn dead_rows(tables: &Tables) -> Vec<String> {
 }
 
 fn doubles<Outcome>(table: &Table<Outcome>) -> Vec<String> {
-    table.overlaps().into_iter().map(|(one, other, both)| format!("{} and {} both match when {both}", one.reason.rule, other.reason.rule)).collect()
+    table
+        .overlaps()
+        .into_iter()
+        .map(|(one, other, both)| format!("{} and {} both match when {both}", one.reason.rule, other.reason.rule))
+        .collect()
 }
 
 fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
@@ -177,7 +197,9 @@ fn places_for(route: RouteTo) -> Vec<Cube> {
         RouteTo::DevolvedLocated => known(Column::Located, devolved),
         // Adult safeguarding is found wherever any place is known.
         RouteTo::AdultServices => known(Column::Age, only(&[AgeBand::Adult])),
-        RouteTo::Nobody => vec![Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown]))],
+        RouteTo::Nobody => {
+            vec![Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown]))]
+        }
         // No column says yet whether these are known.
         RouteTo::Placing | RouteTo::PlanHolder | RouteTo::Enquiry => Vec::new(),
     }
@@ -198,12 +220,16 @@ fn consent_bars(tables: &Tables) -> Vec<String> {
 
 fn opened_to_the_unknown(tables: &Tables) -> Vec<String> {
     let unknown = [(Column::Category, only(&[Category::Unknown])), (Column::Recipient, only(&[RecipientKind::Unknown]))];
-    let opens = |row: &&Row<Extent>| row.outcome != Extent::Nothing && unknown.iter().any(|&(column, value)| row.when.values(column) & value != 0);
+    let opens = |row: &&Row<Extent>| {
+        row.outcome != Extent::Nothing && unknown.iter().any(|&(column, value)| row.when.values(column) & value != 0)
+    };
     tables.share.0.iter().filter(opens).map(|row| row.reason.rule.to_string()).collect()
 }
 
 fn opened_bold_cells(tables: &Tables) -> Vec<String> {
-    let bold = NEVER.iter().map(|(recipients, categories)| Cube::everything().and(Column::Recipient, only(recipients)).and(Column::Category, only(categories)));
+    let bold = NEVER.iter().map(|(recipients, categories)| {
+        Cube::everything().and(Column::Recipient, only(recipients)).and(Column::Category, only(categories))
+    });
     let bold: Vec<Cube> = bold.collect();
     let opens = |row: &Row<Extent>| -> Vec<String> {
         let cells = bold.iter().map(|cell| cell.intersect(&row.when)).filter(|both| !both.is_empty());

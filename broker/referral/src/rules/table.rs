@@ -216,7 +216,13 @@ impl fmt::Display for Cube {
         let mut first = true;
         for &(column, values) in self.0.iter().filter(|&&(column, values)| values != column.all_values()) {
             let words = |set: u64| -> Vec<String> {
-                column.values().iter().enumerate().filter(|(at, _)| set & (1 << at) != 0).map(|(_, value)| value.replace('_', " ")).collect()
+                column
+                    .values()
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, _)| set & (1 << at) != 0)
+                    .map(|(_, value)| value.replace('_', " "))
+                    .collect()
             };
             let (within, without) = (words(values), words(!values & column.all_values()));
             f.write_str(if first { "" } else { ", and " })?;

@@ -45,7 +45,15 @@ pub fn person(name: &str) -> Practitioner {
 
 pub fn text(category: Category, text: &str) -> Item {
     let body = Body::Text(text.into());
-    Item { category, subject: Subject::Child, knowledge: Knowledge::Direct, handling: vec![], about_child: None, body, summary: None }
+    Item {
+        category,
+        subject: Subject::Child,
+        knowledge: Knowledge::Direct,
+        handling: vec![],
+        about_child: None,
+        body,
+        summary: None,
+    }
 }
 
 pub fn submission(key: u8) -> Submission {
@@ -65,7 +73,13 @@ pub fn submission(key: u8) -> Submission {
                 age: Age::Born(Sealed::new("2015-02-03".parse().unwrap())),
                 ..Identity::default()
             },
-            address: Some(Address { lines: "1 Cage Street".into(), postcode: None, uprn: None, telephone: None, protected: false }),
+            address: Some(Address {
+                lines: "1 Cage Street".into(),
+                postcode: None,
+                uprn: None,
+                telephone: None,
+                protected: false,
+            }),
             places: Places { home: Some(gss("E08000035")), located: Some(gss("E08000035")), ..Places::default() },
         },
         further_children: vec![],
@@ -87,7 +101,9 @@ pub fn referral() -> Referral {
 pub fn goes_to(ruling: &Ruling) -> String {
     match ruling.decision() {
         Decision::Deliver { to } => to.to_string(),
-        Decision::HoldForReview { intended } => format!("held for {}", intended.as_ref().map_or("nobody".to_owned(), ToString::to_string)),
+        Decision::HoldForReview { intended } => {
+            format!("held for {}", intended.as_ref().map_or("nobody".to_owned(), ToString::to_string))
+        }
         Decision::ReturnToSender => "returned".to_owned(),
         Decision::Refuse => "refused".to_owned(),
     }

@@ -12,14 +12,9 @@ use super::LedgerError;
 use super::log::Signer;
 
 /// Reads the key, or makes it from `seed` if there is none. The origin names the log it signs for.
-pub fn open_or_make(
-    path: &Path,
-    origin: &str,
-    seed: impl FnOnce() -> [u8; 32],
-) -> Result<Signer, LedgerError> {
+pub fn open_or_make(path: &Path, origin: &str, seed: impl FnOnce() -> [u8; 32]) -> Result<Signer, LedgerError> {
     if !path.exists() {
-        make(path, &seed())
-            .map_err(|error| not_a_key(path, format!("could not be made: {error}")))?;
+        make(path, &seed()).map_err(|error| not_a_key(path, format!("could not be made: {error}")))?;
     }
     // Read back what stands there: when two make it at once, one of them wins and both use it.
     open(path, origin)
@@ -28,21 +23,16 @@ pub fn open_or_make(
 /// Reads the key that is there.
 pub fn open(path: &Path, origin: &str) -> Result<Signer, LedgerError> {
     if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c == '+') {
-        let what =
-            format!("the log's origin {origin:?} has to be a name without blanks and plus signs");
+        let what = format!("the log's origin {origin:?} has to be a name without blanks and plus signs");
         return Err(not_a_key(path, what));
     }
-    let read =
-        read(path).map_err(|error| not_a_key(path, format!("could not be read: {error}")))?;
+    let read = read(path).map_err(|error| not_a_key(path, format!("could not be read: {error}")))?;
     let seed = read.map_err(|what| not_a_key(path, what.to_owned()))?;
     Ok(Signer::new(origin, &seed))
 }
 
 fn not_a_key(path: &Path, what: String) -> LedgerError {
-    LedgerError::Key {
-        path: path.display().to_string(),
-        what,
-    }
+    LedgerError::Key { path: path.display().to_string(), what }
 }
 
 fn read(path: &Path) -> io::Result<Result<[u8; 32], &'static str>> {
@@ -53,9 +43,7 @@ fn read(path: &Path) -> io::Result<Result<[u8; 32], &'static str>> {
     let mut seed = Vec::new();
     // One byte more than a key has, so that a longer file is noticed.
     file.take(33).read_to_end(&mut seed)?;
-    Ok(seed
-        .try_into()
-        .map_err(|_| "it is not 32 bytes long; put back the right file from its copy"))
+    Ok(seed.try_into().map_err(|_| "it is not 32 bytes long; put back the right file from its copy"))
 }
 
 // Written aside, made durable, and only then given its name: there is never half a key.
@@ -63,12 +51,7 @@ fn make(path: &Path, seed: &[u8; 32]) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".{}", std::process::id()));
     let aside = Path::new(&aside);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(aside)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(aside)?;
     file.write_all(seed)?;
     file.sync_all()?;
     let named = match fs::hard_link(aside, path) {

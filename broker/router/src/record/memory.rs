@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log::{self, Frontier, Hash, Leaf, Proof, Signer, Unproved};
 use super::{
-    Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure,
-    ErasureRecord, Kind, Ledger, LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry,
-    Recorded, ReferralId, Refusal, Salts, Stored, Told, Version, lawful, micros, micros_not_before,
-    moment,
+    Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure, ErasureRecord, Kind, Ledger,
+    LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
+    Version, lawful, micros, micros_not_before, moment,
 };
 
 /// What happens to a write.
@@ -113,26 +112,16 @@ impl MemoryLedger {
             deliveries: BTreeMap::new(),
             delivery_ids: HashMap::new(),
         };
-        MemoryLedger {
-            inner: Arc::new(Mutex::new(inner)),
-        }
+        MemoryLedger { inner: Arc::new(Mutex::new(inner)) }
     }
 
     fn read<T>(&self, read: impl FnOnce(&Inner) -> T) -> Result<T, LedgerError> {
         Ok(read(&self.lock()))
     }
 
-    fn write<T>(
-        &self,
-        write: Write,
-        doing: &'static str,
-        act: impl FnOnce(&mut Inner) -> T,
-    ) -> Result<T, LedgerError> {
+    fn write<T>(&self, write: Write, doing: &'static str, act: impl FnOnce(&mut Inner) -> T) -> Result<T, LedgerError> {
         let mut inner = self.lock();
-        let failed = || LedgerError::Failed {
-            doing,
-            cause: "the simulation lets this write fail".into(),
-        };
+        let failed = || LedgerError::Failed { doing, cause: "the simulation lets this write fail".into() };
         match (inner.fates)(write) {
             Fate::Written => Ok(act(&mut inner)),
             Fate::NotWritten => Err(failed()),
@@ -150,19 +139,12 @@ impl MemoryLedger {
 
 impl Inner {
     fn admit(&self, commit: &Commit) -> Result<(), Committed> {
-        let version = self
-            .cases
-            .get(&commit.referral)
-            .map_or(Version::NEW, |case| case.version);
+        let version = self.cases.get(&commit.referral).map_or(Version::NEW, |case| case.version);
         if version != commit.expected {
             return Err(Committed::Stale);
         }
         lawful(commit).map_err(Committed::Refused)?;
-        match commit
-            .owed
-            .iter()
-            .find(|owed| self.delivery_ids.contains_key(&owed.id))
-        {
+        match commit.owed.iter().find(|owed| self.delivery_ids.contains_key(&owed.id)) {
             Some(repeated) => Err(Committed::Refused(Refusal::DeliveryRepeated(repeated.id))),
             None => Ok(()),
         }
@@ -192,42 +174,22 @@ impl Inner {
         case.wake = commit.wake.map(micros_not_before);
         case.open = commit.open;
         for content in commit.content {
-            self.content
-                .entry((commit.referral, content.id))
-                .or_insert(content);
+            self.content.entry((commit.referral, content.id)).or_insert(content);
         }
         for told in commit.progress {
             let sequence = self.progress.entry(told.party).or_default();
             let (next, referral) = (sequence.len() as u64 + 1, commit.referral);
-            sequence.push(Told {
-                sequence: next,
-                referral,
-                at: to_the_micro(commit.at),
-                body: told.body,
-            });
+            sequence.push(Told { sequence: next, referral, at: to_the_micro(commit.at), body: told.body });
         }
         let salt = (self.salts)();
         let leaf = self.append(commit.kind, commit.at, &salt, &commit.record);
-        self.records.insert(
-            leaf,
-            Record {
-                referral: Some(commit.referral),
-                bytes: commit.record,
-            },
-        );
+        self.records.insert(leaf, Record { referral: Some(commit.referral), bytes: commit.record });
         for owed in commit.owed {
             let salt = (self.salts)();
             let record = log::delivery_record(owed.id, &owed.routing_key, &owed.digest);
             let index = self.append(Kind::DELIVERY, commit.at, &salt, &record);
             self.delivery_ids.insert(owed.id, index);
-            self.deliveries.insert(
-                index,
-                Sent {
-                    owed,
-                    salt: Some(salt),
-                    settled_at: None,
-                },
-            );
+            self.deliveries.insert(index, Sent { owed, salt: Some(salt), settled_at: None });
         }
         leaf
     }
@@ -239,10 +201,8 @@ impl Inner {
     fn recorded(&self, index: u64, sent: &Sent) -> Option<Recorded<Owed>> {
         let size = self.frontier.size();
         let path = log::inclusion(index, size, |subtree| {
-            let (_, completed) = usize::try_from(subtree.last)
-                .ok()
-                .and_then(|at| self.leaves.get(at))
-                .ok_or(Unproved::HashMissing)?;
+            let (_, completed) =
+                usize::try_from(subtree.last).ok().and_then(|at| self.leaves.get(at)).ok_or(Unproved::HashMissing)?;
             log::kept(completed, subtree.level).ok_or(Unproved::HashMissing)
         });
         let (leaf, _) = self.leaves.get(usize::try_from(index).ok()?)?;
@@ -254,17 +214,11 @@ impl Inner {
             at_micros: leaf.at_micros,
             checkpoint: self.checkpoint.clone(),
         };
-        Some(Recorded {
-            what: sent.owed.clone(),
-            proof,
-        })
+        Some(Recorded { what: sent.owed.clone(), proof })
     }
 
     fn unsettled(&self) -> impl Iterator<Item = (u64, &Sent)> {
-        self.deliveries
-            .iter()
-            .filter(|(_, sent)| sent.settled_at.is_none())
-            .map(|(index, sent)| (*index, sent))
+        self.deliveries.iter().filter(|(_, sent)| sent.settled_at.is_none()).map(|(index, sent)| (*index, sent))
     }
 
     fn commit(&mut self, commits: Vec<Commit>) -> Vec<Committed> {
@@ -286,72 +240,39 @@ impl Inner {
         written
             .into_iter()
             .map(|written| match written {
-                Ok(leaf) => Committed::Recorded {
-                    owed: self.deliveries_after(leaf),
-                    leaf,
-                },
+                Ok(leaf) => Committed::Recorded { owed: self.deliveries_after(leaf), leaf },
                 Err(not_written) => not_written,
             })
             .collect()
     }
 
     fn deliveries_after(&self, decision: u64) -> Vec<Recorded<Owed>> {
-        (decision + 1..)
-            .map_while(|index| self.recorded(index, self.deliveries.get(&index)?))
-            .collect()
+        (decision + 1..).map_while(|index| self.recorded(index, self.deliveries.get(&index)?)).collect()
     }
 
     fn erase(&mut self, erasure: &Erasure) -> Erased {
         let of_it = |sent: &Sent| sent.owed.referral == erasure.referral;
-        let open = self
-            .cases
-            .get(&erasure.referral)
-            .is_some_and(|case| case.open);
+        let open = self.cases.get(&erasure.referral).is_some_and(|case| case.open);
         if open || self.unsettled().any(|(_, sent)| of_it(sent)) {
             return Erased::StillOpen;
         }
-        let records = self
-            .records
-            .iter()
-            .filter(|(_, record)| record.referral == Some(erasure.referral));
-        let sent = self
-            .deliveries
-            .iter()
-            .filter(|(_, sent)| of_it(sent) && sent.salt.is_some());
-        let mut leaves: Vec<u64> = records
-            .map(|(index, _)| *index)
-            .chain(sent.map(|(index, _)| *index))
-            .collect();
+        let records = self.records.iter().filter(|(_, record)| record.referral == Some(erasure.referral));
+        let sent = self.deliveries.iter().filter(|(_, sent)| of_it(sent) && sent.salt.is_some());
+        let mut leaves: Vec<u64> = records.map(|(index, _)| *index).chain(sent.map(|(index, _)| *index)).collect();
         if leaves.is_empty() {
             return Erased::Nothing;
         }
         leaves.sort_unstable();
-        self.records
-            .retain(|_, record| record.referral != Some(erasure.referral));
-        self.content
-            .retain(|(referral, _), _| *referral != erasure.referral);
-        self.deliveries
-            .values_mut()
-            .filter(|sent| of_it(sent))
-            .for_each(|sent| sent.salt = None);
-        for told in self
-            .progress
-            .values_mut()
-            .flatten()
-            .filter(|told| told.referral == erasure.referral)
-        {
+        self.records.retain(|_, record| record.referral != Some(erasure.referral));
+        self.content.retain(|(referral, _), _| *referral != erasure.referral);
+        self.deliveries.values_mut().filter(|sent| of_it(sent)).for_each(|sent| sent.salt = None);
+        for told in self.progress.values_mut().flatten().filter(|told| told.referral == erasure.referral) {
             told.body.clear();
         }
         let bytes = ErasureRecord::new(erasure, leaves).bytes();
         let salt = (self.salts)();
         let leaf = self.append(Kind::ERASED, erasure.at, &salt, &bytes);
-        self.records.insert(
-            leaf,
-            Record {
-                referral: None,
-                bytes,
-            },
-        );
+        self.records.insert(leaf, Record { referral: None, bytes });
         self.seal();
         Erased::Leaf(leaf)
     }
@@ -365,49 +286,26 @@ fn to_the_micro(at: Moment) -> Moment {
 impl Ledger for MemoryLedger {
     async fn load(&self, referrals: &[ReferralId]) -> Result<Vec<Option<Stored>>, LedgerError> {
         self.read(|ledger| {
-            let stored = |case: &Case| Stored {
-                version: case.version,
-                state: case.state.clone(),
-            };
-            referrals
-                .iter()
-                .map(|referral| ledger.cases.get(referral).map(stored))
-                .collect()
+            let stored = |case: &Case| Stored { version: case.version, state: case.state.clone() };
+            referrals.iter().map(|referral| ledger.cases.get(referral).map(stored)).collect()
         })
     }
 
     async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Committed>, LedgerError> {
-        self.write(Write::Commit, "record the step", |ledger| {
-            ledger.commit(commits)
-        })
+        self.write(Write::Commit, "record the step", |ledger| ledger.commit(commits))
     }
 
-    async fn owed(
-        &self,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Recorded<Owed>>, LedgerError> {
+    async fn owed(&self, after: Option<u64>, limit: usize) -> Result<Vec<Recorded<Owed>>, LedgerError> {
         self.read(|ledger| {
-            let next = ledger
-                .unsettled()
-                .filter(|(index, _)| after.is_none_or(|after| *index > after));
-            next.take(limit)
-                .filter_map(|(index, sent)| ledger.recorded(index, sent))
-                .collect()
+            let next = ledger.unsettled().filter(|(index, _)| after.is_none_or(|after| *index > after));
+            next.take(limit).filter_map(|(index, sent)| ledger.recorded(index, sent)).collect()
         })
     }
 
     async fn settle(&self, deliveries: Vec<DeliveryId>, at: Moment) -> Result<(), LedgerError> {
         self.write(Write::Settle, "settle what was delivered", |ledger| {
-            for index in deliveries
-                .iter()
-                .filter_map(|id| ledger.delivery_ids.get(id))
-            {
-                if let Some(sent) = ledger
-                    .deliveries
-                    .get_mut(index)
-                    .filter(|sent| sent.settled_at.is_none())
-                {
+            for index in deliveries.iter().filter_map(|id| ledger.delivery_ids.get(id)) {
+                if let Some(sent) = ledger.deliveries.get_mut(index).filter(|sent| sent.settled_at.is_none()) {
                     sent.settled_at = Some(micros(at));
                     sent.owed.body.clear();
                 }
@@ -418,34 +316,17 @@ impl Ledger for MemoryLedger {
     async fn overdue(&self, now: Moment, limit: usize) -> Result<Vec<ReferralId>, LedgerError> {
         self.read(|ledger| {
             let woken = |(id, case): (&ReferralId, &Case)| Some((case.wake?, case.number, *id));
-            let mut due: Vec<_> = ledger
-                .cases
-                .iter()
-                .filter_map(woken)
-                .filter(|(wake, ..)| *wake <= micros(now))
-                .collect();
+            let mut due: Vec<_> = ledger.cases.iter().filter_map(woken).filter(|(wake, ..)| *wake <= micros(now)).collect();
             due.sort_unstable();
             due.into_iter().take(limit).map(|(_, _, id)| id).collect()
         })
     }
 
     async fn next_wake(&self) -> Result<Option<Moment>, LedgerError> {
-        self.read(|ledger| {
-            ledger
-                .cases
-                .values()
-                .filter_map(|case| case.wake)
-                .min()
-                .and_then(moment)
-        })
+        self.read(|ledger| ledger.cases.values().filter_map(|case| case.wake).min().and_then(moment))
     }
 
-    async fn list(
-        &self,
-        owner: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Listed>, LedgerError> {
+    async fn list(&self, owner: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
         self.read(|ledger| {
             let mut listed: Vec<Listed> = ledger
                 .cases
@@ -465,31 +346,17 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    async fn progress(
-        &self,
-        party: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Told>, LedgerError> {
+    async fn progress(&self, party: &str, after: u64, limit: usize) -> Result<Vec<Told>, LedgerError> {
         self.read(|ledger| {
             let told = ledger.progress.get(party).into_iter().flatten();
-            told.filter(|told| told.sequence > after)
-                .take(limit)
-                .cloned()
-                .collect()
+            told.filter(|told| told.sequence > after).take(limit).cloned().collect()
         })
     }
 
-    async fn told_about(
-        &self,
-        party: &str,
-        referral: ReferralId,
-    ) -> Result<Vec<Told>, LedgerError> {
+    async fn told_about(&self, party: &str, referral: ReferralId) -> Result<Vec<Told>, LedgerError> {
         self.read(|ledger| {
             let told = ledger.progress.get(party).into_iter().flatten();
-            told.filter(|told| told.referral == referral)
-                .cloned()
-                .collect()
+            told.filter(|told| told.referral == referral).cloned().collect()
         })
     }
 
@@ -508,38 +375,22 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    async fn content(
-        &self,
-        referral: ReferralId,
-        id: Digest,
-    ) -> Result<Option<Content>, LedgerError> {
+    async fn content(&self, referral: ReferralId, id: Digest) -> Result<Option<Content>, LedgerError> {
         self.read(|ledger| ledger.content.get(&(referral, id)).cloned())
     }
 
     async fn latest_record(&self, referral: ReferralId) -> Result<Option<Decision>, LedgerError> {
         self.read(|ledger| {
-            let (leaf, record) = ledger
-                .records
-                .iter()
-                .rev()
-                .find(|(_, record)| record.referral == Some(referral))?;
+            let (leaf, record) = ledger.records.iter().rev().find(|(_, record)| record.referral == Some(referral))?;
             let (entry, _) = ledger.leaves.get(usize::try_from(*leaf).ok()?)?;
             let at = moment(entry.at_micros)?;
-            Some(Decision {
-                leaf: *leaf,
-                kind: entry.kind.clone(),
-                at,
-                record: record.bytes.clone(),
-            })
+            Some(Decision { leaf: *leaf, kind: entry.kind.clone(), at, record: record.bytes.clone() })
         })
     }
 
     async fn counts(&self) -> Result<Counts, LedgerError> {
         self.read(|ledger| {
-            let oldest = ledger
-                .unsettled()
-                .next()
-                .and_then(|(index, _)| ledger.leaves.get(usize::try_from(index).ok()?));
+            let oldest = ledger.unsettled().next().and_then(|(index, _)| ledger.leaves.get(usize::try_from(index).ok()?));
             Counts {
                 open: ledger.cases.values().filter(|case| case.open).count() as u64,
                 owed: ledger.unsettled().count() as u64,
@@ -555,26 +406,16 @@ impl Ledger for MemoryLedger {
     }
 
     async fn quarantine(&self, message: Quarantined) -> Result<(), LedgerError> {
-        self.write(
-            Write::Quarantine,
-            "keep a message in quarantine",
-            |ledger| {
-                if !ledger.quarantine.values().any(|kept| kept.id == message.id) {
-                    ledger.quarantined_so_far += 1;
-                    let at = to_the_micro(message.at);
-                    ledger
-                        .quarantine
-                        .insert(ledger.quarantined_so_far, Quarantined { at, ..message });
-                }
-            },
-        )
+        self.write(Write::Quarantine, "keep a message in quarantine", |ledger| {
+            if !ledger.quarantine.values().any(|kept| kept.id == message.id) {
+                ledger.quarantined_so_far += 1;
+                let at = to_the_micro(message.at);
+                ledger.quarantine.insert(ledger.quarantined_so_far, Quarantined { at, ..message });
+            }
+        })
     }
 
-    async fn quarantined(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<QuarantinedEntry>, LedgerError> {
+    async fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<QuarantinedEntry>, LedgerError> {
         self.read(|ledger| {
             let entry = |(number, message): (&u64, &Quarantined)| QuarantinedEntry {
                 number: *number,
@@ -584,44 +425,23 @@ impl Ledger for MemoryLedger {
                 at: message.at,
                 length: message.bytes.len() as u64,
             };
-            ledger
-                .quarantine
-                .iter()
-                .filter(|(number, _)| **number > after)
-                .take(limit)
-                .map(entry)
-                .collect()
+            ledger.quarantine.iter().filter(|(number, _)| **number > after).take(limit).map(entry).collect()
         })
     }
 
-    async fn quarantined_message(
-        &self,
-        id: uuid::Uuid,
-    ) -> Result<Option<Quarantined>, LedgerError> {
-        self.read(|ledger| {
-            ledger
-                .quarantine
-                .values()
-                .find(|message| message.id == id)
-                .cloned()
-        })
+    async fn quarantined_message(&self, id: uuid::Uuid) -> Result<Option<Quarantined>, LedgerError> {
+        self.read(|ledger| ledger.quarantine.values().find(|message| message.id == id).cloned())
     }
 
     async fn release(&self, id: uuid::Uuid) -> Result<bool, LedgerError> {
-        self.write(
-            Write::Release,
-            "release a message from quarantine",
-            |ledger| {
-                let before = ledger.quarantine.len();
-                ledger.quarantine.retain(|_, message| message.id != id);
-                ledger.quarantine.len() < before
-            },
-        )
+        self.write(Write::Release, "release a message from quarantine", |ledger| {
+            let before = ledger.quarantine.len();
+            ledger.quarantine.retain(|_, message| message.id != id);
+            ledger.quarantine.len() < before
+        })
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
-        self.write(Write::Erase, "erase a referral", |ledger| {
-            ledger.erase(&erasure)
-        })
+        self.write(Write::Erase, "erase a referral", |ledger| ledger.erase(&erasure))
     }
 }

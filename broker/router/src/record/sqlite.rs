@@ -18,18 +18,15 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::log::{self, Checkpoint, Frontier, Growth, Hash, Leaf, Proof, Signer, Subtree};
 use super::{
-    Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure,
-    ErasureRecord, Kind, Ledger, LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry,
-    Recorded, ReferralId, Refusal, Salts, Stored, Told, Version, lawful, micros, micros_not_before,
-    moment,
+    Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure, ErasureRecord, Kind, Ledger,
+    LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
+    Version, lawful, micros, micros_not_before, moment,
 };
 
 /// Each entry takes the file from the format before to the next.
@@ -53,30 +50,11 @@ type Question = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// What is asked of the writer, with room for what became of it before its batch is on the disk.
 enum Request {
-    Commit {
-        commits: Vec<Commit>,
-        written: Vec<Written>,
-        answer: Answer<Vec<Committed>>,
-    },
-    Settle {
-        deliveries: Vec<DeliveryId>,
-        at: Moment,
-        answer: Answer<()>,
-    },
-    Quarantine {
-        message: Quarantined,
-        answer: Answer<()>,
-    },
-    Release {
-        id: Uuid,
-        released: bool,
-        answer: Answer<bool>,
-    },
-    Erase {
-        erasure: Erasure,
-        erased: Erased,
-        answer: Answer<Erased>,
-    },
+    Commit { commits: Vec<Commit>, written: Vec<Written>, answer: Answer<Vec<Committed>> },
+    Settle { deliveries: Vec<DeliveryId>, at: Moment, answer: Answer<()> },
+    Quarantine { message: Quarantined, answer: Answer<()> },
+    Release { id: Uuid, released: bool, answer: Answer<bool> },
+    Erase { erasure: Erasure, erased: Erased, answer: Answer<Erased> },
 }
 
 enum Written {
@@ -99,10 +77,7 @@ impl Drop for Threads {
         self.questions.take();
         self.writes.take();
         // The reader first, so that the writer is the last to close and folds the WAL into the file.
-        for thread in [self.reader.take(), self.writer.take()]
-            .into_iter()
-            .flatten()
-        {
+        for thread in [self.reader.take(), self.writer.take()].into_iter().flatten() {
             let _ = thread.join();
         }
     }
@@ -115,25 +90,15 @@ impl SqliteLedger {
         let lock = lock(path)?;
         let mut connection = connect(path).map_err(failed("open its file"))?;
         migrate(&mut connection, path)?;
-        let mut writer = Writer {
-            path: path.to_owned(),
-            connection,
-            signer,
-            salts,
-            frontier: None,
-            erased_in_wal: false,
-        };
+        let mut writer = Writer { path: path.to_owned(), connection, signer, salts, frontier: None, erased_in_wal: false };
         writer.begin()?;
-        let reader = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .and_then(|connection| {
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.set_prepared_statement_cache_capacity(64);
-            Ok(connection)
-        })
-        .map_err(failed("open its file"))?;
+        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .and_then(|connection| {
+                connection.busy_timeout(BUSY_TIMEOUT)?;
+                connection.set_prepared_statement_cache_capacity(64);
+                Ok(connection)
+            })
+            .map_err(failed("open its file"))?;
 
         let (writes, requests) = mpsc::channel(REQUESTS_WAITING_MAX);
         let (questions, asked) = mpsc::channel(REQUESTS_WAITING_MAX);
@@ -151,10 +116,7 @@ impl SqliteLedger {
     async fn write<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
         let writes = self.threads.writes.as_ref().ok_or(LedgerError::Closed)?;
-        writes
-            .send(request(answer))
-            .await
-            .map_err(|_| LedgerError::Closed)?;
+        writes.send(request(answer)).await.map_err(|_| LedgerError::Closed)?;
         answered.await.map_err(|_| LedgerError::Closed)?
     }
 
@@ -166,9 +128,7 @@ impl SqliteLedger {
         let (answer, answered) = oneshot::channel();
         let ask: Question = Box::new(move |connection| {
             // One transaction for one question: it sees one moment of the ledger.
-            let result = connection
-                .transaction()
-                .and_then(|snapshot| question(&snapshot));
+            let result = connection.transaction().and_then(|snapshot| question(&snapshot));
             let _ = answer.send(result.map_err(failed(doing)));
         });
         let questions = self.threads.questions.as_ref().ok_or(LedgerError::Closed)?;
@@ -178,50 +138,28 @@ impl SqliteLedger {
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> LedgerError {
-    move |cause| LedgerError::Failed {
-        doing,
-        cause: cause.into(),
-    }
+    move |cause| LedgerError::Failed { doing, cause: cause.into() }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LedgerError> {
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-    spawned.map_err(|cause| LedgerError::Failed {
-        doing: "start its thread",
-        cause: cause.into(),
-    })
+    spawned.map_err(|cause| LedgerError::Failed { doing: "start its thread", cause: cause.into() })
 }
 
 /// One process at a time: two writers would each sign a log of their own.
 fn lock(path: &Path) -> Result<File, LedgerError> {
-    let failed = |cause: std::io::Error| LedgerError::Failed {
-        doing: "lock its file",
-        cause: cause.into(),
-    };
+    let failed = |cause: std::io::Error| LedgerError::Failed { doing: "lock its file", cause: cause.into() };
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(name)
-        .map_err(failed)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(name).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
-            let holder = if holder.is_empty() {
-                "another process".to_owned()
-            } else {
-                holder
-            };
-            return Err(LedgerError::InUse {
-                path: path.display().to_string(),
-                holder,
-            });
+            let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+            return Err(LedgerError::InUse { path: path.display().to_string(), holder });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
@@ -236,17 +174,11 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Made by us, not by SQLite, so that nobody else can read it; its WAL takes over the permissions.
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     if made.is_ok() {
         let _ = super::key::sync_folder(path);
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -265,21 +197,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    let found: u32 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(failed("read its format"))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed("read its format"))?;
     if found > known {
-        return Err(LedgerError::TooNew {
-            path: path.display().to_string(),
-            found,
-            known,
-        });
+        return Err(LedgerError::TooNew { path: path.display().to_string(), found, known });
     }
     for (format, migration) in (1..=known).zip(MIGRATIONS) {
         if format > found {
             let migrated = || {
-                let transaction =
-                    connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
                 transaction.execute_batch(migration)?;
                 transaction.pragma_update(None, "user_version", format)?;
                 transaction.commit()
@@ -321,17 +246,10 @@ impl Writer {
 
     /// Signs the empty log at the very first start; afterwards checks that the log is ours and whole at its edge.
     fn begin(&mut self) -> Result<(), LedgerError> {
-        const IS_NEW: &str =
-            "SELECT NOT EXISTS (SELECT 1 FROM checkpoint) AND NOT EXISTS (SELECT 1 FROM leaf)";
-        if self
-            .connection
-            .query_row(IS_NEW, [], |row| row.get(0))
-            .map_err(failed("read its log"))?
-        {
+        const IS_NEW: &str = "SELECT NOT EXISTS (SELECT 1 FROM checkpoint) AND NOT EXISTS (SELECT 1 FROM leaf)";
+        if self.connection.query_row(IS_NEW, [], |row| row.get(0)).map_err(failed("read its log"))? {
             let note = self.signer.checkpoint(&Frontier::default());
-            let signed = self
-                .connection
-                .execute("INSERT INTO checkpoint (size, note) VALUES (0, ?1)", [note]);
+            let signed = self.connection.execute("INSERT INTO checkpoint (size, note) VALUES (0, ?1)", [note]);
             signed.map_err(failed("sign its log"))?;
         }
         self.frontier().map(|_| ())
@@ -341,22 +259,16 @@ impl Writer {
         if let Some(frontier) = &self.frontier {
             return Ok(frontier.clone());
         }
-        let damaged = |what: String| LedgerError::Damaged {
-            path: self.path.display().to_string(),
-            what,
-        };
+        let damaged = |what: String| LedgerError::Damaged { path: self.path.display().to_string(), what };
         let size = count_leaves(&self.connection).map_err(failed("read its log"))?;
         let frontier = Frontier::restore(size, |subtree| completed_hash(&self.connection, subtree));
         let frontier = frontier.map_err(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => {
-                damaged("a part of its log is missing".to_owned())
-            }
+            rusqlite::Error::QueryReturnedNoRows => damaged("a part of its log is missing".to_owned()),
             error => failed("read its log")(error),
         })?;
         let note = last_checkpoint(&self.connection).map_err(failed("read its log"))?;
-        let checkpoint = Checkpoint::open(&note, self.signer.public()).map_err(|because| {
-            damaged(format!("its last checkpoint cannot be believed: {because}"))
-        })?;
+        let checkpoint = Checkpoint::open(&note, self.signer.public())
+            .map_err(|because| damaged(format!("its last checkpoint cannot be believed: {because}")))?;
         if checkpoint.size != size || checkpoint.root != frontier.root() {
             return Err(damaged(format!(
                 "its log has {size} entries that do not match its last checkpoint, which covers {}",
@@ -370,15 +282,7 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Request>) {
         match self.try_write(&mut batch) {
             Ok(sealed) => {
-                let is_erasure = |request: &Request| {
-                    matches!(
-                        request,
-                        Request::Erase {
-                            erased: Erased::Leaf(_),
-                            ..
-                        }
-                    )
-                };
+                let is_erasure = |request: &Request| matches!(request, Request::Erase { erased: Erased::Leaf(_), .. });
                 self.erased_in_wal |= batch.iter().any(is_erasure);
                 if self.erased_in_wal {
                     self.fold_in_wal();
@@ -390,9 +294,7 @@ impl Writer {
                 // where the log ends before anything else is written.
                 self.frontier = None;
                 let because = error.to_string();
-                batch
-                    .into_iter()
-                    .for_each(|request| request.failed(&because));
+                batch.into_iter().for_each(|request| request.failed(&because));
             }
         }
     }
@@ -401,30 +303,19 @@ impl Writer {
     /// file overwrites them. Nobody is made to wait for it: when somebody reads just then, the next
     /// write tries again.
     fn fold_in_wal(&mut self) {
-        let folded = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            self.connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-                    row.get::<_, bool>(0)
-                })
-        });
+        let folded = self
+            .connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)));
         self.erased_in_wal = !matches!(folded, Ok(false));
         let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
     }
 
     /// Writes a batch whole, or not at all.
-    fn try_write(
-        &mut self,
-        batch: &mut [Request],
-    ) -> Result<Sealed, Box<dyn std::error::Error + Send + Sync>> {
+    fn try_write(&mut self, batch: &mut [Request]) -> Result<Sealed, Box<dyn std::error::Error + Send + Sync>> {
         let frontier = self.frontier()?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut page = Page {
-            transaction: &transaction,
-            growth: Growth::of(&frontier),
-            salts: &mut self.salts,
-        };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut page = Page { transaction: &transaction, growth: Growth::of(&frontier), salts: &mut self.salts };
         for request in batch {
             request.write_on(&mut page)?;
         }
@@ -455,40 +346,17 @@ impl Sealed {
             Written::Refused(refusal) => Ok(Committed::Refused(refusal)),
             Written::Recorded { leaf, salts } => {
                 let owed = (leaf + 1..).zip(commit.owed).zip(salts);
-                let owed =
-                    owed.map(|((index, owed), salt)| self.recorded(owed, index, salt, commit.at));
-                Ok(Committed::Recorded {
-                    owed: owed.collect::<Result<_, _>>()?,
-                    leaf,
-                })
+                let owed = owed.map(|((index, owed), salt)| self.recorded(owed, index, salt, commit.at));
+                Ok(Committed::Recorded { owed: owed.collect::<Result<_, _>>()?, leaf })
             }
         }
     }
 
-    fn recorded(
-        &self,
-        what: Owed,
-        index: u64,
-        salt: [u8; 32],
-        at: Moment,
-    ) -> Result<Recorded<Owed>, LedgerError> {
+    fn recorded(&self, what: Owed, index: u64, salt: [u8; 32], at: Moment) -> Result<Recorded<Owed>, LedgerError> {
         let path = self.growth.inclusion(index);
-        let path = path.map_err(|cause| LedgerError::Failed {
-            doing: "prove what it recorded",
-            cause: cause.into(),
-        })?;
+        let path = path.map_err(|cause| LedgerError::Failed { doing: "prove what it recorded", cause: cause.into() })?;
         let (size, checkpoint) = (self.growth.frontier().size(), self.checkpoint.clone());
-        Ok(Recorded {
-            what,
-            proof: Proof {
-                index,
-                size,
-                path,
-                salt,
-                at_micros: micros(at),
-                checkpoint,
-            },
-        })
+        Ok(Recorded { what, proof: Proof { index, size, path, salt, at_micros: micros(at), checkpoint } })
     }
 }
 
@@ -496,18 +364,13 @@ impl Request {
     fn steps(&self) -> usize {
         match self {
             Request::Commit { commits, .. } => commits.len(),
-            Request::Settle { .. }
-            | Request::Quarantine { .. }
-            | Request::Release { .. }
-            | Request::Erase { .. } => 1,
+            Request::Settle { .. } | Request::Quarantine { .. } | Request::Release { .. } | Request::Erase { .. } => 1,
         }
     }
 
     fn write_on(&mut self, page: &mut Page<'_>) -> rusqlite::Result<()> {
         match self {
-            Request::Commit {
-                commits, written, ..
-            } => {
+            Request::Commit { commits, written, .. } => {
                 let mut stale = HashSet::new();
                 let mut write = |commit: &Commit| {
                     // Another's step can leave the very version that this one expects of its own forerunner.
@@ -520,17 +383,12 @@ impl Request {
                     }
                     Ok(written)
                 };
-                *written = commits
-                    .iter()
-                    .map(&mut write)
-                    .collect::<rusqlite::Result<_>>()?;
+                *written = commits.iter().map(&mut write).collect::<rusqlite::Result<_>>()?;
             }
             Request::Settle { deliveries, at, .. } => page.settle(deliveries, *at)?,
             Request::Quarantine { message, .. } => page.quarantine(message)?,
             Request::Release { id, released, .. } => *released = page.release(*id)?,
-            Request::Erase {
-                erasure, erased, ..
-            } => *erased = page.erase(erasure)?,
+            Request::Erase { erasure, erased, .. } => *erased = page.erase(erasure)?,
         }
         Ok(())
     }
@@ -538,46 +396,25 @@ impl Request {
     // Whoever asked may be gone; what was written stays written.
     fn done(self, sealed: &Sealed) {
         match self {
-            Request::Commit {
-                commits,
-                written,
-                answer,
-            } => {
+            Request::Commit { commits, written, answer } => {
                 let committed = commits.into_iter().zip(written);
-                let _ = answer.send(
-                    committed
-                        .map(|(commit, written)| sealed.committed(commit, written))
-                        .collect(),
-                );
+                let _ = answer.send(committed.map(|(commit, written)| sealed.committed(commit, written)).collect());
             }
-            Request::Settle { answer, .. } | Request::Quarantine { answer, .. } => {
-                drop(answer.send(Ok(())))
-            }
-            Request::Release {
-                released, answer, ..
-            } => drop(answer.send(Ok(released))),
+            Request::Settle { answer, .. } | Request::Quarantine { answer, .. } => drop(answer.send(Ok(()))),
+            Request::Release { released, answer, .. } => drop(answer.send(Ok(released))),
             Request::Erase { erased, answer, .. } => drop(answer.send(Ok(erased))),
         }
     }
 
     fn failed(self, because: &str) {
         fn error<T>(doing: &'static str, because: &str) -> Result<T, LedgerError> {
-            Err(LedgerError::Failed {
-                doing,
-                cause: because.into(),
-            })
+            Err(LedgerError::Failed { doing, cause: because.into() })
         }
         match self {
             Request::Commit { answer, .. } => drop(answer.send(error("record the step", because))),
-            Request::Settle { answer, .. } => {
-                drop(answer.send(error("settle what was delivered", because)))
-            }
-            Request::Quarantine { answer, .. } => {
-                drop(answer.send(error("keep a message in quarantine", because)))
-            }
-            Request::Release { answer, .. } => {
-                drop(answer.send(error("release a message from quarantine", because)))
-            }
+            Request::Settle { answer, .. } => drop(answer.send(error("settle what was delivered", because))),
+            Request::Quarantine { answer, .. } => drop(answer.send(error("keep a message in quarantine", because))),
+            Request::Release { answer, .. } => drop(answer.send(error("release a message from quarantine", because))),
             Request::Erase { answer, .. } => drop(answer.send(error("erase a referral", because))),
         }
     }
@@ -592,9 +429,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn run(&self, statement: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<usize> {
-        self.transaction
-            .prepare_cached(statement)?
-            .execute(parameters)
+        self.transaction.prepare_cached(statement)?.execute(parameters)
     }
 
     fn ask<T>(
@@ -603,17 +438,10 @@ impl Page<'_> {
         parameters: impl rusqlite::Params,
         answer: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        self.transaction
-            .prepare_cached(statement)?
-            .query_row(parameters, answer)
+        self.transaction.prepare_cached(statement)?.query_row(parameters, answer)
     }
 
-    fn append(
-        &mut self,
-        kind: Kind,
-        at: Moment,
-        record: &[u8],
-    ) -> rusqlite::Result<(u64, [u8; 32])> {
+    fn append(&mut self, kind: Kind, at: Moment, record: &[u8]) -> rusqlite::Result<(u64, [u8; 32])> {
         let salt = (self.salts)();
         let leaf = Leaf::new(kind.as_str(), at, &salt, record);
         let (index, completed) = self.growth.append(&leaf);
@@ -623,13 +451,7 @@ impl Page<'_> {
         Ok((index, salt))
     }
 
-    fn keep_record(
-        &self,
-        leaf: u64,
-        referral: Option<ReferralId>,
-        salt: &[u8; 32],
-        bytes: &[u8],
-    ) -> rusqlite::Result<()> {
+    fn keep_record(&self, leaf: u64, referral: Option<ReferralId>, salt: &[u8; 32], bytes: &[u8]) -> rusqlite::Result<()> {
         let referral = referral.map(|referral| referral.into_bytes());
         self.run(
             "INSERT INTO record (leaf, referral, salt, bytes) VALUES (?1, ?2, ?3, ?4)",
@@ -641,11 +463,7 @@ impl Page<'_> {
     /// Everything that could keep the step out is asked before the first row of it is written.
     fn commit(&mut self, commit: &Commit) -> rusqlite::Result<Written> {
         let version = self
-            .ask(
-                "SELECT version FROM referral WHERE id = ?1",
-                [commit.referral.as_bytes()],
-                |row| number(row, 0),
-            )
+            .ask("SELECT version FROM referral WHERE id = ?1", [commit.referral.as_bytes()], |row| number(row, 0))
             .optional()?;
         if version.unwrap_or(0) != commit.expected.0 {
             return Ok(Written::Stale);
@@ -654,11 +472,7 @@ impl Page<'_> {
             return Ok(Written::Refused(refusal));
         }
         for owed in &commit.owed {
-            if self.ask(
-                "SELECT EXISTS (SELECT 1 FROM delivery WHERE id = ?1)",
-                [owed.id.as_bytes()],
-                |row| row.get(0),
-            )? {
+            if self.ask("SELECT EXISTS (SELECT 1 FROM delivery WHERE id = ?1)", [owed.id.as_bytes()], |row| row.get(0))? {
                 return Ok(Written::Refused(Refusal::DeliveryRepeated(owed.id)));
             }
         }
@@ -678,19 +492,12 @@ impl Page<'_> {
         }
         let (leaf, salt) = self.append(commit.kind, commit.at, &commit.record)?;
         self.keep_record(leaf, Some(commit.referral), &salt, &commit.record)?;
-        let salts = commit
-            .owed
-            .iter()
-            .map(|owed| self.owe(owed, commit.at))
-            .collect::<Result<_, _>>()?;
+        let salts = commit.owed.iter().map(|owed| self.owe(owed, commit.at)).collect::<Result<_, _>>()?;
         Ok(Written::Recorded { leaf, salts })
     }
 
     fn case(&self, commit: &Commit) -> rusqlite::Result<()> {
-        let (version, wake) = (
-            signed(commit.expected.next().0),
-            commit.wake.map(micros_not_before),
-        );
+        let (version, wake) = (signed(commit.expected.next().0), commit.wake.map(micros_not_before));
         if commit.expected == Version::NEW {
             self.run(
                 "INSERT INTO referral (id, version, owner, state, wake, open) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -699,13 +506,7 @@ impl Page<'_> {
         } else {
             self.run(
                 "UPDATE referral SET version = ?2, state = ?3, wake = ?4, open = ?5 WHERE id = ?1",
-                params![
-                    commit.referral.as_bytes(),
-                    version,
-                    commit.state,
-                    wake,
-                    commit.open
-                ],
+                params![commit.referral.as_bytes(), version, commit.state, wake, commit.open],
             )?;
         }
         Ok(())
@@ -716,15 +517,7 @@ impl Page<'_> {
         let (leaf, salt) = self.append(Kind::DELIVERY, at, &record)?;
         self.run(
             "INSERT INTO delivery (leaf, id, referral, recipient, kind, salt, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                signed(leaf),
-                owed.id.as_bytes(),
-                owed.referral.as_bytes(),
-                owed.routing_key,
-                owed.kind,
-                salt,
-                owed.digest
-            ],
+            params![signed(leaf), owed.id.as_bytes(), owed.referral.as_bytes(), owed.routing_key, owed.kind, salt, owed.digest],
         )?;
         self.run(
             "INSERT INTO owed (leaf, place, exchange, content_type, headers, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -782,23 +575,15 @@ impl Page<'_> {
                 "SELECT leaf FROM record WHERE referral = ?1
                  UNION SELECT leaf FROM delivery WHERE referral = ?1 AND salt IS NOT NULL ORDER BY 1",
             )?;
-            statement
-                .query_map([referral], |row| number(row, 0))?
-                .collect::<Result<Vec<_>, _>>()?
+            statement.query_map([referral], |row| number(row, 0))?.collect::<Result<Vec<_>, _>>()?
         };
         if leaves.is_empty() {
             return Ok(Erased::Nothing);
         }
         self.run("DELETE FROM record WHERE referral = ?1", [referral])?;
         self.run("DELETE FROM content WHERE referral = ?1", [referral])?;
-        self.run(
-            "UPDATE delivery SET salt = NULL, digest = NULL WHERE referral = ?1",
-            [referral],
-        )?;
-        self.run(
-            "UPDATE progress SET body = x'' WHERE referral = ?1",
-            [referral],
-        )?;
+        self.run("UPDATE delivery SET salt = NULL, digest = NULL WHERE referral = ?1", [referral])?;
+        self.run("UPDATE progress SET body = x'' WHERE referral = ?1", [referral])?;
         let bytes = ErasureRecord::new(erasure, leaves).bytes();
         let (leaf, salt) = self.append(Kind::ERASED, erasure.at, &bytes)?;
         self.keep_record(leaf, None, &salt, &bytes)?;
@@ -816,35 +601,20 @@ fn answer(mut connection: Connection, mut asked: mpsc::Receiver<Question>) {
 }
 
 fn count_leaves(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row(
-        "SELECT coalesce(max(position) + 1, 0) FROM leaf",
-        [],
-        |row| number(row, 0),
-    )
+    connection.query_row("SELECT coalesce(max(position) + 1, 0) FROM leaf", [], |row| number(row, 0))
 }
 
 fn last_checkpoint(connection: &Connection) -> rusqlite::Result<String> {
-    connection.query_row(
-        "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1",
-        [],
-        |row| row.get(0),
-    )
+    connection.query_row("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", [], |row| row.get(0))
 }
 
 fn completed_hash(connection: &Connection, subtree: Subtree) -> rusqlite::Result<Hash> {
     connection
         .prepare_cached("SELECT substr(completed, ?2, 32) FROM leaf WHERE position = ?1")?
-        .query_row(
-            params![signed(subtree.last), i64::from(subtree.level) * 32 + 1],
-            |row| row.get(0),
-        )
+        .query_row(params![signed(subtree.last), i64::from(subtree.level) * 32 + 1], |row| row.get(0))
 }
 
-fn owed(
-    snapshot: &Connection,
-    after: Option<u64>,
-    limit: usize,
-) -> rusqlite::Result<Vec<Recorded<Owed>>> {
+fn owed(snapshot: &Connection, after: Option<u64>, limit: usize) -> rusqlite::Result<Vec<Recorded<Owed>>> {
     let (size, checkpoint) = (count_leaves(snapshot)?, last_checkpoint(snapshot)?);
     let mut statement = snapshot.prepare_cached(
         "SELECT leaf, id, referral, recipient, delivery.kind, salt, digest, place, exchange, content_type, headers,
@@ -905,103 +675,61 @@ fn at(row: &Row<'_>, column: usize) -> rusqlite::Result<Moment> {
 }
 
 fn json(headers: &[(String, String)]) -> rusqlite::Result<String> {
-    serde_json::to_string(headers)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    serde_json::to_string(headers).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn headers(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, String)>> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
-    })
+    serde_json::from_str(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into()))
 }
 
 fn told(row: &Row<'_>) -> rusqlite::Result<Told> {
-    Ok(Told {
-        sequence: number(row, 0)?,
-        referral: uuid(row, 1)?,
-        at: at(row, 2)?,
-        body: row.get(3)?,
-    })
+    Ok(Told { sequence: number(row, 0)?, referral: uuid(row, 1)?, at: at(row, 2)?, body: row.get(3)? })
 }
 
 impl Ledger for SqliteLedger {
     async fn load(&self, referrals: &[ReferralId]) -> Result<Vec<Option<Stored>>, LedgerError> {
         let referrals = referrals.to_vec();
         self.read("load a case", move |snapshot| {
-            let mut statement =
-                snapshot.prepare_cached("SELECT version, state FROM referral WHERE id = ?1")?;
-            let stored = |row: &Row<'_>| {
-                Ok(Stored {
-                    version: Version(number(row, 0)?),
-                    state: row.get(1)?,
-                })
-            };
-            referrals
-                .iter()
-                .map(|id| statement.query_row([id.as_bytes()], stored).optional())
-                .collect()
+            let mut statement = snapshot.prepare_cached("SELECT version, state FROM referral WHERE id = ?1")?;
+            let stored = |row: &Row<'_>| Ok(Stored { version: Version(number(row, 0)?), state: row.get(1)? });
+            referrals.iter().map(|id| statement.query_row([id.as_bytes()], stored).optional()).collect()
         })
         .await
     }
 
     async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Committed>, LedgerError> {
-        self.write(|answer| Request::Commit {
-            commits,
-            written: Vec::new(),
-            answer,
-        })
-        .await
+        self.write(|answer| Request::Commit { commits, written: Vec::new(), answer }).await
     }
 
-    async fn owed(
-        &self,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Recorded<Owed>>, LedgerError> {
-        self.read("list what is owed", move |snapshot| {
-            owed(snapshot, after, limit)
-        })
-        .await
+    async fn owed(&self, after: Option<u64>, limit: usize) -> Result<Vec<Recorded<Owed>>, LedgerError> {
+        self.read("list what is owed", move |snapshot| owed(snapshot, after, limit)).await
     }
 
     async fn settle(&self, deliveries: Vec<DeliveryId>, at: Moment) -> Result<(), LedgerError> {
-        self.write(|answer| Request::Settle {
-            deliveries,
-            at,
-            answer,
-        })
-        .await
+        self.write(|answer| Request::Settle { deliveries, at, answer }).await
     }
 
     async fn overdue(&self, now: Moment, limit: usize) -> Result<Vec<ReferralId>, LedgerError> {
         self.read("find the cases to wake", move |snapshot| {
-            let mut statement = snapshot.prepare_cached(
-                "SELECT id FROM referral WHERE wake <= ?1 ORDER BY wake, number LIMIT ?2",
-            )?;
-            statement
-                .query_map(params![micros(now), row_limit(limit)], |row| uuid(row, 0))?
-                .collect()
+            let mut statement =
+                snapshot.prepare_cached("SELECT id FROM referral WHERE wake <= ?1 ORDER BY wake, number LIMIT ?2")?;
+            statement.query_map(params![micros(now), row_limit(limit)], |row| uuid(row, 0))?.collect()
         })
         .await
     }
 
     async fn next_wake(&self) -> Result<Option<Moment>, LedgerError> {
         self.read("find the next case to wake", |snapshot| {
-            let mut statement = snapshot.prepare_cached(
-                "SELECT wake FROM referral WHERE wake IS NOT NULL ORDER BY wake LIMIT 1",
-            )?;
+            let mut statement =
+                snapshot.prepare_cached("SELECT wake FROM referral WHERE wake IS NOT NULL ORDER BY wake LIMIT 1")?;
             statement.query_row([], |row| at(row, 0)).optional()
         })
         .await
     }
 
-    async fn list(
-        &self,
-        owner: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Listed>, LedgerError> {
+    async fn list(&self, owner: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
         let owner = owner.to_owned();
         self.read("list a party's referrals", move |snapshot| {
             let mut statement = snapshot.prepare_cached(
@@ -1017,58 +745,39 @@ impl Ledger for SqliteLedger {
                     state: row.get(4)?,
                 })
             };
-            statement
-                .query_map(params![owner, signed(after), row_limit(limit)], listed)?
-                .collect()
+            statement.query_map(params![owner, signed(after), row_limit(limit)], listed)?.collect()
         })
         .await
     }
 
-    async fn progress(
-        &self,
-        party: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Told>, LedgerError> {
+    async fn progress(&self, party: &str, after: u64, limit: usize) -> Result<Vec<Told>, LedgerError> {
         let party = party.to_owned();
         self.read("say what a party was told", move |snapshot| {
             let mut statement = snapshot.prepare_cached(
                 "SELECT sequence, referral, at, body FROM progress
                  WHERE party = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
             )?;
-            statement
-                .query_map(params![party, signed(after), row_limit(limit)], told)?
-                .collect()
+            statement.query_map(params![party, signed(after), row_limit(limit)], told)?.collect()
         })
         .await
     }
 
-    async fn told_about(
-        &self,
-        party: &str,
-        referral: ReferralId,
-    ) -> Result<Vec<Told>, LedgerError> {
+    async fn told_about(&self, party: &str, referral: ReferralId) -> Result<Vec<Told>, LedgerError> {
         let party = party.to_owned();
-        self.read(
-            "say what a party was told about a referral",
-            move |snapshot| {
-                let mut statement = snapshot.prepare_cached(
-                    "SELECT sequence, referral, at, body FROM progress
+        self.read("say what a party was told about a referral", move |snapshot| {
+            let mut statement = snapshot.prepare_cached(
+                "SELECT sequence, referral, at, body FROM progress
                  WHERE referral = ?1 AND party = ?2 ORDER BY sequence",
-                )?;
-                statement
-                    .query_map(params![referral.as_bytes(), party], told)?
-                    .collect()
-            },
-        )
+            )?;
+            statement.query_map(params![referral.as_bytes(), party], told)?.collect()
+        })
         .await
     }
 
     async fn find_delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, LedgerError> {
         self.read("find a delivery", move |snapshot| {
-            let mut statement = snapshot.prepare_cached(
-                "SELECT referral, recipient, kind, digest, leaf, settled_at FROM delivery WHERE id = ?1",
-            )?;
+            let mut statement = snapshot
+                .prepare_cached("SELECT referral, recipient, kind, digest, leaf, settled_at FROM delivery WHERE id = ?1")?;
             let found = |row: &Row<'_>| {
                 Ok(Delivery {
                     referral: uuid(row, 0)?,
@@ -1084,25 +793,11 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn content(
-        &self,
-        referral: ReferralId,
-        id: Digest,
-    ) -> Result<Option<Content>, LedgerError> {
+    async fn content(&self, referral: ReferralId, id: Digest) -> Result<Option<Content>, LedgerError> {
         self.read("fetch content", move |snapshot| {
-            let mut statement = snapshot.prepare_cached(
-                "SELECT kind, bytes FROM content WHERE referral = ?1 AND id = ?2",
-            )?;
-            let content = |row: &Row<'_>| {
-                Ok(Content {
-                    id,
-                    kind: row.get(0)?,
-                    bytes: row.get(1)?,
-                })
-            };
-            statement
-                .query_row(params![referral.as_bytes(), id], content)
-                .optional()
+            let mut statement = snapshot.prepare_cached("SELECT kind, bytes FROM content WHERE referral = ?1 AND id = ?2")?;
+            let content = |row: &Row<'_>| Ok(Content { id, kind: row.get(0)?, bytes: row.get(1)? });
+            statement.query_row(params![referral.as_bytes(), id], content).optional()
         })
         .await
     }
@@ -1113,9 +808,8 @@ impl Ledger for SqliteLedger {
                 "SELECT leaf, leaf.kind, leaf.at, bytes FROM record JOIN leaf ON position = record.leaf
                  WHERE referral = ?1 ORDER BY record.leaf DESC LIMIT 1",
             )?;
-            let decision = |row: &Row<'_>| {
-                Ok(Decision { leaf: number(row, 0)?, kind: row.get(1)?, at: at(row, 2)?, record: row.get(3)? })
-            };
+            let decision =
+                |row: &Row<'_>| Ok(Decision { leaf: number(row, 0)?, kind: row.get(1)?, at: at(row, 2)?, record: row.get(3)? });
             statement.query_row([referral.as_bytes()], decision).optional()
         })
         .await
@@ -1123,20 +817,13 @@ impl Ledger for SqliteLedger {
 
     async fn counts(&self) -> Result<Counts, LedgerError> {
         self.read("count what it holds", |snapshot| {
-            let count = |statement: &str| {
-                snapshot
-                    .prepare_cached(statement)?
-                    .query_row([], |row| number(row, 0))
-            };
+            let count = |statement: &str| snapshot.prepare_cached(statement)?.query_row([], |row| number(row, 0));
             let oldest = "SELECT leaf.at FROM delivery JOIN leaf ON position = delivery.leaf
                           WHERE settled_at IS NULL ORDER BY delivery.leaf LIMIT 1";
             Ok(Counts {
                 open: count("SELECT count(*) FROM referral WHERE open = 1")?,
                 owed: count("SELECT count(*) FROM delivery WHERE settled_at IS NULL")?,
-                oldest_owed: snapshot
-                    .prepare_cached(oldest)?
-                    .query_row([], |row| at(row, 0))
-                    .optional()?,
+                oldest_owed: snapshot.prepare_cached(oldest)?.query_row([], |row| at(row, 0)).optional()?,
                 quarantined: count("SELECT count(*) FROM quarantine")?,
                 leaves: count_leaves(snapshot)?,
             })
@@ -1145,20 +832,14 @@ impl Ledger for SqliteLedger {
     }
 
     async fn checkpoint(&self) -> Result<String, LedgerError> {
-        self.read("fetch its checkpoint", |snapshot| last_checkpoint(snapshot))
-            .await
+        self.read("fetch its checkpoint", |snapshot| last_checkpoint(snapshot)).await
     }
 
     async fn quarantine(&self, message: Quarantined) -> Result<(), LedgerError> {
-        self.write(|answer| Request::Quarantine { message, answer })
-            .await
+        self.write(|answer| Request::Quarantine { message, answer }).await
     }
 
-    async fn quarantined(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<QuarantinedEntry>, LedgerError> {
+    async fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<QuarantinedEntry>, LedgerError> {
         self.read("list the quarantine", move |snapshot| {
             let mut statement = snapshot.prepare_cached(
                 "SELECT number, id, queue, reason, at, length(bytes) FROM quarantine
@@ -1174,18 +855,15 @@ impl Ledger for SqliteLedger {
                     length: number(row, 5)?,
                 })
             };
-            statement
-                .query_map(params![signed(after), row_limit(limit)], entry)?
-                .collect()
+            statement.query_map(params![signed(after), row_limit(limit)], entry)?.collect()
         })
         .await
     }
 
     async fn quarantined_message(&self, id: Uuid) -> Result<Option<Quarantined>, LedgerError> {
         self.read("fetch a message from quarantine", move |snapshot| {
-            let mut statement = snapshot.prepare_cached(
-                "SELECT queue, reason, at, headers, bytes FROM quarantine WHERE id = ?1",
-            )?;
+            let mut statement =
+                snapshot.prepare_cached("SELECT queue, reason, at, headers, bytes FROM quarantine WHERE id = ?1")?;
             let message = |row: &Row<'_>| {
                 Ok(Quarantined {
                     id,
@@ -1202,20 +880,10 @@ impl Ledger for SqliteLedger {
     }
 
     async fn release(&self, id: Uuid) -> Result<bool, LedgerError> {
-        self.write(|answer| Request::Release {
-            id,
-            released: false,
-            answer,
-        })
-        .await
+        self.write(|answer| Request::Release { id, released: false, answer }).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
-        self.write(|answer| Request::Erase {
-            erasure,
-            erased: Erased::Nothing,
-            answer,
-        })
-        .await
+        self.write(|answer| Request::Erase { erasure, erased: Erased::Nothing, answer }).await
     }
 }

@@ -68,17 +68,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report {
-            entries,
-            checkpoints,
-            erased,
-            closed,
-            ..
-        } = self;
-        write!(
-            f,
-            "{entries} entries under {checkpoints} checkpoints; {erased} erased"
-        )?;
+        let Report { entries, checkpoints, erased, closed, .. } = self;
+        write!(f, "{entries} entries under {checkpoints} checkpoints; {erased} erased")?;
         if *closed > 0 {
             write!(f, "; {closed} without their record here")?;
         }
@@ -168,9 +159,7 @@ mod in_base64 {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        BASE64
-            .decode(String::deserialize(deserializer)?)
-            .map_err(D::Error::custom)
+        BASE64.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -183,10 +172,7 @@ impl Entry {
         let delivery = self.delivery?;
         // A digest that is not one opens nothing, which is then said.
         let digest = delivery.digest.try_into().unwrap_or_default();
-        Some((
-            delivery.salt,
-            log::delivery_record(delivery.id.parse().ok()?, &delivery.recipient, &digest),
-        ))
+        Some((delivery.salt, log::delivery_record(delivery.id.parse().ok()?, &delivery.recipient, &digest)))
     }
 }
 
@@ -242,31 +228,18 @@ impl<'a> Audit<'a> {
         let index = entry.index;
         let expected = self.report.entries;
         if index < expected {
-            return self.report.fault(
-                Some(index),
-                format!("entry {index} stands here a second time"),
-            );
+            return self.report.fault(Some(index), format!("entry {index} stands here a second time"));
         }
         if index > expected {
-            self.report.fault(
-                Some(expected),
-                format!("{} missing", entries_are(expected, index)),
-            );
+            self.report.fault(Some(expected), format!("{} missing", entries_are(expected, index)));
             self.tree_is_lost = true;
         }
         self.report.entries = index + 1;
         let Ok(commitment) = Hash::try_from(entry.commitment.as_slice()) else {
             self.tree_is_lost = true;
-            return self.report.fault(
-                Some(index),
-                format!("entry {index} was altered: its commitment is not a hash"),
-            );
+            return self.report.fault(Some(index), format!("entry {index} was altered: its commitment is not a hash"));
         };
-        let leaf = Leaf {
-            kind: entry.kind.clone(),
-            at_micros: entry.at_micros,
-            commitment,
-        };
+        let leaf = Leaf { kind: entry.kind.clone(), at_micros: entry.at_micros, commitment };
         self.grow(index, &leaf, entry.completed.as_deref());
         self.open(index, commitment, entry);
         self.compare_with_seen();
@@ -292,23 +265,13 @@ impl<'a> Audit<'a> {
             return self.report.fault(Some(index), altered(index));
         }
         if kept.len() != ours.len() * 32 {
-            let what =
-                format!("entry {index} was moved: it was not made for the place it stands in");
+            let what = format!("entry {index} was moved: it was not made for the place it stands in");
             return self.report.fault(Some(index), what);
         }
-        let level = kept
-            .chunks(32)
-            .zip(&ours)
-            .position(|(kept, ours)| kept != ours)
-            .unwrap_or(ours.len());
+        let level = kept.chunks(32).zip(&ours).position(|(kept, ours)| kept != ours).unwrap_or(ours.len());
         let first = index + 1 - (1_u64 << level.min(63)).min(index + 1);
-        self.report.fault(
-            Some(first),
-            format!(
-                "{} altered or moved: the hash kept over them is another one",
-                one_among(first, index)
-            ),
-        );
+        self.report
+            .fault(Some(first), format!("{} altered or moved: the hash kept over them is another one", one_among(first, index)));
     }
 
     /// Checks what the entry commits to.
@@ -331,10 +294,7 @@ impl<'a> Audit<'a> {
                 self.erased.extend(erasure.leaves);
                 self.erased_referrals.insert(erasure.referral);
             }
-            Err(_) => self.report.fault(
-                Some(index),
-                format!("entry {index} is an erasure that cannot be read"),
-            ),
+            Err(_) => self.report.fault(Some(index), format!("entry {index} is an erasure that cannot be read")),
         }
     }
 
@@ -348,10 +308,7 @@ impl<'a> Audit<'a> {
             }
         };
         if checkpoint.size != size {
-            let what = format!(
-                "the checkpoint over {} entries stands in the place of the one over {size}",
-                checkpoint.size
-            );
+            let what = format!("the checkpoint over {} entries stands in the place of the one over {size}", checkpoint.size);
             return self.report.fault(size.checked_sub(1), what);
         }
         self.covered_up_to = self.covered_up_to.max(size);
@@ -373,11 +330,7 @@ impl<'a> Audit<'a> {
     }
 
     fn compare_with_seen(&mut self) {
-        let Some(seen) = self
-            .seen
-            .as_ref()
-            .filter(|seen| !self.tree_is_lost && seen.size == self.frontier.size())
-        else {
+        let Some(seen) = self.seen.as_ref().filter(|seen| !self.tree_is_lost && seen.size == self.frontier.size()) else {
             return;
         };
         if seen.root != self.frontier.root() {
@@ -410,24 +363,18 @@ impl<'a> Audit<'a> {
             self.report.fault(Some(entries), what);
         }
         if self.covered_up_to < entries {
-            let what = format!(
-                "{} not covered by any checkpoint",
-                entries_are(self.covered_up_to, entries)
-            );
+            let what = format!("{} not covered by any checkpoint", entries_are(self.covered_up_to, entries));
             self.report.fault(Some(self.covered_up_to), what);
         }
         for index in &self.unopened {
             if !self.erased.contains(index) {
-                let what =
-                    format!("entry {index}: what it commits to is missing, and no erasure says so");
+                let what = format!("entry {index}: what it commits to is missing, and no erasure says so");
                 self.report.fault(Some(*index), what);
             }
         }
         self.report.erased = self.unopened.intersection(&self.erased).count() as u64;
         self.name_mismatches();
-        self.report
-            .faults
-            .sort_by_key(|fault| fault.entry.unwrap_or(u64::MAX));
+        self.report.faults.sort_by_key(|fault| fault.entry.unwrap_or(u64::MAX));
         (self.report, self.erased_referrals)
     }
 
@@ -435,19 +382,13 @@ impl<'a> Audit<'a> {
         // Few are compared with each other: when very many do not open, it is not that two changed places.
         let comparable = self.mismatched.len() <= 64;
         for (index, (commitment, _, _)) in &self.mismatched {
-            let fits =
-                |(_, salt, record): &(Hash, Vec<u8>, Vec<u8>)| opens(commitment, salt, record);
-            let other = self
-                .mismatched
-                .iter()
-                .find(|(other, opening)| comparable && *other != index && fits(opening));
+            let fits = |(_, salt, record): &(Hash, Vec<u8>, Vec<u8>)| opens(commitment, salt, record);
+            let other = self.mismatched.iter().find(|(other, opening)| comparable && *other != index && fits(opening));
             let what = match other {
                 Some((other, _)) => {
                     format!("entry {index} was moved: it commits to what stands at entry {other}")
                 }
-                None => format!(
-                    "entry {index} was altered: it does not commit to the record and salt that stand with it"
-                ),
+                None => format!("entry {index} was altered: it does not commit to the record and salt that stand with it"),
             };
             self.report.fault(Some(*index), what);
         }
@@ -471,21 +412,14 @@ fn entries_are(first: u64, end: u64) -> String {
 }
 
 fn one_among(first: u64, last: u64) -> String {
-    if first >= last {
-        format!("entry {last} was")
-    } else {
-        format!("one of the entries {first} to {last} was")
-    }
+    if first >= last { format!("entry {last} was") } else { format!("one of the entries {first} to {last} was") }
 }
 
 // ---------------------------------------------------------------------------------------------
 // From a database
 
 fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LedgerError {
-    LedgerError::Failed {
-        doing: "be read by the verifier",
-        cause: cause.into(),
-    }
+    LedgerError::Failed { doing: "be read by the verifier", cause: cause.into() }
 }
 
 /// Verifies a ledger's database against its public key and, if there is one, against a checkpoint
@@ -508,17 +442,13 @@ pub fn verify(path: &Path, key: &PublicKey, seen: Option<&str>) -> Result<Report
 }
 
 fn useless(because: Unproved) -> LedgerError {
-    failed(format!(
-        "the checkpoint seen earlier is of no use: {because}"
-    ))
+    failed(format!("the checkpoint seen earlier is of no use: {because}"))
 }
 
 fn read_only(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection
-        .busy_timeout(std::time::Duration::from_secs(5))
-        .map_err(failed)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
     Ok(connection)
 }
 
@@ -529,14 +459,9 @@ fn walk(
     wanted: impl Fn(Option<ReferralId>) -> bool,
     mut hand_over: impl FnMut(Line) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
-    let mut checkpoints = snapshot
-        .prepare("SELECT size, note FROM checkpoint ORDER BY size")
-        .map_err(failed)?;
+    let mut checkpoints = snapshot.prepare("SELECT size, note FROM checkpoint ORDER BY size").map_err(failed)?;
     let checkpoint = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
-    let mut checkpoints = checkpoints
-        .query_map([], checkpoint)
-        .map_err(failed)?
-        .peekable();
+    let mut checkpoints = checkpoints.query_map([], checkpoint).map_err(failed)?.peekable();
     let mut entries = snapshot
         .prepare(
             "SELECT position, leaf.kind, leaf.at, commitment, completed, record.referral, record.salt, bytes,
@@ -548,10 +473,7 @@ fn walk(
     let mut rows = entries.query([]).map_err(failed)?;
     loop {
         let row = rows.next().map_err(failed)?;
-        let position = row
-            .map(|row| row.get::<_, i64>(0))
-            .transpose()
-            .map_err(failed)?;
+        let position = row.map(|row| row.get::<_, i64>(0)).transpose().map_err(failed)?;
         // Those that cover what went by; after the last entry, all that are left.
         let is_due = |next: &Result<(i64, String), _>| match (next, position) {
             (Ok((size, _)), Some(position)) => *size <= position,
@@ -559,10 +481,7 @@ fn walk(
         };
         while let Some(next) = checkpoints.next_if(is_due) {
             let (size, note) = next.map_err(failed)?;
-            hand_over(Line::Checkpoint {
-                size: u64::try_from(size).unwrap_or(0),
-                note,
-            })?;
+            hand_over(Line::Checkpoint { size: u64::try_from(size).unwrap_or(0), note })?;
         }
         let Some(row) = row else { return Ok(()) };
         hand_over(Line::Entry(entry(row, &wanted).map_err(failed)?))?;
@@ -570,26 +489,15 @@ fn walk(
 }
 
 fn entry(row: &Row<'_>, wanted: impl Fn(Option<ReferralId>) -> bool) -> rusqlite::Result<Entry> {
-    let id = |column: usize| {
-        Ok::<_, rusqlite::Error>(
-            row.get::<_, Option<[u8; 16]>>(column)?
-                .map(ReferralId::from_bytes),
-        )
-    };
+    let id = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 16]>>(column)?.map(ReferralId::from_bytes));
     let record = match row.get(6)? {
-        Some(salt) if wanted(id(5)?) => Some(Record {
-            salt,
-            bytes: row.get(7)?,
-        }),
+        Some(salt) if wanted(id(5)?) => Some(Record { salt, bytes: row.get(7)? }),
         _ => None,
     };
     let delivery = match (row.get(9)?, row.get(12)?, id(10)?) {
-        (Some(salt), Some(digest), Some(delivery)) if wanted(id(8)?) => Some(Delivery {
-            id: delivery.to_string(),
-            recipient: row.get(11)?,
-            digest,
-            salt,
-        }),
+        (Some(salt), Some(digest), Some(delivery)) if wanted(id(8)?) => {
+            Some(Delivery { id: delivery.to_string(), recipient: row.get(11)?, digest, salt })
+        }
         _ => None,
     };
     Ok(Entry {
@@ -605,10 +513,7 @@ fn entry(row: &Row<'_>, wanted: impl Fn(Option<ReferralId>) -> bool) -> rusqlite
 
 /// What has to be true between the log and the tables beside it. Each asks for the leaves of which it is not.
 const CROSS_CHECKS: &[(&str, &str)] = &[
-    (
-        "SELECT position FROM leaf WHERE position < 0",
-        "stands before the first: the log begins with entry 0",
-    ),
+    ("SELECT position FROM leaf WHERE position < 0", "stands before the first: the log begins with entry 0"),
     (
         "SELECT delivery.leaf FROM delivery LEFT JOIN leaf ON position = delivery.leaf WHERE leaf.kind IS NOT 'delivery'",
         "is named by a delivery, and the log has no delivery there: nothing proves it was recorded",
@@ -632,11 +537,7 @@ const CROSS_CHECKS: &[(&str, &str)] = &[
     ),
 ];
 
-fn cross_check(
-    snapshot: &Connection,
-    report: &mut Report,
-    erased_referrals: &BTreeSet<String>,
-) -> rusqlite::Result<()> {
+fn cross_check(snapshot: &Connection, report: &mut Report, erased_referrals: &BTreeSet<String>) -> rusqlite::Result<()> {
     for (question, what) in CROSS_CHECKS {
         let mut statement = snapshot.prepare(question)?;
         let mut rows = statement.query([])?;
@@ -645,16 +546,12 @@ fn cross_check(
             report.fault(u64::try_from(index).ok(), format!("entry {index} {what}"));
         }
     }
-    let mut bodies = snapshot
-        .prepare("SELECT leaf, body, digest FROM owed JOIN delivery USING (leaf) ORDER BY leaf")?;
+    let mut bodies = snapshot.prepare("SELECT leaf, body, digest FROM owed JOIN delivery USING (leaf) ORDER BY leaf")?;
     let mut rows = bodies.query([])?;
     while let Some(row) = rows.next()? {
-        let (index, body, digest): (i64, Vec<u8>, Option<Vec<u8>>) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (index, body, digest): (i64, Vec<u8>, Option<Vec<u8>>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if digest.as_deref() != Some(&log::digest(&body)) {
-            let what = format!(
-                "entry {index}: what is owed was altered: its body is not the one that was recorded"
-            );
+            let what = format!("entry {index}: what is owed was altered: its body is not the one that was recorded");
             report.fault(u64::try_from(index).ok(), what);
         }
     }
@@ -670,9 +567,7 @@ fn cross_check(
         // Decisions that were erased are not counted any more, and that is in order.
         if !erased_referrals.contains(&referral.to_string()) {
             let (version, decisions): (i64, i64) = (row.get(1)?, row.get(2)?);
-            let what = format!(
-                "referral {referral} stands at step {version}, and {decisions} decisions on it are recorded"
-            );
+            let what = format!("referral {referral} stands at step {version}, and {decisions} decisions on it are recorded");
             report.fault(None, what);
         }
     }
@@ -714,10 +609,7 @@ pub fn export(path: &Path, records: Records, out: &mut impl Write) -> Result<u64
         serde_json::to_writer(&mut *out, line).map_err(failed)?;
         out.write_all(b"\n").map_err(failed)
     };
-    write(&Line::Ledger {
-        format: BUNDLE_FORMAT.to_owned(),
-        records: whose,
-    })?;
+    write(&Line::Ledger { format: BUNDLE_FORMAT.to_owned(), records: whose })?;
     walk(&snapshot, wanted, |line| {
         entries += u64::from(matches!(line, Line::Entry(_)));
         write(&line)
@@ -728,44 +620,26 @@ pub fn export(path: &Path, records: Records, out: &mut impl Write) -> Result<u64
 }
 
 /// Verifies a bundle, with nothing but the bundle, the public key and, if there is one, a checkpoint seen earlier.
-pub fn verify_bundle(
-    bundle: impl BufRead,
-    key: &PublicKey,
-    seen: Option<&str>,
-) -> Result<Report, LedgerError> {
+pub fn verify_bundle(bundle: impl BufRead, key: &PublicKey, seen: Option<&str>) -> Result<Report, LedgerError> {
     let mut audit = Audit::new(key, seen).map_err(useless)?;
     let mut ended = None;
     for (number, line) in (1_u64..).zip(bundle.lines()) {
         let line = line.map_err(failed)?;
         let is_first = number == 1;
         match serde_json::from_str(&line) {
-            Ok(Line::Ledger { format, records }) if is_first && format == BUNDLE_FORMAT => {
-                audit.partial = records != "all"
-            }
+            Ok(Line::Ledger { format, records }) if is_first && format == BUNDLE_FORMAT => audit.partial = records != "all",
             Ok(_) if is_first => {
-                return Err(failed(
-                    "this is not a bundle of a ledger, or of a newer format",
-                ));
+                return Err(failed("this is not a bundle of a ledger, or of a newer format"));
             }
             Ok(Line::End { entries }) if ended.is_none() => ended = Some(entries),
-            Ok(line @ (Line::Entry(_) | Line::Checkpoint { .. })) if ended.is_none() => {
-                audit.line(line)
-            }
-            Ok(_) => audit.report.fault(
-                None,
-                format!("line {number} of the bundle should not be there"),
-            ),
+            Ok(line @ (Line::Entry(_) | Line::Checkpoint { .. })) if ended.is_none() => audit.line(line),
+            Ok(_) => audit.report.fault(None, format!("line {number} of the bundle should not be there")),
             Err(_) if is_first => return Err(failed("this is not a bundle of a ledger")),
-            Err(_) => audit
-                .report
-                .fault(None, format!("line {number} of the bundle cannot be read")),
+            Err(_) => audit.report.fault(None, format!("line {number} of the bundle cannot be read")),
         }
     }
     if ended != Some(audit.report.entries) {
-        audit.report.fault(
-            None,
-            "the bundle was cut short: its last line is not the one that was written".to_owned(),
-        );
+        audit.report.fault(None, "the bundle was cut short: its last line is not the one that was written".to_owned());
     }
     Ok(audit.finish().0)
 }

@@ -7,10 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use router::record::log::{PublicKey, Signer, digest};
 use router::record::memory::MemoryLedger;
 use router::record::sqlite::SqliteLedger;
-use router::record::{
-    Commit, Committed, Content, Kind, Ledger, Moment, Owed, Progress, Recorded, ReferralId, Salts,
-    Version,
-};
+use router::record::{Commit, Committed, Content, Kind, Ledger, Moment, Owed, Progress, Recorded, ReferralId, Salts, Version};
 use uuid::Uuid;
 
 pub const ORIGIN: &str = "localhost/safeguarding-ledger";
@@ -60,11 +57,7 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Folder {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "ledger-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("ledger-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
@@ -140,11 +133,7 @@ pub fn step(referral: ReferralId, expected: u64) -> Commit {
         state: format!("state {}", expected + 1).into_bytes(),
         wake: Some(at(1_000 + i64::try_from(expected).unwrap())),
         open: true,
-        content: vec![Content {
-            id: digest(text.as_bytes()),
-            kind: "narrative".to_owned(),
-            bytes: text.into_bytes(),
-        }],
+        content: vec![Content { id: digest(text.as_bytes()), kind: "narrative".to_owned(), bytes: text.into_bytes() }],
         record: format!("decision {expected} on {referral}").into_bytes(),
         kind: Kind::DECISION,
         at: at(i64::try_from(expected).unwrap()),
@@ -152,23 +141,13 @@ pub fn step(referral: ReferralId, expected: u64) -> Commit {
             owed(referral, expected * 2, "la.E09000001.front-door"),
             owed(referral, expected * 2 + 1, "police.metropolitan"),
         ],
-        progress: vec![Progress {
-            party: "school.100000".to_owned(),
-            body: format!("step {expected}").into_bytes(),
-        }],
+        progress: vec![Progress { party: "school.100000".to_owned(), body: format!("step {expected}").into_bytes() }],
     }
 }
 
 /// A step that delivers nothing and closes the case.
 pub fn closing(referral: ReferralId, expected: u64) -> Commit {
-    Commit {
-        owed: vec![],
-        progress: vec![],
-        content: vec![],
-        open: false,
-        wake: None,
-        ..step(referral, expected)
-    }
+    Commit { owed: vec![], progress: vec![], content: vec![], open: false, wake: None, ..step(referral, expected) }
 }
 
 pub fn recorded(committed: Committed) -> Vec<Recorded<Owed>> {

@@ -128,11 +128,7 @@ impl Drop for Link {
 impl Link {
     /// Connects to the node whose turn it is.
     pub(super) async fn dial(nodes: &Nodes, turn: usize, name: &str) -> Result<Link, DialFault> {
-        let Some(address) = nodes
-            .addresses
-            .get(turn % nodes.addresses.len().max(1))
-            .cloned()
-        else {
+        let Some(address) = nodes.addresses.get(turn % nodes.addresses.len().max(1)).cloned() else {
             return Err(DialFault::TooSlow(Duration::ZERO));
         };
         let deadline = nodes.deadlines.connect;
@@ -143,17 +139,11 @@ impl Link {
             Runtime::new(OverTls(Tokio::current())),
             {
                 let (nodes, cut) = (nodes.clone(), cut.clone());
-                async move |_, _| {
-                    Ok(AsyncTcpStream::Plain(
-                        tls_stream(&nodes, &address, &cut).await?,
-                    ))
-                }
+                async move |_, _| Ok(AsyncTcpStream::Plain(tls_stream(&nodes, &address, &cut).await?))
             },
             ConnectionProperties::default().with_connection_name(name.as_bytes().into()),
         );
-        let connection = timeout(deadline, connecting)
-            .await
-            .map_err(|_| DialFault::TooSlow(deadline))??;
+        let connection = timeout(deadline, connecting).await.map_err(|_| DialFault::TooSlow(deadline))??;
         abandoned.keep();
         Ok(Link { connection, cut })
     }
@@ -163,10 +153,7 @@ impl Link {
     }
 
     pub(super) fn words(&self) -> Words {
-        Words {
-            status: self.connection.status().clone(),
-            events: self.connection.events_listener().boxed(),
-        }
+        Words { status: self.connection.status().clone(), events: self.connection.events_listener().boxed() }
     }
 
     /// The means to cut the connection from elsewhere.
@@ -207,10 +194,7 @@ fn amqp_uri(nodes: &Nodes) -> uri::AMQPUri {
     uri::AMQPUri {
         scheme: uri::AMQPScheme::AMQP,
         authority: uri::AMQPAuthority {
-            userinfo: uri::AMQPUserInfo {
-                username: String::new(),
-                password: String::new(),
-            },
+            userinfo: uri::AMQPUserInfo { username: String::new(), password: String::new() },
             host: String::new(),
             port: 0,
         },
@@ -224,25 +208,17 @@ fn amqp_uri(nodes: &Nodes) -> uri::AMQPUri {
     }
 }
 
-async fn tls_stream(
-    nodes: &Nodes,
-    address: &str,
-    cut: &Cut,
-) -> io::Result<Compat<TlsStream<TcpStream>>> {
+async fn tls_stream(nodes: &Nodes, address: &str, cut: &Cut) -> io::Result<Compat<TlsStream<TcpStream>>> {
     let establish = async {
         let socket = TcpStream::connect(address).await?.into_std()?;
         cut.holds(socket.try_clone()?)?;
         let socket = TcpStream::from_std(socket)?;
         // A batch is written whole; waiting for more to send would only delay its confirm.
         socket.set_nodelay(true)?;
-        TlsConnector::from(nodes.identity.client_config())
-            .connect(nodes.server_name.clone(), socket)
-            .await
+        TlsConnector::from(nodes.identity.client_config()).connect(nodes.server_name.clone(), socket).await
     };
     let deadline = nodes.deadlines.connect;
-    let stream = timeout(deadline, establish)
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let stream = timeout(deadline, establish).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     Ok(Compat::new(stream))
 }
 
@@ -270,9 +246,7 @@ impl Backoff {
     }
 
     pub(super) fn next_wait(&mut self) -> Duration {
-        let whole = BACKOFF_MIN
-            .saturating_mul(1 << self.attempt.min(10))
-            .min(BACKOFF_MAX);
+        let whole = BACKOFF_MIN.saturating_mul(1 << self.attempt.min(10)).min(BACKOFF_MAX);
         self.attempt = self.attempt.saturating_add(1);
         let half = whole / 2;
         half + half.mul_f64(f64::from(random_u16()) / f64::from(u16::MAX))
@@ -300,17 +274,11 @@ impl Executor for OverTls {
         self.0.block_on(future)
     }
 
-    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
-        &self,
-        future: F,
-    ) -> Task<Self::Task<T>> {
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
         self.0.spawn(future)
     }
 
-    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
-        &self,
-        work: F,
-    ) -> Task<Self::Task<T>> {
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
         self.0.spawn_blocking(work)
     }
 }
@@ -330,19 +298,13 @@ impl Reactor for OverTls {
         self.0.sleep(duration)
     }
 
-    fn interval(
-        &self,
-        duration: Duration,
-    ) -> impl Stream<Item = std::time::Instant> + Send + 'static {
+    fn interval(&self, duration: Duration) -> impl Stream<Item = std::time::Instant> + Send + 'static {
         self.0.interval(duration)
     }
 
     /// lapin connects through [`Link::dial`] alone. An address by itself says nothing of whose certificate
     /// to expect there, so this way in stays shut.
-    fn tcp_connect_addr(
-        &self,
-        _: SocketAddr,
-    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+    fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         std::future::ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }

@@ -19,9 +19,7 @@ use jiff::Timestamp;
 use lapin::{
     Channel,
     message::Delivery,
-    options::{
-        BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
-    },
+    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 use tokio::time::{sleep, timeout};
@@ -140,15 +138,7 @@ impl Consumer {
             meters: meters.clone(),
             patience: nodes.deadlines().settle,
         };
-        Consumer {
-            nodes,
-            subscription,
-            meters,
-            open: None,
-            turn: usize::from(random_u16()),
-            attempts: Backoff::new(),
-            settler,
-        }
+        Consumer { nodes, subscription, meters, open: None, turn: usize::from(random_u16()), attempts: Backoff::new(), settler }
     }
 
     /// Waits for at least one message and returns what is there, at most `max` of them. Never empty.
@@ -182,11 +172,7 @@ impl Consumer {
                 None => return self.hand_out(batch),
                 // What was just taken dies with the connection, and comes again over the next one.
                 Some((queue, because)) => {
-                    warn!(
-                        connection = self.subscription.name,
-                        queue = &*queue,
-                        "consuming was interrupted: {because}"
-                    );
+                    warn!(connection = self.subscription.name, queue = &*queue, "consuming was interrupted: {because}");
                     self.disconnect();
                 }
             }
@@ -215,9 +201,7 @@ impl Consumer {
 
     /// Whether a connection is up just now. For readiness.
     pub fn is_connected(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| open.link.connection().status().connected())
+        self.open.as_ref().is_some_and(|open| open.link.connection().status().connected())
     }
 
     /// Ends the connection in order. What was not settled goes back to its queue.
@@ -242,16 +226,9 @@ impl Consumer {
                     // A new epoch and an empty desk: every token that is still out is of no use from here on.
                     counter.epoch += 1;
                     counter.desk = Desk::default();
-                    counter.line = Some(Line {
-                        channel,
-                        cut: open.link.cutter(),
-                    });
+                    counter.line = Some(Line { channel, cut: open.link.cutter() });
                     self.meters.connected(&name, true);
-                    info!(
-                        connection = name,
-                        epoch = counter.epoch,
-                        "connected for consuming"
-                    );
+                    info!(connection = name, epoch = counter.epoch, "connected for consuming");
                     drop(counter);
                     self.open = Some(open);
                     return;
@@ -270,18 +247,11 @@ impl Consumer {
     }
 
     async fn try_open(&self) -> Result<(Open, Channel), String> {
-        let link = Link::dial(&self.nodes, self.turn, &self.subscription.name)
-            .await
-            .map_err(|fault| fault.to_string())?;
+        let link = Link::dial(&self.nodes, self.turn, &self.subscription.name).await.map_err(|fault| fault.to_string())?;
         let opening = async {
             let channel = link.connection().create_channel().await?;
             // Per consumer, not shared: quorum queues refuse a prefetch that is shared by a channel.
-            channel
-                .basic_qos(
-                    self.subscription.prefetch,
-                    BasicQosOptions { global: false },
-                )
-                .await?;
+            channel.basic_qos(self.subscription.prefetch, BasicQosOptions { global: false }).await?;
             let mut arrivals = SelectAll::new();
             for queue in &self.subscription.queues {
                 arrivals.push(consume(&channel, queue).await?);
@@ -293,14 +263,7 @@ impl Consumer {
             .await
             .map_err(|_| format!("the consumers were not started within {deadline:?}"))?
             .map_err(|fault| fault.to_string())?;
-        Ok((
-            Open {
-                link,
-                since: Clock::system().stopwatch(),
-                arrivals,
-            },
-            channel,
-        ))
+        Ok((Open { link, since: Clock::system().stopwatch(), arrivals }, channel))
     }
 
     fn hand_out(&mut self, batch: Vec<(Arc<str>, Delivery)>) -> Vec<Delivered> {
@@ -330,12 +293,7 @@ impl Settler {
                 return self.all_stale(tokens.len());
             };
             let before = counter.desk.in_hand();
-            let acks = counter.desk.settle(
-                tokens
-                    .iter()
-                    .filter(|token| token.epoch == epoch)
-                    .map(|token| token.tag),
-            );
+            let acks = counter.desk.settle(tokens.iter().filter(|token| token.epoch == epoch).map(|token| token.tag));
             (line, acks, before - counter.desk.in_hand())
         };
         self.send(&line, async |channel| {
@@ -352,9 +310,7 @@ impl Settler {
     pub async fn reject(&self, token: Token) -> Settled {
         // Not requeued: a message that cannot be dealt with once cannot be dealt with again.
         self.release(token, "rejected", async |channel, tag| {
-            channel
-                .basic_reject(tag, BasicRejectOptions { requeue: false })
-                .await
+            channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await
         })
         .await
     }
@@ -363,15 +319,7 @@ impl Settler {
     pub async fn give_back(&self, token: Token) -> Settled {
         // Nack and not reject: RabbitMQ 4.3 counts a reject against the delivery limit, and giving back is no fault.
         self.release(token, "given_back", async |channel, tag| {
-            channel
-                .basic_nack(
-                    tag,
-                    BasicNackOptions {
-                        multiple: false,
-                        requeue: true,
-                    },
-                )
-                .await
+            channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
         })
         .await
     }
@@ -386,14 +334,11 @@ impl Settler {
         let line = {
             let mut counter = self.locked();
             match counter.line.clone() {
-                Some(line) if token.epoch == counter.epoch && counter.desk.release(token.tag) => {
-                    line
-                }
+                Some(line) if token.epoch == counter.epoch && counter.desk.release(token.tag) => line,
                 _ => return self.all_stale(1),
             }
         };
-        self.send(&line, async |channel| word(channel, token.tag).await)
-            .await;
+        self.send(&line, async |channel| word(channel, token.tag).await).await;
         self.count(how, 1, 1)
     }
 
@@ -412,10 +357,7 @@ impl Settler {
 
     fn count(&self, how: &'static str, told: usize, asked: usize) -> Settled {
         self.meters.settled(how, told);
-        Settled {
-            told,
-            stale: self.all_stale(asked - told).stale,
-        }
+        Settled { told, stale: self.all_stale(asked - told).stale }
     }
 
     fn all_stale(&self, stale: usize) -> Settled {
@@ -430,19 +372,11 @@ impl Settler {
 
 async fn consume(channel: &Channel, queue: &str) -> lapin::Result<Arrivals> {
     // Acknowledged by hand, never on delivery: a message that was sent to us is not yet a message dealt with.
-    let options = BasicConsumeOptions {
-        no_ack: false,
-        ..BasicConsumeOptions::default()
-    };
+    let options = BasicConsumeOptions { no_ack: false, ..BasicConsumeOptions::default() };
     let name = ShortString::try_new(queue).unwrap_or_default();
-    let consumer = channel
-        .basic_consume(name, "".into(), options, FieldTable::default())
-        .await?;
+    let consumer = channel.basic_consume(name, "".into(), options, FieldTable::default()).await?;
     let queue: Arc<str> = queue.into();
-    let end = Arrival::Ended(
-        queue.clone(),
-        "the broker cancelled the consumer".to_owned(),
-    );
+    let end = Arrival::Ended(queue.clone(), "the broker cancelled the consumer".to_owned());
     let arrivals = consumer.map(move |next| match next {
         Ok(delivery) => Arrival::Came(queue.clone(), Box::new(delivery)),
         Err(fault) => Arrival::Ended(queue.clone(), fault.to_string()),
@@ -452,12 +386,7 @@ async fn consume(channel: &Channel, queue: &str) -> lapin::Result<Arrivals> {
 
 fn delivered(queue: Arc<str>, delivery: Delivery, epoch: u64) -> Delivered {
     let properties = delivery.properties;
-    let text = |value: &Option<ShortString>| {
-        value
-            .as_ref()
-            .map(|text| text.as_str().to_owned())
-            .unwrap_or_default()
-    };
+    let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned()).unwrap_or_default();
     let mut headers = Vec::new();
     let mut delivery_count = 0;
     for (name, value) in properties.headers().iter().flatten() {
@@ -468,9 +397,7 @@ fn delivered(queue: Arc<str>, delivery: Delivery, epoch: u64) -> Delivered {
                     headers.push((name.as_str().to_owned(), value.to_owned()));
                 }
             }
-            value if name.as_str() == "x-delivery-count" => {
-                delivery_count = whole_number(value).unwrap_or(0)
-            }
+            value if name.as_str() == "x-delivery-count" => delivery_count = whole_number(value).unwrap_or(0),
             _ => (),
         }
     }
@@ -489,10 +416,7 @@ fn delivered(queue: Arc<str>, delivery: Delivery, epoch: u64) -> Delivered {
         queue,
         redelivered: delivery.redelivered,
         delivery_count,
-        token: Token {
-            epoch,
-            tag: delivery.delivery_tag,
-        },
+        token: Token { epoch, tag: delivery.delivery_tag },
     }
 }
 

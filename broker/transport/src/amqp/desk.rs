@@ -37,31 +37,12 @@ impl Desk {
 
     /// Takes deliveries back as settled and says what to send, in order. Tags that nobody holds are left out.
     pub(super) fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
-        let settled: BTreeSet<u64> = tags
-            .into_iter()
-            .filter(|tag| self.in_hand.remove(tag))
-            .collect();
+        let settled: BTreeSet<u64> = tags.into_iter().filter(|tag| self.in_hand.remove(tag)).collect();
         let lowest_in_hand = self.in_hand.first().copied().unwrap_or(u64::MAX);
         // The tag itself must be one that is settled now: RabbitMQ closes the channel over one it does not know.
-        let covered = settled
-            .iter()
-            .copied()
-            .rfind(|tag| *tag < lowest_in_hand && *tag <= self.handed_out_up_to);
-        let rest = settled
-            .iter()
-            .copied()
-            .filter(|tag| covered.is_none_or(|covered| *tag > covered));
-        covered
-            .map(|tag| Ack {
-                tag,
-                multiple: true,
-            })
-            .into_iter()
-            .chain(rest.map(|tag| Ack {
-                tag,
-                multiple: false,
-            }))
-            .collect()
+        let covered = settled.iter().copied().rfind(|tag| *tag < lowest_in_hand && *tag <= self.handed_out_up_to);
+        let rest = settled.iter().copied().filter(|tag| covered.is_none_or(|covered| *tag > covered));
+        covered.map(|tag| Ack { tag, multiple: true }).into_iter().chain(rest.map(|tag| Ack { tag, multiple: false })).collect()
     }
 
     /// Takes one delivery back that is rejected or given back. False if nobody holds it.

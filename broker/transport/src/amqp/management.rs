@@ -33,10 +33,7 @@ pub struct Management {
 
 impl fmt::Debug for Management {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Management")
-            .field("base", &self.base)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Management").field("base", &self.base).field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -63,9 +60,7 @@ pub enum ManagementFault {
         because: String,
     },
     /// User or password are wrong, or the user lacks the administrator tag.
-    #[error(
-        "RabbitMQ's management API does not let {user} in: check the password and the administrator tag"
-    )]
+    #[error("RabbitMQ's management API does not let {user} in: check the password and the administrator tag")]
     NotLetIn {
         /// The user.
         user: String,
@@ -111,50 +106,24 @@ impl Management {
     pub fn new(url: &str, user: &str, password: &str) -> Result<Management, ManagementFault> {
         let base = url.trim_end_matches('/').to_owned();
         let parsed: Option<Uri> = base.parse().ok();
-        if !parsed.is_some_and(|uri| {
-            uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.path() == "/"
-        }) {
+        if !parsed.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.path() == "/") {
             return Err(ManagementFault::NotAnAddress(url.to_owned()));
         }
-        let mut authorisation = HeaderValue::from_str(&format!(
-            "Basic {}",
-            BASE64.encode(format!("{user}:{password}"))
-        ))
-        .map_err(|_| ManagementFault::NotLetIn {
-            user: user.to_owned(),
-        })?;
+        let mut authorisation = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
+            .map_err(|_| ManagementFault::NotLetIn { user: user.to_owned() })?;
         authorisation.set_sensitive(true);
-        Ok(Management {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            base,
-            user: user.to_owned(),
-            authorisation,
-        })
+        Ok(Management { client: Client::builder(TokioExecutor::new()).build_http(), base, user: user.to_owned(), authorisation })
     }
 
     /// The same, with the password in a file that nobody but its owner can read.
-    pub fn with_password_file(
-        url: &str,
-        user: &str,
-        path: &Path,
-    ) -> Result<Management, ManagementFault> {
+    pub fn with_password_file(url: &str, user: &str, path: &Path) -> Result<Management, ManagementFault> {
         use std::os::unix::fs::PermissionsExt;
-        let fault = |because: String| ManagementFault::Password {
-            path: path.display().to_string(),
-            because,
-        };
-        let mode = std::fs::metadata(path)
-            .map_err(|why| fault(format!("cannot be read: {why}")))?
-            .permissions()
-            .mode();
+        let fault = |because: String| ManagementFault::Password { path: path.display().to_string(), because };
+        let mode = std::fs::metadata(path).map_err(|why| fault(format!("cannot be read: {why}")))?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(fault(format!(
-                "can be read by others (mode {:04o}): chmod 600 it",
-                mode & 0o7777
-            )));
+            return Err(fault(format!("can be read by others (mode {:04o}): chmod 600 it", mode & 0o7777)));
         }
-        let password =
-            std::fs::read_to_string(path).map_err(|why| fault(format!("cannot be read: {why}")))?;
+        let password = std::fs::read_to_string(path).map_err(|why| fault(format!("cannot be read: {why}")))?;
         Management::new(url, user, password.trim_end_matches(['\r', '\n']))
     }
 
@@ -165,10 +134,7 @@ impl Management {
 
     /// How full every queue of a virtual host is.
     pub async fn queue_depths(&self, vhost: &str) -> Result<Vec<QueueDepth>, ManagementFault> {
-        let path = format!(
-            "/queues/{}?columns=name,messages_ready,messages_unacknowledged,consumers",
-            escaped(vhost)
-        );
+        let path = format!("/queues/{}?columns=name,messages_ready,messages_unacknowledged,consumers", escaped(vhost));
         self.get(&path).await
     }
 
@@ -184,20 +150,13 @@ impl Management {
     }
 
     /// Asks what is at `path` a question that takes more than a path to put.
-    pub async fn ask<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        question: &Value,
-    ) -> Result<T, ManagementFault> {
+    pub async fn ask<T: DeserializeOwned>(&self, path: &str, question: &Value) -> Result<T, ManagementFault> {
         let body = self.call(Method::POST, path, Some(question)).await?;
         read(&format!("POST {path}"), &body)
     }
 
     /// Reads what is at `path`, or `None` if nothing is.
-    pub async fn find<T: DeserializeOwned>(
-        &self,
-        path: &str,
-    ) -> Result<Option<T>, ManagementFault> {
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ManagementFault> {
         match self.get(path).await {
             Ok(found) => Ok(Some(found)),
             Err(ManagementFault::Refused { status: 404, .. }) => Ok(None),
@@ -220,20 +179,10 @@ impl Management {
         self.call(Method::DELETE, path, None).await.map(drop)
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        value: Option<&Value>,
-    ) -> Result<Bytes, ManagementFault> {
+    async fn call(&self, method: Method, path: &str, value: Option<&Value>) -> Result<Bytes, ManagementFault> {
         let call = format!("{method} {path}");
-        let unreachable = |because: String| ManagementFault::Unreachable {
-            base: self.base.clone(),
-            because,
-        };
-        let body = value
-            .map(|value| Bytes::from(value.to_string()))
-            .unwrap_or_default();
+        let unreachable = |because: String| ManagementFault::Unreachable { base: self.base.clone(), because };
+        let body = value.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/api{path}", self.base))
@@ -242,43 +191,25 @@ impl Management {
             .body(Full::new(body))
             .map_err(|fault| unreachable(fault.to_string()))?;
         let exchange = async {
-            let answer = self
-                .client
-                .request(request)
-                .await
-                .map_err(|fault| unreachable(reasons(&fault)))?;
+            let answer = self.client.request(request).await.map_err(|fault| unreachable(reasons(&fault)))?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
-                .collect()
-                .await;
-            Ok((
-                status,
-                body.map_err(|fault| unreachable(fault.to_string()))?
-                    .to_bytes(),
-            ))
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            Ok((status, body.map_err(|fault| unreachable(fault.to_string()))?.to_bytes()))
         };
         let (status, body) = timeout(CALL_PATIENCE, exchange)
             .await
             .unwrap_or_else(|_| Err(unreachable(format!("no answer within {CALL_PATIENCE:?}"))))?;
         match status {
             status if status.is_success() => Ok(body),
-            StatusCode::UNAUTHORIZED => Err(ManagementFault::NotLetIn {
-                user: self.user.clone(),
-            }),
-            status => Err(ManagementFault::Refused {
-                call,
-                status: status.as_u16(),
-                because: said(&body),
-            }),
+            StatusCode::UNAUTHORIZED => Err(ManagementFault::NotLetIn { user: self.user.clone() }),
+            status => Err(ManagementFault::Refused { call, status: status.as_u16(), because: said(&body) }),
         }
     }
 }
 
 fn read<T: DeserializeOwned>(call: &str, body: &[u8]) -> Result<T, ManagementFault> {
-    serde_json::from_slice(body).map_err(|fault| ManagementFault::Unreadable {
-        call: call.to_owned(),
-        because: fault.to_string(),
-    })
+    serde_json::from_slice(body)
+        .map_err(|fault| ManagementFault::Unreadable { call: call.to_owned(), because: fault.to_string() })
 }
 
 /// What the broker said to a refusal: `{"error": ..., "reason": ...}`.
@@ -304,9 +235,7 @@ fn reasons(fault: &dyn std::error::Error) -> String {
 pub(super) fn escaped(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
             byte => format!("%{byte:02X}"),
         })
         .collect()
@@ -318,30 +247,21 @@ mod tests {
 
     #[test]
     fn a_name_is_one_segment_whatever_is_in_it() {
-        assert_eq!(
-            escaped("delivery.la.E08000035.front-door"),
-            "delivery.la.E08000035.front-door"
-        );
+        assert_eq!(escaped("delivery.la.E08000035.front-door"), "delivery.la.E08000035.front-door");
         assert_eq!(escaped("a/b?c%"), "a%2Fb%3Fc%25");
     }
 
     #[test]
     fn only_plain_http_addresses_are_taken() {
         assert!(Management::new("http://127.0.0.1:7672/", "u", "p").is_ok());
-        for address in [
-            "https://127.0.0.1",
-            "127.0.0.1:7672",
-            "http://127.0.0.1/api",
-            "",
-        ] {
+        for address in ["https://127.0.0.1", "127.0.0.1:7672", "http://127.0.0.1/api", ""] {
             assert!(Management::new(address, "u", "p").is_err(), "{address}");
         }
     }
 
     #[test]
     fn a_password_is_never_shown() {
-        let management =
-            Management::new("http://127.0.0.1:1", "u", "hush").expect("a good address");
+        let management = Management::new("http://127.0.0.1:1", "u", "hush").expect("a good address");
         assert!(!format!("{management:?}").contains("hush"));
     }
 }

@@ -1,9 +1,6 @@
 //! What operators see of the AMQP side: counts, never contents. No label holds anything that was sent.
 
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    exponential_buckets,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets};
 
 use super::NotConfirmed;
 
@@ -45,41 +42,17 @@ impl Meters {
         let vec = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let gauge = |name, help| IntGaugeVec::new(Opts::new(name, help), &["connection"]);
         Ok(Meters {
-            published: vec(
-                "amqp_published_total",
-                "Messages handed to the publisher, by what became of them.",
-                &["outcome"],
-            )?,
+            published: vec("amqp_published_total", "Messages handed to the publisher, by what became of them.", &["outcome"])?,
             confirm_seconds: Histogram::with_opts(
-                HistogramOpts::new(
-                    "amqp_publish_seconds",
-                    "From handing a message over to the answer about it.",
-                )
-                .buckets(exponential_buckets(0.0005, 2.0, 16)?),
+                HistogramOpts::new("amqp_publish_seconds", "From handing a message over to the answer about it.")
+                    .buckets(exponential_buckets(0.0005, 2.0, 16)?),
             )?,
-            connected: gauge(
-                "amqp_connected",
-                "1 while the connection to RabbitMQ is up.",
-            )?,
-            dials: vec(
-                "amqp_dials_total",
-                "Attempts to connect to RabbitMQ, by how they ended.",
-                &["connection", "outcome"],
-            )?,
-            blocked: gauge(
-                "amqp_blocked",
-                "1 while RabbitMQ is short of memory or disk and takes no messages.",
-            )?,
+            connected: gauge("amqp_connected", "1 while the connection to RabbitMQ is up.")?,
+            dials: vec("amqp_dials_total", "Attempts to connect to RabbitMQ, by how they ended.", &["connection", "outcome"])?,
+            blocked: gauge("amqp_blocked", "1 while RabbitMQ is short of memory or disk and takes no messages.")?,
             delivered: IntCounter::new("amqp_delivered_total", "Messages received from RabbitMQ.")?,
-            settled: vec(
-                "amqp_settled_total",
-                "Messages settled with RabbitMQ, by how.",
-                &["how"],
-            )?,
-            stale: IntCounter::new(
-                "amqp_stale_tokens_total",
-                "Settlements dropped because their connection is gone.",
-            )?,
+            settled: vec("amqp_settled_total", "Messages settled with RabbitMQ, by how.", &["how"])?,
+            stale: IntCounter::new("amqp_stale_tokens_total", "Settlements dropped because their connection is gone.")?,
         })
     }
 
@@ -93,18 +66,14 @@ impl Meters {
     }
 
     pub(super) fn connected(&self, connection: &str, up: bool) {
-        self.connected
-            .with_label_values(&[connection])
-            .set(up.into());
+        self.connected.with_label_values(&[connection]).set(up.into());
         if !up {
             self.blocked(connection, false);
         }
     }
 
     pub(super) fn blocked(&self, connection: &str, blocked: bool) {
-        self.blocked
-            .with_label_values(&[connection])
-            .set(blocked.into());
+        self.blocked.with_label_values(&[connection]).set(blocked.into());
     }
 
     pub(super) fn dialled(&self, connection: &str, succeeded: bool) {

@@ -134,12 +134,7 @@ impl Publisher {
             meters: meters.clone(),
         };
         tokio::spawn(supervisor.run());
-        Publisher {
-            parcels,
-            gate: seen,
-            meters,
-            clock: Clock::system(),
-        }
+        Publisher { parcels, gate: seen, meters, clock: Clock::system() }
     }
 
     /// Publishes one message, persistent and mandatory, and waits until a queue has it.
@@ -161,13 +156,7 @@ impl Publisher {
             return Err(NotConfirmed::NotConnected);
         }
         let (answer, answered) = oneshot::channel();
-        self.parcels
-            .try_send(Parcel {
-                road,
-                message,
-                answer,
-            })
-            .map_err(|_full_or_ended| NotConfirmed::NotConnected)?;
+        self.parcels.try_send(Parcel { road, message, answer }).map_err(|_full_or_ended| NotConfirmed::NotConnected)?;
         // A lane that vanished with the parcel may have sent it.
         answered.await.unwrap_or(Err(NotConfirmed::NoAnswer))
     }
@@ -180,9 +169,7 @@ impl Publisher {
     /// Waits until messages are taken, no longer than `patience`; says whether they are.
     pub async fn opens_within(&self, patience: Duration) -> bool {
         let mut gate = self.gate.clone();
-        timeout(patience, gate.wait_for(|gate| *gate == Gate::Open))
-            .await
-            .is_ok_and(|seen| seen.is_ok())
+        timeout(patience, gate.wait_for(|gate| *gate == Gate::Open)).await.is_ok_and(|seen| seen.is_ok())
     }
 }
 
@@ -224,16 +211,9 @@ impl Supervisor {
                         End::Lost { confirmed: false } => backoff.held_for(up.elapsed()),
                     }
                 }
-                Err(because) => warn!(
-                    connection = self.name,
-                    "no connection for publishing: {because}"
-                ),
+                Err(because) => warn!(connection = self.name, "no connection for publishing: {because}"),
             }
-            if self
-                .while_refusing(sleep(backoff.next_wait()))
-                .await
-                .is_none()
-            {
+            if self.while_refusing(sleep(backoff.next_wait())).await.is_none() {
                 return;
             }
         }
@@ -254,16 +234,12 @@ impl Supervisor {
 
     /// A connection with all its channels in confirm mode. In any other mode a publish answers "not asked for".
     async fn open(&self, turn: usize) -> Result<(Link, Vec<Channel>), String> {
-        let link = Link::dial(&self.nodes, turn, &self.name)
-            .await
-            .map_err(|fault| fault.to_string())?;
+        let link = Link::dial(&self.nodes, turn, &self.name).await.map_err(|fault| fault.to_string())?;
         let opening = async {
             let mut lanes = Vec::with_capacity(LANES);
             for _ in 0..LANES {
                 let channel = link.connection().create_channel().await?;
-                channel
-                    .confirm_select(ConfirmSelectOptions::default())
-                    .await?;
+                channel.confirm_select(ConfirmSelectOptions::default()).await?;
                 lanes.push(channel);
             }
             Ok::<_, lapin::Error>(lanes)
@@ -304,13 +280,7 @@ impl Supervisor {
             // Cut first: it is what makes lanes that still wait for a confirm give up now.
             link.cut();
             while let Some(ended) = lanes.join_next().await {
-                if let (
-                    End::Lost { confirmed },
-                    Ok(LaneEnd::Ended {
-                        confirmed: worked, ..
-                    }),
-                ) = (&mut end, ended)
-                {
+                if let (End::Lost { confirmed }, Ok(LaneEnd::Ended { confirmed: worked, .. })) = (&mut end, ended) {
                     *confirmed |= worked;
                 }
             }
@@ -424,48 +394,28 @@ impl Lane {
                 continue;
             }
             if !self.channel.status().connected() {
-                return self.end(
-                    batch,
-                    NotConfirmed::NotConnected,
-                    confirmed,
-                    "its channel was closed".to_owned(),
-                );
+                return self.end(batch, NotConfirmed::NotConnected, confirmed, "its channel was closed".to_owned());
             }
-            let because =
-                match timeout(self.deadline, publish_and_wait(&self.channel, &batch)).await {
-                    Ok(Ok(outcomes)) => {
-                        for (parcel, outcome) in batch.into_iter().zip(outcomes) {
-                            confirmed |= outcome.is_ok();
-                            parcel.answer(outcome);
-                        }
-                        continue;
+            let because = match timeout(self.deadline, publish_and_wait(&self.channel, &batch)).await {
+                Ok(Ok(outcomes)) => {
+                    for (parcel, outcome) in batch.into_iter().zip(outcomes) {
+                        confirmed |= outcome.is_ok();
+                        parcel.answer(outcome);
                     }
-                    Ok(Err(fault)) => fault.to_string(),
-                    Err(_) => format!("no confirm within {:?}", self.deadline),
-                };
+                    continue;
+                }
+                Ok(Err(fault)) => fault.to_string(),
+                Err(_) => format!("no confirm within {:?}", self.deadline),
+            };
             return self.end(batch, NotConfirmed::NoAnswer, confirmed, because);
         }
     }
 
     /// Answers for a batch that this connection will not answer for any more. The gate is shut first: whoever
     /// tries again at once must not be handed to the same connection.
-    fn end(
-        &self,
-        batch: Vec<Parcel>,
-        answer: NotConfirmed,
-        confirmed: bool,
-        because: String,
-    ) -> LaneEnd {
-        self.gate.send_if_modified(|gate| {
-            std::mem::replace(
-                gate,
-                if *gate == Gate::Open {
-                    Gate::Down
-                } else {
-                    *gate
-                },
-            ) == Gate::Open
-        });
+    fn end(&self, batch: Vec<Parcel>, answer: NotConfirmed, confirmed: bool, because: String) -> LaneEnd {
+        self.gate
+            .send_if_modified(|gate| std::mem::replace(gate, if *gate == Gate::Open { Gate::Down } else { *gate }) == Gate::Open);
         answer_all(batch, answer);
         LaneEnd::Ended { confirmed, because }
     }
@@ -479,10 +429,7 @@ fn answer_all(batch: Vec<Parcel>, answer: NotConfirmed) {
 
 /// What became of each of the batch, in its order. An error leaves all of them open.
 async fn publish_and_wait(channel: &Channel, batch: &[Parcel]) -> lapin::Result<Vec<Outcome>> {
-    let sending = batch
-        .iter()
-        .map(|parcel| Box::pin(send(channel, parcel)))
-        .collect();
+    let sending = batch.iter().map(|parcel| Box::pin(send(channel, parcel))).collect();
     let mut answers = Vec::with_capacity(batch.len());
     for confirm in all_in_order(sending).await? {
         // One by one: `wait_for_confirms` hides a refusal.
@@ -494,10 +441,7 @@ async fn publish_and_wait(channel: &Channel, batch: &[Parcel]) -> lapin::Result<
 async fn send(channel: &Channel, parcel: &Parcel) -> lapin::Result<PublisherConfirm> {
     // Mandatory: a message that no queue takes comes back instead of vanishing. An alternate exchange catches
     // it before that in our own topology; this is what tells us when the alternate exchange is missing.
-    let options = BasicPublishOptions {
-        mandatory: true,
-        immediate: false,
-    };
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
     channel
         .basic_publish(
             short(&parcel.road.exchange),
@@ -511,9 +455,7 @@ async fn send(channel: &Channel, parcel: &Parcel) -> lapin::Result<PublisherConf
 
 /// Runs all of them together, so that a batch is one write to the socket. Each is begun in turn, so that
 /// messages of one batch keep their order.
-async fn all_in_order<F: Future<Output = lapin::Result<T>> + Unpin, T>(
-    mut futures: Vec<F>,
-) -> lapin::Result<Vec<T>> {
+async fn all_in_order<F: Future<Output = lapin::Result<T>> + Unpin, T>(mut futures: Vec<F>) -> lapin::Result<Vec<T>> {
     let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
     poll_fn(|context| {
         let mut pending = false;
@@ -526,11 +468,7 @@ async fn all_in_order<F: Future<Output = lapin::Result<T>> + Unpin, T>(
                 }
             }
         }
-        if pending {
-            Poll::Pending
-        } else {
-            Poll::Ready(Ok(()))
-        }
+        if pending { Poll::Pending } else { Poll::Ready(Ok(())) }
     })
     .await?;
     Ok(done.into_iter().flatten().collect())
@@ -550,17 +488,8 @@ fn reconcile(batch: &[Parcel], answers: Vec<Confirmation>) -> Vec<Outcome> {
                 Confirmation::NotRequested => Err(NotConfirmed::NoAnswer),
             };
             if let Some(message) = answer.take_message() {
-                let id = message
-                    .properties
-                    .message_id()
-                    .as_ref()
-                    .map(|id| id.as_str().to_owned())
-                    .unwrap_or_default();
-                returned.insert((
-                    message.exchange.as_str().to_owned(),
-                    message.routing_key.as_str().to_owned(),
-                    id,
-                ));
+                let id = message.properties.message_id().as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
+                returned.insert((message.exchange.as_str().to_owned(), message.routing_key.as_str().to_owned(), id));
             }
             verdict
         })
@@ -570,18 +499,11 @@ fn reconcile(batch: &[Parcel], answers: Vec<Confirmation>) -> Vec<Outcome> {
         .iter()
         .zip(verdicts)
         .map(|(parcel, verdict)| {
-            let Road {
-                exchange,
-                routing_key,
-            } = parcel.road.clone();
+            let Road { exchange, routing_key } = parcel.road.clone();
             // The road is part of the key: one id may travel two roads, and only one of them be closed.
             let key = (exchange, routing_key, parcel.message.id.clone());
             unclaimed.remove(&key);
-            if returned.contains(&key) {
-                Err(NotConfirmed::Unroutable)
-            } else {
-                verdict
-            }
+            if returned.contains(&key) { Err(NotConfirmed::Unroutable) } else { verdict }
         })
         .collect();
     if unclaimed.is_empty() {
@@ -616,16 +538,8 @@ fn short(name: &str) -> ShortString {
 }
 
 fn is_too_long(road: &Road, message: &Message) -> bool {
-    let fixed = [
-        &road.exchange,
-        &road.routing_key,
-        &message.id,
-        &message.kind,
-        &message.content_type,
-    ];
-    let mut names = fixed
-        .into_iter()
-        .chain(message.headers.iter().map(|(name, _)| name));
+    let fixed = [&road.exchange, &road.routing_key, &message.id, &message.kind, &message.content_type];
+    let mut names = fixed.into_iter().chain(message.headers.iter().map(|(name, _)| name));
     names.any(|name| name.len() > SHORT_NAME_BYTES_MAX)
         || message.body.len() > BODY_BYTES_MAX
         // All headers travel in one frame (128 KiB), which also holds the other properties.
@@ -650,28 +564,14 @@ mod tests {
             timestamp: None,
             body: bytes::Bytes::new(),
         };
-        Parcel {
-            road: Road::new("post", routing_key),
-            message,
-            answer: oneshot::channel().0,
-        }
+        Parcel { road: Road::new("post", routing_key), message, answer: oneshot::channel().0 }
     }
 
     /// The message as the broker sends it back.
     fn returned(parcel: &Parcel) -> BasicReturnMessage {
-        let mut delivery = Delivery::mock(
-            0,
-            short(&parcel.road.exchange),
-            short(&parcel.road.routing_key),
-            false,
-            Vec::new(),
-        );
+        let mut delivery = Delivery::mock(0, short(&parcel.road.exchange), short(&parcel.road.routing_key), false, Vec::new());
         delivery.properties = properties(&parcel.message);
-        BasicReturnMessage {
-            delivery,
-            reply_code: 312,
-            reply_text: "NO_ROUTE".into(),
-        }
+        BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
     }
 
     proptest! {
@@ -708,14 +608,8 @@ mod tests {
     #[test]
     fn a_return_that_is_nobodys_leaves_the_whole_batch_unknown() {
         let batch = [parcel("a", "routed"), parcel("b", "routed")];
-        let answers = vec![
-            Confirmation::Ack(None),
-            Confirmation::Ack(Some(returned(&parcel("c", "routed")))),
-        ];
-        assert_eq!(
-            reconcile(&batch, answers),
-            [Err(NotConfirmed::NoAnswer), Err(NotConfirmed::NoAnswer)]
-        );
+        let answers = vec![Confirmation::Ack(None), Confirmation::Ack(Some(returned(&parcel("c", "routed"))))];
+        assert_eq!(reconcile(&batch, answers), [Err(NotConfirmed::NoAnswer), Err(NotConfirmed::NoAnswer)]);
     }
 
     #[test]

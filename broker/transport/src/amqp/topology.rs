@@ -158,13 +158,7 @@ impl ExchangeKind {
 impl Queue {
     /// A queue that keeps everything until it is settled.
     pub fn named(name: impl Into<String>) -> Queue {
-        Queue {
-            name: name.into(),
-            single_active_consumer: false,
-            delivery_limit: None,
-            dead_letter: None,
-            max_length: None,
-        }
+        Queue { name: name.into(), single_active_consumer: false, delivery_limit: None, dead_letter: None, max_length: None }
     }
 
     fn arguments(&self) -> Map<String, Value> {
@@ -175,10 +169,7 @@ impl Queue {
         // A full queue refuses, and the publisher hears it. The default would drop the oldest message.
         // At-least-once dead-lettering also needs it, and without it falls back to at-most-once in silence.
         set("x-overflow", json!("reject-publish"));
-        set(
-            "x-delivery-limit",
-            json!(self.delivery_limit.unwrap_or(NO_DELIVERY_LIMIT)),
-        );
+        set("x-delivery-limit", json!(self.delivery_limit.unwrap_or(NO_DELIVERY_LIMIT)));
         if self.single_active_consumer {
             // Two routers may attach; one reads, so that a referral's messages are dealt with in order.
             set("x-single-active-consumer", json!(true));
@@ -199,10 +190,7 @@ impl Queue {
     fn declaration(&self, quorum_group_size: u16) -> Value {
         let mut arguments = self.arguments();
         // How many nodes keep it from the start. RabbitMQ would take up to three that happen to be up.
-        arguments.insert(
-            "x-quorum-initial-group-size".into(),
-            json!(quorum_group_size),
-        );
+        arguments.insert("x-quorum-initial-group-size".into(), json!(quorum_group_size));
         // Durable, and not deleted with its last consumer: quorum queues know nothing else.
         json!({ "durable": true, "auto_delete": false, "arguments": arguments })
     }
@@ -210,16 +198,8 @@ impl Queue {
 
 impl Binding {
     /// From an exchange, by a routing key, to a queue.
-    pub fn new(
-        exchange: impl Into<String>,
-        routing_key: impl Into<String>,
-        queue: impl Into<String>,
-    ) -> Binding {
-        Binding {
-            exchange: exchange.into(),
-            routing_key: routing_key.into(),
-            queue: queue.into(),
-        }
+    pub fn new(exchange: impl Into<String>, routing_key: impl Into<String>, queue: impl Into<String>) -> Binding {
+        Binding { exchange: exchange.into(), routing_key: routing_key.into(), queue: queue.into() }
     }
 }
 
@@ -236,11 +216,7 @@ impl TopologyFaults {
 
 impl fmt::Display for TopologyFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the topology is not as it must be: {}",
-            self.0.join("; ")
-        )
+        write!(f, "the topology is not as it must be: {}", self.0.join("; "))
     }
 }
 
@@ -257,24 +233,13 @@ impl From<ManagementFault> for TopologyFaults {
 pub async fn establish(management: &Management, wanted: &Topology) -> Result<(), TopologyFaults> {
     refuse_if_any(wanted.faults(management.user()))?;
     let vhost = escaped(&wanted.vhost);
-    if management
-        .find::<Value>(&format!("/vhosts/{vhost}"))
-        .await?
-        .is_none()
-    {
-        management
-            .put(&format!("/vhosts/{vhost}"), &json!({}))
-            .await?;
+    if management.find::<Value>(&format!("/vhosts/{vhost}")).await?.is_none() {
+        management.put(&format!("/vhosts/{vhost}"), &json!({})).await?;
     }
     let own_permission = format!("/permissions/{vhost}/{}", escaped(management.user()));
     if management.find::<Value>(&own_permission).await?.is_none() {
         // The API declares on behalf of its user, who needs the permission like anybody else.
-        management
-            .put(
-                &own_permission,
-                &json!({ "configure": ".*", "write": ".*", "read": ".*" }),
-            )
-            .await?;
+        management.put(&own_permission, &json!({ "configure": ".*", "write": ".*", "read": ".*" })).await?;
     }
     let found = Found::read(management, &wanted.vhost).await?;
     // Objects that differ are not touched: an exchange or queue cannot be altered, and to replace it would lose
@@ -294,20 +259,14 @@ pub async fn establish(management: &Management, wanted: &Topology) -> Result<(),
     verify(management, wanted).await
 }
 
-async fn declare(
-    management: &Management,
-    calls: Vec<(Call, Value)>,
-) -> Result<(), ManagementFault> {
+async fn declare(management: &Management, calls: Vec<(Call, Value)>) -> Result<(), ManagementFault> {
     let calls = calls.into_iter().map(|(call, value)| async move {
         match call {
             Call::Put(path) => management.put(&path, &value).await,
             Call::Post(path) => management.post(&path, &value).await,
         }
     });
-    stream::iter(calls)
-        .buffer_unordered(DECLARED_AT_ONCE)
-        .try_collect()
-        .await
+    stream::iter(calls).buffer_unordered(DECLARED_AT_ONCE).try_collect().await
 }
 
 /// Reads everything back and names every difference. Changes nothing.
@@ -319,86 +278,53 @@ pub async fn verify(management: &Management, wanted: &Topology) -> Result<(), To
 }
 
 fn refuse_if_any(faults: Vec<String>) -> Result<(), TopologyFaults> {
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(TopologyFaults(faults))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(TopologyFaults(faults)) }
 }
 
 impl Topology {
     /// What is wrong with the table itself.
     fn faults(&self, declaring_user: &str) -> Vec<String> {
         let mut faults = Vec::new();
-        let exchanges: BTreeSet<&str> = self
-            .exchanges
-            .iter()
-            .map(|exchange| exchange.name.as_str())
-            .collect();
-        let queues: BTreeSet<&str> = self
-            .queues
-            .iter()
-            .map(|queue| queue.name.as_str())
-            .collect();
+        let exchanges: BTreeSet<&str> = self.exchanges.iter().map(|exchange| exchange.name.as_str()).collect();
+        let queues: BTreeSet<&str> = self.queues.iter().map(|queue| queue.name.as_str()).collect();
         if exchanges.len() < self.exchanges.len() || queues.len() < self.queues.len() {
             faults.push("an exchange or a queue stands in the table twice".to_owned());
         }
         for name in exchanges.iter().chain(&queues) {
             if name.is_empty() || name.len() > SHORT_NAME_BYTES_MAX || name.starts_with("amq.") {
-                faults.push(format!(
-                    "{name:?} cannot be the name of an exchange or a queue"
-                ));
+                faults.push(format!("{name:?} cannot be the name of an exchange or a queue"));
             }
         }
         for exchange in &self.exchanges {
             match &exchange.alternate {
                 Some(alternate) if exchanges.contains(alternate.as_str()) => (),
-                Some(alternate) => faults.push(format!(
-                    "exchange {}: its alternate exchange {alternate} does not stand in the table",
-                    exchange.name
-                )),
+                Some(alternate) => faults
+                    .push(format!("exchange {}: its alternate exchange {alternate} does not stand in the table", exchange.name)),
                 None if exchange.kind == ExchangeKind::Fanout
-                    && self
-                        .bindings
-                        .iter()
-                        .any(|binding| binding.exchange == exchange.name) => {}
-                None => faults.push(format!(
-                    "exchange {}: without an alternate exchange it drops what no queue takes",
-                    exchange.name
-                )),
+                    && self.bindings.iter().any(|binding| binding.exchange == exchange.name) => {}
+                None => {
+                    faults.push(format!("exchange {}: without an alternate exchange it drops what no queue takes", exchange.name))
+                }
             }
         }
         for queue in &self.queues {
-            if let Some(target) = queue
-                .dead_letter
-                .as_ref()
-                .filter(|target| !exchanges.contains(target.exchange.as_str()))
-            {
+            if let Some(target) = queue.dead_letter.as_ref().filter(|target| !exchanges.contains(target.exchange.as_str())) {
                 faults.push(format!(
                     "queue {}: its dead-letter exchange {} does not stand in the table",
                     queue.name, target.exchange
                 ));
             }
             if queue.delivery_limit.is_some() && queue.dead_letter.is_none() {
-                faults.push(format!(
-                    "queue {}: a delivery limit without a dead-letter exchange deletes messages",
-                    queue.name
-                ));
+                faults.push(format!("queue {}: a delivery limit without a dead-letter exchange deletes messages", queue.name));
             }
         }
-        for Binding {
-            exchange, queue, ..
-        } in &self.bindings
-        {
+        for Binding { exchange, queue, .. } in &self.bindings {
             if !exchanges.contains(exchange.as_str()) || !queues.contains(queue.as_str()) {
                 faults.push(format!("the binding from {exchange} to {queue} leads from or to what does not stand in the table"));
             }
         }
         for user in self.users.iter().filter(|user| user.name == declaring_user) {
-            faults.push(format!(
-                "user {} declares the topology and cannot be one of its parties",
-                user.name
-            ));
+            faults.push(format!("user {} declares the topology and cannot be one of its parties", user.name));
         }
         faults
     }
@@ -482,33 +408,15 @@ impl Found {
         let queues: Vec<FoundQueue> = management.get(&format!("/queues/{vhost}")).await?;
         let bindings: Vec<FoundBinding> = management.get(&format!("/bindings/{vhost}")).await?;
         let users: Vec<FoundUser> = management.get("/users").await?;
-        let permissions: Vec<FoundPermission> = management
-            .get(&format!("/vhosts/{vhost}/permissions"))
-            .await?;
+        let permissions: Vec<FoundPermission> = management.get(&format!("/vhosts/{vhost}/permissions")).await?;
         let mut policies: Vec<FoundPolicy> = management.get(&format!("/policies/{vhost}")).await?;
-        policies.extend(
-            management
-                .get::<Vec<FoundPolicy>>(&format!("/operator-policies/{vhost}"))
-                .await?,
-        );
+        policies.extend(management.get::<Vec<FoundPolicy>>(&format!("/operator-policies/{vhost}")).await?);
         Ok(Found {
-            exchanges: exchanges
-                .into_iter()
-                .map(|found| (found.name.clone(), found))
-                .collect(),
-            queues: queues
-                .into_iter()
-                .map(|found| (found.name.clone(), found))
-                .collect(),
+            exchanges: exchanges.into_iter().map(|found| (found.name.clone(), found)).collect(),
+            queues: queues.into_iter().map(|found| (found.name.clone(), found)).collect(),
             bindings: bindings.into_iter().collect(),
-            users: users
-                .into_iter()
-                .map(|found| (found.name.clone(), found))
-                .collect(),
-            permissions: permissions
-                .into_iter()
-                .map(|found| (found.user.clone(), found))
-                .collect(),
+            users: users.into_iter().map(|found| (found.name.clone(), found)).collect(),
+            permissions: permissions.into_iter().map(|found| (found.user.clone(), found)).collect(),
             policies,
         })
     }
@@ -557,38 +465,17 @@ struct Missing {
 
 fn missing(wanted: &Topology, found: &Found) -> Missing {
     let vhost = escaped(&wanted.vhost);
-    let exchanges = wanted
-        .exchanges
+    let exchanges = wanted.exchanges.iter().filter(|exchange| !found.exchanges.contains_key(&exchange.name));
+    let queues = wanted.queues.iter().filter(|queue| !found.queues.contains_key(&queue.name));
+    let bindings = wanted.bindings.iter().filter(|binding| !found.has_binding(binding));
+    let users = wanted.users.iter().filter(|user| !found.users.get(&user.name).is_some_and(FoundUser::is_certificate_only));
+    let permissions = wanted
+        .users
         .iter()
-        .filter(|exchange| !found.exchanges.contains_key(&exchange.name));
-    let queues = wanted
-        .queues
-        .iter()
-        .filter(|queue| !found.queues.contains_key(&queue.name));
-    let bindings = wanted
-        .bindings
-        .iter()
-        .filter(|binding| !found.has_binding(binding));
-    let users = wanted.users.iter().filter(|user| {
-        !found
-            .users
-            .get(&user.name)
-            .is_some_and(FoundUser::is_certificate_only)
-    });
-    let permissions = wanted.users.iter().filter(|user| {
-        !found
-            .permissions
-            .get(&user.name)
-            .is_some_and(|permission| permission.grants_exactly(user))
-    });
+        .filter(|user| !found.permissions.get(&user.name).is_some_and(|permission| permission.grants_exactly(user)));
     Missing {
         exchanges: exchanges
-            .map(|exchange| {
-                (
-                    Call::Put(format!("/exchanges/{vhost}/{}", escaped(&exchange.name))),
-                    exchange.declaration(),
-                )
-            })
+            .map(|exchange| (Call::Put(format!("/exchanges/{vhost}/{}", escaped(&exchange.name))), exchange.declaration()))
             .collect(),
         queues: queues
             .map(|queue| {
@@ -598,34 +485,20 @@ fn missing(wanted: &Topology, found: &Found) -> Missing {
             .collect(),
         bindings: bindings
             .map(|binding| {
-                let path = format!(
-                    "/bindings/{vhost}/e/{}/q/{}",
-                    escaped(&binding.exchange),
-                    escaped(&binding.queue)
-                );
-                (
-                    Call::Post(path),
-                    json!({ "routing_key": binding.routing_key, "arguments": {} }),
-                )
+                let path = format!("/bindings/{vhost}/e/{}/q/{}", escaped(&binding.exchange), escaped(&binding.queue));
+                (Call::Post(path), json!({ "routing_key": binding.routing_key, "arguments": {} }))
             })
             .collect(),
         users: users
             .map(|user| {
                 // No password hash: nobody can log in by password, whatever they send. No tags: no management.
-                (
-                    Call::Put(format!("/users/{}", escaped(&user.name))),
-                    json!({ "password_hash": "", "tags": "" }),
-                )
+                (Call::Put(format!("/users/{}", escaped(&user.name))), json!({ "password_hash": "", "tags": "" }))
             })
             .collect(),
         permissions: permissions
             .map(|user| {
-                let permission =
-                    json!({ "configure": user.configure, "write": user.write, "read": user.read });
-                (
-                    Call::Put(format!("/permissions/{vhost}/{}", escaped(&user.name))),
-                    permission,
-                )
+                let permission = json!({ "configure": user.configure, "write": user.write, "read": user.read });
+                (Call::Put(format!("/permissions/{vhost}/{}", escaped(&user.name))), permission)
             })
             .collect(),
     }
@@ -638,35 +511,19 @@ fn differences(wanted: &Topology, found: &Found, declaring_user: &str) -> Vec<St
         exchange_differences(exchange, found.exchanges.get(&exchange.name), &mut faults);
     }
     for queue in &wanted.queues {
-        queue_differences(
-            queue,
-            wanted.quorum_group_size,
-            found.queues.get(&queue.name),
-            &mut faults,
-        );
+        queue_differences(queue, wanted.quorum_group_size, found.queues.get(&queue.name), &mut faults);
     }
     binding_differences(wanted, found, &mut faults);
     user_differences(wanted, found, declaring_user, &mut faults);
     for policy in &found.policies {
-        for harm in policy
-            .definition
-            .iter()
-            .filter_map(|(key, value)| harm_done_by(key, value))
-        {
-            faults.push(format!(
-                "policy {}: it {harm}; remove it from this virtual host",
-                policy.name
-            ));
+        for harm in policy.definition.iter().filter_map(|(key, value)| harm_done_by(key, value)) {
+            faults.push(format!("policy {}: it {harm}; remove it from this virtual host", policy.name));
         }
     }
     faults
 }
 
-fn exchange_differences(
-    wanted: &Exchange,
-    found: Option<&FoundExchange>,
-    faults: &mut Vec<String>,
-) {
+fn exchange_differences(wanted: &Exchange, found: Option<&FoundExchange>, faults: &mut Vec<String>) {
     let name = &wanted.name;
     let Some(found) = found else {
         faults.push(format!("exchange {name} does not exist"));
@@ -678,30 +535,17 @@ fn exchange_differences(
             wanted.kind.name()
         ));
     }
-    argument_differences(
-        "exchange",
-        name,
-        &wanted.arguments(),
-        &found.arguments,
-        faults,
-    );
+    argument_differences("exchange", name, &wanted.arguments(), &found.arguments, faults);
 }
 
-fn queue_differences(
-    wanted: &Queue,
-    quorum_group_size: u16,
-    found: Option<&FoundQueue>,
-    faults: &mut Vec<String>,
-) {
+fn queue_differences(wanted: &Queue, quorum_group_size: u16, found: Option<&FoundQueue>, faults: &mut Vec<String>) {
     let name = &wanted.name;
     let Some(found) = found else {
         faults.push(format!("queue {name} does not exist"));
         return;
     };
     if !found.durable || found.auto_delete || found.exclusive == Some(true) {
-        faults.push(format!(
-            "queue {name} is not durable and shared: it would not outlive a restart or a consumer"
-        ));
+        faults.push(format!("queue {name} is not durable and shared: it would not outlive a restart or a consumer"));
     }
     argument_differences("queue", name, &wanted.arguments(), &found.arguments, faults);
     if found.members.len() < usize::from(quorum_group_size) {
@@ -710,83 +554,49 @@ fn queue_differences(
             found.members.len()
         ));
     }
-    for (key, value) in found
-        .effective_policy_definition
-        .as_object()
-        .into_iter()
-        .flatten()
-    {
+    for (key, value) in found.effective_policy_definition.as_object().into_iter().flatten() {
         if let Some(harm) = harm_done_by(key, value) {
             faults.push(format!("queue {name}: a policy that applies to it {harm}"));
         }
     }
 }
 
-fn argument_differences(
-    what: &str,
-    name: &str,
-    wanted: &Map<String, Value>,
-    found: &Value,
-    faults: &mut Vec<String>,
-) {
+fn argument_differences(what: &str, name: &str, wanted: &Map<String, Value>, found: &Value, faults: &mut Vec<String>) {
     let nothing = Map::new();
     let found = found.as_object().unwrap_or(&nothing);
     for (key, value) in wanted {
         match found.get(key) {
             Some(other) if other == value => (),
-            Some(other) => faults.push(format!(
-                "{what} {name}: {key} is {other} and must be {value}"
-            )),
-            None => faults.push(format!(
-                "{what} {name}: {key} is not set and must be {value}"
-            )),
+            Some(other) => faults.push(format!("{what} {name}: {key} is {other} and must be {value}")),
+            None => faults.push(format!("{what} {name}: {key} is not set and must be {value}")),
         }
     }
     for (key, value) in found {
         // A queue may have been spread over more nodes since; on how many it is, is looked at by itself.
         if !wanted.contains_key(key) && key != "x-quorum-initial-group-size" {
-            faults.push(format!(
-                "{what} {name}: {key} is {value} and must not be set"
-            ));
+            faults.push(format!("{what} {name}: {key} is {value} and must not be set"));
         }
     }
 }
 
 fn binding_differences(wanted: &Topology, found: &Found, faults: &mut Vec<String>) {
-    for binding in wanted
-        .bindings
-        .iter()
-        .filter(|binding| !found.has_binding(binding))
-    {
-        let Binding {
-            exchange,
-            routing_key,
-            queue,
-        } = binding;
-        faults.push(format!(
-            "exchange {exchange} does not lead to queue {queue} by {routing_key:?}"
-        ));
+    for binding in wanted.bindings.iter().filter(|binding| !found.has_binding(binding)) {
+        let Binding { exchange, routing_key, queue } = binding;
+        faults.push(format!("exchange {exchange} does not lead to queue {queue} by {routing_key:?}"));
     }
     for strange in &found.bindings {
-        let Some(exchange) = wanted
-            .exchanges
-            .iter()
-            .find(|exchange| exchange.name == strange.source)
-        else {
+        let Some(exchange) = wanted.exchanges.iter().find(|exchange| exchange.name == strange.source) else {
             continue;
         };
         let is_wanted = strange.destination_type == "queue"
-            && wanted.bindings.contains(&Binding::new(
-                &strange.source,
-                &strange.routing_key,
-                &strange.destination,
-            ));
+            && wanted.bindings.contains(&Binding::new(&strange.source, &strange.routing_key, &strange.destination));
         // By a key of its own a former endpoint's queue is reached by nobody. By a key in use, or any key of a
         // fanout exchange, somebody gets a copy.
         let is_used = exchange.kind == ExchangeKind::Fanout
-            || wanted.bindings.iter().any(|binding| {
-                binding.exchange == strange.source && binding.routing_key == strange.routing_key
-            });
+            || wanted
+                .bindings
+                .iter()
+                .any(|binding| binding.exchange == strange.source && binding.routing_key == strange.routing_key);
         if !is_wanted && is_used {
             faults.push(format!(
                 "exchange {} also sends to {} {}, which gets a copy of what is not meant for it: unbind it",
@@ -796,26 +606,17 @@ fn binding_differences(wanted: &Topology, found: &Found, faults: &mut Vec<String
     }
 }
 
-fn user_differences(
-    wanted: &Topology,
-    found: &Found,
-    declaring_user: &str,
-    faults: &mut Vec<String>,
-) {
+fn user_differences(wanted: &Topology, found: &Found, declaring_user: &str, faults: &mut Vec<String>) {
     for user in &wanted.users {
         let name = &user.name;
         match found.users.get(name) {
             None => faults.push(format!("user {name} does not exist")),
             Some(other) if other.is_certificate_only() => (),
-            Some(_) => faults.push(format!(
-                "user {name} can log in by password or manage the broker"
-            )),
+            Some(_) => faults.push(format!("user {name} can log in by password or manage the broker")),
         }
         match found.permissions.get(name) {
             Some(other) if other.grants_exactly(user) => (),
-            Some(_) => faults.push(format!(
-                "user {name} may do something else than the table says"
-            )),
+            Some(_) => faults.push(format!("user {name} may do something else than the table says")),
             None => faults.push(format!("user {name} may do nothing in this virtual host")),
         }
     }
@@ -853,9 +654,7 @@ fn harm_done_by(key: &str, value: &Value) -> Option<String> {
         }
         "overflow" => format!("makes full queues drop messages ({value}) instead of refusing them"),
         "dead-letter-strategy" => format!("lets refused messages be lost on their way ({value})"),
-        "dead-letter-exchange" | "dead-letter-routing-key" => {
-            "sends refused messages elsewhere".to_owned()
-        }
+        "dead-letter-exchange" | "dead-letter-routing-key" => "sends refused messages elsewhere".to_owned(),
         "delivery-limit" => {
             format!("gives up on messages after {value} deliveries, whatever the queue says")
         }

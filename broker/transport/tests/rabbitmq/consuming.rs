@@ -13,11 +13,7 @@ use crate::{
 
 async fn publish(publisher: &Publisher, ids: &[&str]) {
     for id in ids {
-        publisher
-            .publish(to_inbox(), message(id))
-            .await
-            .map(drop)
-            .expect("it is confirmed");
+        publisher.publish(to_inbox(), message(id)).await.map(drop).expect("it is confirmed");
     }
 }
 
@@ -26,11 +22,7 @@ async fn a_batch_is_what_is_there_and_never_more_than_was_asked_for() {
     let vhost = Vhost::make("batch").await;
     vhost.declare_inbox().await;
     let ids: Vec<String> = (0..20).map(|count| count.to_string()).collect();
-    publish(
-        &vhost.publisher().await,
-        &ids.iter().map(String::as_str).collect::<Vec<_>>(),
-    )
-    .await;
+    publish(&vhost.publisher().await, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut consumer = vhost.consumer(&["inbox"]);
     let mut came = Vec::new();
     let mut tokens = Vec::new();
@@ -43,14 +35,8 @@ async fn a_batch_is_what_is_there_and_never_more_than_was_asked_for() {
     assert_eq!(came, ids, "a queue gives what it has in its order");
     // In any order, in parts, and twice.
     tokens.reverse();
-    assert_eq!(
-        consumer.settle(&tokens[..13]).await,
-        Settled { told: 13, stale: 0 }
-    );
-    assert_eq!(
-        consumer.settle(&tokens[5..]).await,
-        Settled { told: 7, stale: 8 }
-    );
+    assert_eq!(consumer.settle(&tokens[..13]).await, Settled { told: 13, stale: 0 });
+    assert_eq!(consumer.settle(&tokens[5..]).await, Settled { told: 7, stale: 8 });
     consumer.close().await;
     vhost.holds("inbox", 0).await;
     vhost.remove().await;
@@ -115,16 +101,9 @@ async fn a_consumer_outlives_the_deletion_of_its_queue() {
     consumer.settle(&[before.token]).await;
 
     let management = &Node::get().management();
-    management
-        .delete(&format!("/queues/{}/inbox", vhost.name))
-        .await
-        .expect("the queue is deleted");
+    management.delete(&format!("/queues/{}/inbox", vhost.name)).await.expect("the queue is deleted");
     // It notices while it waits, finds no queue, and goes on looking.
-    assert!(
-        timeout(Duration::from_secs(1), consumer.next(1))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_secs(1), consumer.next(1)).await.is_err());
     vhost.declare_inbox().await;
     publish(&publisher, &["after"]).await;
     let after = within(PATIENCE, consumer.next(1)).await.remove(0);
@@ -138,15 +117,8 @@ async fn a_consumer_notices_a_silent_network_by_itself() {
     vhost.declare_inbox().await;
     let publisher = vhost.publisher().await;
     let proxy = Proxy::to(&Node::get().address).await;
-    let deadlines = transport::amqp::Deadlines {
-        heartbeat_s: 1,
-        ..Default::default()
-    };
-    let subscription = transport::amqp::Subscription {
-        queues: vec!["inbox".into()],
-        prefetch: 8,
-        name: "test consumer".into(),
-    };
+    let deadlines = transport::amqp::Deadlines { heartbeat_s: 1, ..Default::default() };
+    let subscription = transport::amqp::Subscription { queues: vec!["inbox".into()], prefetch: 8, name: "test consumer".into() };
     let nodes = vhost.nodes_at(&proxy.address).with_deadlines(deadlines);
     let mut consumer = Consumer::subscribe(nodes, subscription, Meters::unread());
     publish(&publisher, &["before"]).await;
@@ -188,9 +160,7 @@ async fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its_reason() {
                     ("inbox", "unreadable") => {
                         assert_eq!(consumer.reject(delivered.token).await.told, 1)
                     }
-                    ("inbox", "good") => {
-                        settled_good = consumer.settle(&[delivered.token]).await.told == 1
-                    }
+                    ("inbox", "good") => settled_good = consumer.settle(&[delivered.token]).await.told == 1,
                     ("quarantine", "unreadable") => quarantined = Some(delivered),
                     other => panic!("{other:?}"),
                 }
@@ -199,14 +169,8 @@ async fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its_reason() {
     })
     .await;
     let quarantined = quarantined.expect("it came");
-    assert_eq!(
-        quarantined.message.header("x-first-death-queue"),
-        Some("inbox")
-    );
-    assert_eq!(
-        quarantined.message.header("x-first-death-reason"),
-        Some("rejected")
-    );
+    assert_eq!(quarantined.message.header("x-first-death-queue"), Some("inbox"));
+    assert_eq!(quarantined.message.header("x-first-death-reason"), Some("rejected"));
     assert_eq!(quarantined.message.body, message("unreadable").body);
     vhost.remove().await;
 }
@@ -219,11 +183,7 @@ async fn a_message_given_back_comes_again_marked_and_counted() {
     let mut consumer = vhost.consumer(&["inbox"]);
     for round in 0..3 {
         let delivered = within(PATIENCE, consumer.next(1)).await.remove(0);
-        assert_eq!(
-            (delivered.redelivered, delivered.delivery_count),
-            (round > 0, round),
-            "round {round}"
-        );
+        assert_eq!((delivered.redelivered, delivered.delivery_count), (round > 0, round), "round {round}");
         assert_eq!(consumer.give_back(delivered.token).await.told, 1);
     }
     vhost.remove().await;
@@ -245,11 +205,7 @@ async fn dropping_a_wait_half_way_loses_no_message() {
     within(PATIENCE, async {
         while came.len() < 300 {
             // Long enough to connect once; after that it is cut short between any two messages.
-            let patience = if came.is_empty() {
-                PATIENCE
-            } else {
-                Duration::from_micros(200)
-            };
+            let patience = if came.is_empty() { PATIENCE } else { Duration::from_micros(200) };
             let Ok(batch) = timeout(patience, consumer.next(5)).await else {
                 continue;
             };
@@ -282,11 +238,7 @@ async fn queues_read_side_by_side_are_settled_exactly() {
     for count in 0..90 {
         let queue = queues[count % 3];
         let road = transport::amqp::Road::new("post", queue);
-        publisher
-            .publish(road, message(&format!("{queue} {count}")))
-            .await
-            .map(drop)
-            .expect("confirmed");
+        publisher.publish(road, message(&format!("{queue} {count}"))).await.map(drop).expect("confirmed");
     }
     let mut consumer = vhost.consumer(&queues);
     let settler = consumer.settler();
@@ -318,26 +270,16 @@ async fn queues_read_side_by_side_are_settled_exactly() {
 async fn with_a_single_active_consumer_the_next_takes_over_when_the_first_goes() {
     let vhost = Vhost::make("single-active").await;
     vhost.declare_exchange("post", "direct").await;
-    vhost
-        .declare_queue("inbox", json!({ "x-single-active-consumer": true }))
-        .await;
+    vhost.declare_queue("inbox", json!({ "x-single-active-consumer": true })).await;
     vhost.bind("post", "inbox", "inbox").await;
     let publisher = vhost.publisher().await;
     let mut first = vhost.consumer(&["inbox"]);
     publish(&publisher, &["a"]).await;
     let held = within(PATIENCE, first.next(1)).await.remove(0);
     let mut second = vhost.consumer(&["inbox"]);
-    assert!(
-        timeout(Duration::from_secs(1), second.next(1))
-            .await
-            .is_err(),
-        "only one reads"
-    );
+    assert!(timeout(Duration::from_secs(1), second.next(1)).await.is_err(), "only one reads");
     assert!(second.is_connected());
     drop((held, first));
-    assert_eq!(
-        within(PATIENCE, second.next(1)).await.remove(0).message.id,
-        "a"
-    );
+    assert_eq!(within(PATIENCE, second.next(1)).await.remove(0).message.id, "a");
     vhost.remove().await;
 }

@@ -18,10 +18,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use transport::{
-    amqp::{
-        Consumer, Deadlines, Delivered, Management, Message, Meters, Nodes, Publisher, Road,
-        Subscription,
-    },
+    amqp::{Consumer, Deadlines, Delivered, Management, Message, Meters, Nodes, Publisher, Road, Subscription},
     tls::{Files, Identity},
 };
 
@@ -45,42 +42,21 @@ impl Node {
     }
 
     fn read() -> Node {
-        let folder = std::env::var("SAFEGUARDING_TEST_RABBITMQ").expect(
-            "this test needs a RabbitMQ node: `deploy/rabbitmq start DIR`, then set SAFEGUARDING_TEST_RABBITMQ=DIR",
-        );
+        let folder = std::env::var("SAFEGUARDING_TEST_RABBITMQ")
+            .expect("this test needs a RabbitMQ node: `deploy/rabbitmq start DIR`, then set SAFEGUARDING_TEST_RABBITMQ=DIR");
         let file = Path::new(&folder).join("node.env");
-        let text = std::fs::read_to_string(&file)
-            .unwrap_or_else(|fault| panic!("{} cannot be read: {fault}", file.display()));
-        let settings: HashMap<String, String> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        let setting = |name: &str| {
-            settings
-                .get(name)
-                .unwrap_or_else(|| panic!("{} lacks {name}", file.display()))
-        };
-        Node {
-            address: format!("127.0.0.1:{}", setting("AMQPS_PORT")),
-            certificates: setting("CERTS").into(),
-            settings,
-        }
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|fault| panic!("{} cannot be read: {fault}", file.display()));
+        let settings: HashMap<String, String> =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let setting = |name: &str| settings.get(name).unwrap_or_else(|| panic!("{} lacks {name}", file.display()));
+        Node { address: format!("127.0.0.1:{}", setting("AMQPS_PORT")), certificates: setting("CERTS").into(), settings }
     }
 
     /// The node's management API. A new client for every runtime: each test has its own.
     pub fn management(&self) -> Management {
-        let setting = |name: &str| {
-            self.settings
-                .get(name)
-                .unwrap_or_else(|| panic!("node.env lacks {name}"))
-        };
-        Management::new(
-            setting("MANAGEMENT_URL"),
-            setting("MANAGEMENT_USER"),
-            setting("MANAGEMENT_PASSWORD"),
-        )
-        .expect("the node's management address is good")
+        let setting = |name: &str| self.settings.get(name).unwrap_or_else(|| panic!("node.env lacks {name}"));
+        Management::new(setting("MANAGEMENT_URL"), setting("MANAGEMENT_USER"), setting("MANAGEMENT_PASSWORD"))
+            .expect("the node's management address is good")
     }
 
     /// The certificate of a party, made by the authority of the node if it is not there yet.
@@ -91,41 +67,21 @@ impl Node {
             certificate: self.certificates.join(format!("{party}.pem")),
             key: self.certificates.join(format!("{party}.key")),
         };
-        let _one_at_a_time = MAKING
-            .lock()
-            .expect("nobody fails while making a certificate");
+        let _one_at_a_time = MAKING.lock().expect("nobody fails while making a certificate");
         if !files.key.exists() {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/certificates");
-            let made = Command::new(&script)
-                .arg(&self.certificates)
-                .arg(party)
-                .output();
-            let made =
-                made.unwrap_or_else(|fault| panic!("{} cannot be run: {fault}", script.display()));
-            assert!(
-                made.status.success(),
-                "no certificate for {party}: {}",
-                String::from_utf8_lossy(&made.stderr)
-            );
+            let made = Command::new(&script).arg(&self.certificates).arg(party).output();
+            let made = made.unwrap_or_else(|fault| panic!("{} cannot be run: {fault}", script.display()));
+            assert!(made.status.success(), "no certificate for {party}: {}", String::from_utf8_lossy(&made.stderr));
         }
         Identity::load(&files).expect("the node's authority makes usable certificates")
     }
 
     /// Runs one command of the node's own tools.
     pub fn control(&self, arguments: &[&str]) -> String {
-        let tool = self
-            .settings
-            .get("RABBITMQCTL")
-            .expect("node.env names RABBITMQCTL");
-        let done = Command::new(tool)
-            .args(arguments)
-            .output()
-            .expect("rabbitmqctl can be run");
-        assert!(
-            done.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+        let tool = self.settings.get("RABBITMQCTL").expect("node.env names RABBITMQCTL");
+        let done = Command::new(tool).args(arguments).output().expect("rabbitmqctl can be run");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).into_owned()
     }
 }
@@ -139,18 +95,10 @@ impl Vhost {
     pub async fn make(test: &str) -> Vhost {
         let vhost = Vhost::unmade(test);
         let management = &Node::get().management();
-        management
-            .put(&format!("/vhosts/{}", vhost.name), &json!({}))
-            .await
-            .expect("a virtual host is made");
+        management.put(&format!("/vhosts/{}", vhost.name), &json!({})).await.expect("a virtual host is made");
         for user in [management.user(), ROUTER] {
             if user == ROUTER {
-                vhost
-                    .put(
-                        &format!("/users/{user}"),
-                        json!({ "password_hash": "", "tags": "" }),
-                    )
-                    .await;
+                vhost.put(&format!("/users/{user}"), json!({ "password_hash": "", "tags": "" })).await;
             }
             vhost.permit(user, ".*", ".*", ".*").await;
         }
@@ -160,40 +108,26 @@ impl Vhost {
     /// A name that no other test uses. Nothing is made.
     pub fn unmade(test: &str) -> Vhost {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "{test}-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("{test}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Vhost { name }
     }
 
     pub async fn remove(self) {
-        Node::get()
-            .management()
-            .delete_vhost(&self.name)
-            .await
-            .expect("the virtual host is removed");
+        Node::get().management().delete_vhost(&self.name).await.expect("the virtual host is removed");
     }
 
     pub async fn put(&self, path: &str, value: Value) {
-        Node::get()
-            .management()
-            .put(path, &value)
-            .await
-            .unwrap_or_else(|fault| panic!("{fault}"));
+        Node::get().management().put(path, &value).await.unwrap_or_else(|fault| panic!("{fault}"));
     }
 
     pub async fn permit(&self, user: &str, configure: &str, write: &str, read: &str) {
         let permission = json!({ "configure": configure, "write": write, "read": read });
-        self.put(&format!("/permissions/{}/{user}", self.name), permission)
-            .await;
+        self.put(&format!("/permissions/{}/{user}", self.name), permission).await;
     }
 
     pub async fn declare_exchange(&self, name: &str, kind: &str) {
         let exchange = json!({ "type": kind, "durable": true, "arguments": {} });
-        self.put(&format!("/exchanges/{}/{name}", self.name), exchange)
-            .await;
+        self.put(&format!("/exchanges/{}/{name}", self.name), exchange).await;
     }
 
     /// A quorum queue that refuses when it is full.
@@ -204,23 +138,15 @@ impl Vhost {
             // Looking at messages counts as delivering them, and RabbitMQ 4 has a limit of 20.
             "x-delivery-limit": 1_000_000_000,
         });
-        arguments
-            .as_object_mut()
-            .expect("an object")
-            .extend(more.as_object().expect("an object").clone());
+        arguments.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let queue = json!({ "durable": true, "auto_delete": false, "arguments": arguments });
-        self.put(&format!("/queues/{}/{name}", self.name), queue)
-            .await;
+        self.put(&format!("/queues/{}/{name}", self.name), queue).await;
     }
 
     pub async fn bind(&self, exchange: &str, routing_key: &str, queue: &str) {
         let path = format!("/bindings/{}/e/{exchange}/q/{queue}", self.name);
         let binding = json!({ "routing_key": routing_key, "arguments": {} });
-        Node::get()
-            .management()
-            .post(&path, &binding)
-            .await
-            .unwrap_or_else(|fault| panic!("{fault}"));
+        Node::get().management().post(&path, &binding).await.unwrap_or_else(|fault| panic!("{fault}"));
     }
 
     /// An exchange `post` that leads by `inbox` to the queue `inbox`.
@@ -254,11 +180,7 @@ impl Vhost {
 
     pub fn consumer_with(&self, queues: &[&str], meters: Meters) -> Consumer {
         let queues = queues.iter().map(|queue| (*queue).to_owned()).collect();
-        let subscription = Subscription {
-            queues,
-            prefetch: 64,
-            name: format!("{} consumer", self.name),
-        };
+        let subscription = Subscription { queues, prefetch: 64, name: format!("{} consumer", self.name) };
         Consumer::subscribe(self.nodes(), subscription, meters)
     }
 
@@ -269,8 +191,7 @@ impl Vhost {
         let killed = within(PATIENCE, async {
             loop {
                 let path = format!("/vhosts/{}/connections", self.name);
-                let connections: Vec<Value> =
-                    management.get(&path).await.expect("a list of connections");
+                let connections: Vec<Value> = management.get(&path).await.expect("a list of connections");
                 if connections.len() >= expected {
                     break connections;
                 }
@@ -278,11 +199,7 @@ impl Vhost {
             }
         });
         for connection in killed.await {
-            let name = connection["name"]
-                .as_str()
-                .expect("a connection has a name")
-                .replace(' ', "%20")
-                .replace('>', "%3E");
+            let name = connection["name"].as_str().expect("a connection has a name").replace(' ', "%20").replace('>', "%3E");
             // It may have gone by itself in the meantime.
             let _ = management.delete(&format!("/connections/{name}")).await;
         }
@@ -300,10 +217,7 @@ impl Vhost {
                 sleep(Duration::from_millis(100)).await;
             }
         });
-        assert!(
-            found.await.is_ok(),
-            "queue {queue} holds {seen} messages and not {expected}"
-        );
+        assert!(found.await.is_ok(), "queue {queue} holds {seen} messages and not {expected}");
     }
 
     async fn count(&self, queue: &str, expected: usize) -> usize {
@@ -312,39 +226,23 @@ impl Vhost {
             // Looked at and put back: exact, where the statistics lag by seconds.
             let path = format!("/queues/{}/{queue}/get", self.name);
             let look = json!({ "count": 1000, "ackmode": "ack_requeue_true", "encoding": "base64", "truncate": 1 });
-            management
-                .ask::<Vec<Value>>(&path, &look)
-                .await
-                .expect("the queue can be looked at")
-                .len()
+            management.ask::<Vec<Value>>(&path, &look).await.expect("the queue can be looked at").len()
         } else {
-            let depths = management
-                .queue_depths(&self.name)
-                .await
-                .expect("the depths can be read");
-            depths
-                .iter()
-                .find(|depth| depth.name == queue)
-                .map_or(0, |depth| depth.messages_ready as usize)
+            let depths = management.queue_depths(&self.name).await.expect("the depths can be read");
+            depths.iter().find(|depth| depth.name == queue).map_or(0, |depth| depth.messages_ready as usize)
         }
     }
 }
 
 pub async fn publisher_at(nodes: Nodes) -> Publisher {
     let publisher = Publisher::start(nodes, "test publisher", Meters::unread());
-    assert!(
-        publisher.opens_within(PATIENCE).await,
-        "the publisher did not connect"
-    );
+    assert!(publisher.opens_within(PATIENCE).await, "the publisher did not connect");
     publisher
 }
 
 /// Deadlines short enough to be waited out in a test.
 pub fn short_deadlines() -> Deadlines {
-    Deadlines {
-        confirm: Duration::from_secs(2),
-        ..Deadlines::default()
-    }
+    Deadlines { confirm: Duration::from_secs(2), ..Deadlines::default() }
 }
 
 pub fn message(id: &str) -> Message {
@@ -364,15 +262,12 @@ pub fn to_inbox() -> Road {
 
 /// What `work` gives, or a failed test if it takes too long.
 pub async fn within<F: Future>(patience: Duration, work: F) -> F::Output {
-    timeout(patience, work)
-        .await
-        .unwrap_or_else(|_| panic!("not done within {patience:?}"))
+    timeout(patience, work).await.unwrap_or_else(|_| panic!("not done within {patience:?}"))
 }
 
 /// Receives and settles until the ids of `expected` have all come; gives every id that came, repeats included.
 pub async fn drain(consumer: &mut Consumer, expected: &[String]) -> Vec<String> {
-    let mut missing: std::collections::HashSet<&str> =
-        expected.iter().map(String::as_str).collect();
+    let mut missing: std::collections::HashSet<&str> = expected.iter().map(String::as_str).collect();
     let mut came = Vec::new();
     within(PATIENCE, async {
         while !missing.is_empty() {

@@ -34,21 +34,12 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn to(target: &str) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port on loopback");
-        let address = listener
-            .local_addr()
-            .expect("it has an address")
-            .to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
+        let address = listener.local_addr().expect("it has an address").to_string();
         let road = Arc::new(watch::Sender::new(Road::Open));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, target.to_owned(), road.clone()));
-        Proxy {
-            address,
-            road,
-            _tasks: tasks,
-        }
+        Proxy { address, road, _tasks: tasks }
     }
 
     pub fn becomes(&self, road: Road) {
@@ -60,16 +51,7 @@ async fn accept(listener: TcpListener, target: String, road: Arc<watch::Sender<R
     let mut connections = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         // Connections from after a cut are carried: the cut was of the old ones.
-        road.send_if_modified(|road| {
-            std::mem::replace(
-                road,
-                if *road == Road::Cut {
-                    Road::Open
-                } else {
-                    *road
-                },
-            ) == Road::Cut
-        });
+        road.send_if_modified(|road| std::mem::replace(road, if *road == Road::Cut { Road::Open } else { *road }) == Road::Cut);
         let Ok(far) = TcpStream::connect(&target).await else {
             continue;
         };
@@ -80,12 +62,7 @@ async fn accept(listener: TcpListener, target: String, road: Arc<watch::Sender<R
     }
 }
 
-async fn carry(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut road: watch::Receiver<Road>,
-    answers: bool,
-) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut road: watch::Receiver<Road>, answers: bool) {
     let mut bytes = vec![0; 64 << 10];
     loop {
         let now = *road.borrow_and_update();

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use transport::amqp::{
-    Binding, DeadLetter, Exchange, ExchangeKind, Queue, Road, Topology, User, establish, verify,
-};
+use transport::amqp::{Binding, DeadLetter, Exchange, ExchangeKind, Queue, Road, Topology, User, establish, verify};
 
 use crate::node::{Node, PATIENCE, ROUTER, Vhost, message, publisher_at, within};
 
@@ -14,17 +12,9 @@ const ENDPOINT: &str = "la.E08000035.front-door";
 
 /// The product's topology in small: one intake partition, one endpoint, quarantine and unrouted.
 fn table(vhost: &str) -> Topology {
-    let exchange = |name: &str, kind, alternate: Option<&str>| Exchange {
-        name: name.into(),
-        kind,
-        alternate: alternate.map(Into::into),
-    };
-    let quarantined = || {
-        Some(DeadLetter {
-            exchange: "quarantine".into(),
-            routing_key: "quarantine".into(),
-        })
-    };
+    let exchange =
+        |name: &str, kind, alternate: Option<&str>| Exchange { name: name.into(), kind, alternate: alternate.map(Into::into) };
+    let quarantined = || Some(DeadLetter { exchange: "quarantine".into(), routing_key: "quarantine".into() });
     Topology {
         vhost: vhost.into(),
         quorum_group_size: 1,
@@ -41,11 +31,7 @@ fn table(vhost: &str) -> Topology {
                 dead_letter: quarantined(),
                 ..Queue::named("intake.0")
             },
-            Queue {
-                delivery_limit: Some(3),
-                dead_letter: quarantined(),
-                ..Queue::named(format!("delivery.{ENDPOINT}"))
-            },
+            Queue { delivery_limit: Some(3), dead_letter: quarantined(), ..Queue::named(format!("delivery.{ENDPOINT}")) },
             Queue::named("quarantine"),
             Queue::named("unrouted"),
         ],
@@ -56,12 +42,7 @@ fn table(vhost: &str) -> Topology {
             Binding::new("unrouted", "", "unrouted"),
         ],
         users: vec![
-            User {
-                name: ROUTER.into(),
-                configure: "^$".into(),
-                write: ".*".into(),
-                read: ".*".into(),
-            },
+            User { name: ROUTER.into(), configure: "^$".into(), write: ".*".into(), read: ".*".into() },
             User {
                 name: ENDPOINT.into(),
                 configure: "^$".into(),
@@ -83,9 +64,7 @@ async fn faults(vhost: &Vhost) -> Vec<String> {
 
 async fn established(test: &str) -> Vhost {
     let vhost = Vhost::unmade(test);
-    establish(&Node::get().management(), &table(&vhost.name))
-        .await
-        .expect("the table can be declared");
+    establish(&Node::get().management(), &table(&vhost.name)).await.expect("the table can be declared");
     vhost
 }
 
@@ -93,14 +72,8 @@ async fn established(test: &str) -> Vhost {
 async fn declaring_it_again_changes_nothing_and_loses_nothing() {
     let vhost = established("again").await;
     let publisher = publisher_at(vhost.nodes()).await;
-    publisher
-        .publish(Road::new("delivery", ENDPOINT), message("kept"))
-        .await
-        .map(drop)
-        .expect("confirmed");
-    establish(&Node::get().management(), &table(&vhost.name))
-        .await
-        .expect("it can be declared again");
+    publisher.publish(Road::new("delivery", ENDPOINT), message("kept")).await.map(drop).expect("confirmed");
+    establish(&Node::get().management(), &table(&vhost.name)).await.expect("it can be declared again");
     vhost.holds(&format!("delivery.{ENDPOINT}"), 1).await;
     vhost.remove().await;
 }
@@ -112,38 +85,23 @@ async fn nothing_leads_to_a_queue_that_was_only_just_declared() {
     let management = &Node::get().management();
     let wanted = table(&vhost.name);
     let queue = format!("/queues/{}/intake.0", vhost.name);
-    let declaring =
-        tokio::spawn(async move { establish(&Node::get().management(), &wanted).await });
+    let declaring = tokio::spawn(async move { establish(&Node::get().management(), &wanted).await });
     let exists = async {
-        while management
-            .find::<Value>(&queue)
-            .await
-            .expect("asked")
-            .is_none()
-        {
+        while management.find::<Value>(&queue).await.expect("asked").is_none() {
             sleep(Duration::from_millis(20)).await;
         }
     };
     within(PATIENCE, exists).await;
     sleep(Duration::from_secs(1)).await;
-    let bindings: Vec<Value> = management
-        .get(&format!("{queue}/bindings"))
-        .await
-        .expect("asked");
+    let bindings: Vec<Value> = management.get(&format!("{queue}/bindings")).await.expect("asked");
     let leads = bindings.iter().any(|binding| binding["source"] != "");
     assert!(!leads, "{bindings:?}");
 
     // Whoever goes on after the declaring was broken off does not know how old the queue is.
     declaring.abort();
     let began = Instant::now();
-    establish(management, &table(&vhost.name))
-        .await
-        .expect("it can be declared");
-    assert!(
-        began.elapsed() > Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    establish(management, &table(&vhost.name)).await.expect("it can be declared");
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
     vhost.remove().await;
 }
 
@@ -151,14 +109,8 @@ async fn nothing_leads_to_a_queue_that_was_only_just_declared() {
 async fn what_is_missing_is_made_again() {
     let vhost = established("mended").await;
     let management = &Node::get().management();
-    management
-        .delete(&format!("/queues/{}/intake.0", vhost.name))
-        .await
-        .expect("deleted");
-    management
-        .delete(&format!("/permissions/{}/{ENDPOINT}", vhost.name))
-        .await
-        .expect("deleted");
+    management.delete(&format!("/queues/{}/intake.0", vhost.name)).await.expect("deleted");
+    management.delete(&format!("/permissions/{}/{ENDPOINT}", vhost.name)).await.expect("deleted");
     assert_eq!(
         faults(&vhost).await,
         [
@@ -167,9 +119,7 @@ async fn what_is_missing_is_made_again() {
             format!("user {ENDPOINT} may do nothing in this virtual host"),
         ]
     );
-    establish(management, &table(&vhost.name))
-        .await
-        .expect("it is made again");
+    establish(management, &table(&vhost.name)).await.expect("it is made again");
     vhost.remove().await;
 }
 
@@ -178,69 +128,25 @@ async fn a_policy_that_would_lose_messages_is_refused_in_words() {
     let vhost = established("policies").await;
     let management = &Node::get().management();
     let policies = [
-        (
-            json!({ "message-ttl": 60_000 }),
-            "lets messages expire after 60000 ms",
-        ),
-        (
-            json!({ "expires": 60_000 }),
-            "deletes queues that nobody used for 60000 ms",
-        ),
-        (
-            json!({ "max-length": 10, "overflow": "drop-head" }),
-            "makes full queues drop messages",
-        ),
-        (
-            json!({ "dead-letter-strategy": "at-most-once" }),
-            "lets refused messages be lost",
-        ),
-        (
-            json!({ "dead-letter-exchange": "elsewhere" }),
-            "sends refused messages elsewhere",
-        ),
-        (
-            json!({ "delivery-limit": 1 }),
-            "gives up on messages after 1 deliveries",
-        ),
-        (
-            json!({ "alternate-exchange": "elsewhere" }),
-            "sends what no queue takes elsewhere",
-        ),
+        (json!({ "message-ttl": 60_000 }), "lets messages expire after 60000 ms"),
+        (json!({ "expires": 60_000 }), "deletes queues that nobody used for 60000 ms"),
+        (json!({ "max-length": 10, "overflow": "drop-head" }), "makes full queues drop messages"),
+        (json!({ "dead-letter-strategy": "at-most-once" }), "lets refused messages be lost"),
+        (json!({ "dead-letter-exchange": "elsewhere" }), "sends refused messages elsewhere"),
+        (json!({ "delivery-limit": 1 }), "gives up on messages after 1 deliveries"),
+        (json!({ "alternate-exchange": "elsewhere" }), "sends what no queue takes elsewhere"),
     ];
     for (definition, harm) in policies {
         let policy = json!({ "pattern": "^intake", "apply-to": "all", "definition": definition });
-        vhost
-            .put(&format!("/policies/{}/night-shift", vhost.name), policy)
-            .await;
+        vhost.put(&format!("/policies/{}/night-shift", vhost.name), policy).await;
         let told = faults(&vhost).await;
-        assert!(
-            told.iter()
-                .any(|fault| fault.starts_with("policy night-shift: it ") && fault.contains(harm)),
-            "{told:?}"
-        );
-        management
-            .delete(&format!("/policies/{}/night-shift", vhost.name))
-            .await
-            .expect("deleted");
+        assert!(told.iter().any(|fault| fault.starts_with("policy night-shift: it ") && fault.contains(harm)), "{told:?}");
+        management.delete(&format!("/policies/{}/night-shift", vhost.name)).await.expect("deleted");
     }
-    let operators =
-        json!({ "pattern": ".*", "apply-to": "queues", "definition": { "message-ttl": 1 } });
-    vhost
-        .put(
-            &format!("/operator-policies/{}/operators", vhost.name),
-            operators,
-        )
-        .await;
-    assert!(
-        faults(&vhost)
-            .await
-            .iter()
-            .any(|fault| fault.starts_with("policy operators: "))
-    );
-    management
-        .delete(&format!("/operator-policies/{}/operators", vhost.name))
-        .await
-        .expect("deleted");
+    let operators = json!({ "pattern": ".*", "apply-to": "queues", "definition": { "message-ttl": 1 } });
+    vhost.put(&format!("/operator-policies/{}/operators", vhost.name), operators).await;
+    assert!(faults(&vhost).await.iter().any(|fault| fault.starts_with("policy operators: ")));
+    management.delete(&format!("/operator-policies/{}/operators", vhost.name)).await.expect("deleted");
 
     // The statistics may still tell of what was taken away, for as long as they are old.
     let forgotten = async {
@@ -251,12 +157,8 @@ async fn a_policy_that_would_lose_messages_is_refused_in_words() {
     within(PATIENCE, forgotten).await;
     let harmless = json!({ "pattern": ".*", "apply-to": "queues",
         "definition": { "max-length": 1_000_000, "overflow": "reject-publish", "max-in-memory-length": 10 } });
-    vhost
-        .put(&format!("/policies/{}/roomy", vhost.name), harmless)
-        .await;
-    establish(management, &table(&vhost.name))
-        .await
-        .expect("a policy that does no harm is left alone");
+    vhost.put(&format!("/policies/{}/roomy", vhost.name), harmless).await;
+    establish(management, &table(&vhost.name)).await.expect("a policy that does no harm is left alone");
     vhost.remove().await;
 }
 
@@ -265,30 +167,13 @@ async fn everything_that_another_hand_has_made_differently_is_named_at_once() {
     let vhost = Vhost::make("other-hands").await;
     vhost.declare_exchange("intake", "direct").await;
     vhost.declare_exchange("quarantine", "direct").await;
-    vhost
-        .declare_queue(
-            "intake.0",
-            json!({ "x-message-ttl": 5, "x-overflow": "drop-head" }),
-        )
-        .await;
-    vhost
-        .put(
-            &format!("/queues/{}/unrouted", vhost.name),
-            json!({ "durable": true, "arguments": {} }),
-        )
-        .await;
+    vhost.declare_queue("intake.0", json!({ "x-message-ttl": 5, "x-overflow": "drop-head" })).await;
+    vhost.put(&format!("/queues/{}/unrouted", vhost.name), json!({ "durable": true, "arguments": {} })).await;
     vhost.declare_queue("copies", json!({})).await;
-    vhost
-        .put(
-            "/users/stranger",
-            json!({ "password_hash": "", "tags": "" }),
-        )
-        .await;
+    vhost.put("/users/stranger", json!({ "password_hash": "", "tags": "" })).await;
     vhost.permit("stranger", "^$", "^$", ".*").await;
     let management = &Node::get().management();
-    let first = establish(management, &table(&vhost.name))
-        .await
-        .expect_err("it is not as it must be");
+    let first = establish(management, &table(&vhost.name)).await.expect_err("it is not as it must be");
     vhost.bind("intake", "0", "copies").await;
     let told = faults(&vhost).await;
     for part in [
@@ -302,9 +187,8 @@ async fn everything_that_another_hand_has_made_differently_is_named_at_once() {
         "user stranger has permissions in this virtual host",
     ] {
         // RabbitMQ 3.10 shows a classic queue's arguments as they were sent: empty.
-        let found = told.iter().any(|fault| {
-            fault.contains(part) || fault.contains(&part.replace("is \"classic\"", "is not set"))
-        });
+        let found =
+            told.iter().any(|fault| fault.contains(part) || fault.contains(&part.replace("is \"classic\"", "is not set")));
         assert!(found, "{part} is not among {told:#?}");
     }
     assert!(first.sentences().len() > 5, "{first}");
@@ -315,21 +199,9 @@ async fn everything_that_another_hand_has_made_differently_is_named_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_could_log_in_by_password_is_given_back_to_its_certificate() {
     let vhost = established("password").await;
-    vhost
-        .put(
-            &format!("/users/{ENDPOINT}"),
-            json!({ "password": "guessed", "tags": "management" }),
-        )
-        .await;
-    assert_eq!(
-        faults(&vhost).await,
-        [format!(
-            "user {ENDPOINT} can log in by password or manage the broker"
-        )]
-    );
-    establish(&Node::get().management(), &table(&vhost.name))
-        .await
-        .expect("it is mended");
+    vhost.put(&format!("/users/{ENDPOINT}"), json!({ "password": "guessed", "tags": "management" })).await;
+    assert_eq!(faults(&vhost).await, [format!("user {ENDPOINT} can log in by password or manage the broker")]);
+    establish(&Node::get().management(), &table(&vhost.name)).await.expect("it is mended");
     vhost.remove().await;
 }
 
@@ -338,16 +210,8 @@ async fn a_user_who_could_log_in_by_password_is_given_back_to_its_certificate() 
 async fn what_no_queue_takes_ends_in_unrouted_and_stays_visible() {
     let vhost = established("alternate").await;
     let publisher = publisher_at(vhost.nodes()).await;
-    publisher
-        .publish(Road::new("delivery", "la.nowhere"), message("astray"))
-        .await
-        .map(drop)
-        .expect("confirmed");
-    publisher
-        .publish(Road::new("intake", "99"), message("misread"))
-        .await
-        .map(drop)
-        .expect("confirmed");
+    publisher.publish(Road::new("delivery", "la.nowhere"), message("astray")).await.map(drop).expect("confirmed");
+    publisher.publish(Road::new("intake", "99"), message("misread")).await.map(drop).expect("confirmed");
     let mut consumer = vhost.consumer(&["unrouted"]);
     let mut came = crate::node::drain(&mut consumer, &["astray".into(), "misread".into()]).await;
     came.sort();
@@ -361,11 +225,7 @@ async fn a_message_that_comes_back_too_often_ends_in_quarantine() {
     let vhost = established("poison").await;
     let publisher = publisher_at(vhost.nodes()).await;
     for id in ["poison", "good"] {
-        publisher
-            .publish(Road::new("intake", "0"), message(id))
-            .await
-            .map(drop)
-            .expect("confirmed");
+        publisher.publish(Road::new("intake", "0"), message(id)).await.map(drop).expect("confirmed");
     }
     let mut consumer = vhost.consumer(&["intake.0", "quarantine"]);
     let mut tries = 0;
@@ -385,16 +245,9 @@ async fn a_message_that_comes_back_too_often_ends_in_quarantine() {
         }
     })
     .await;
-    assert_eq!(
-        (tries, good),
-        (4, 1),
-        "the first delivery and three more; the good one went on"
-    );
+    assert_eq!((tries, good), (4, 1), "the first delivery and three more; the good one went on");
     assert_eq!(quarantined.message.id, "poison");
-    assert_eq!(
-        quarantined.message.header("x-first-death-reason"),
-        Some("delivery_limit")
-    );
+    assert_eq!(quarantined.message.header("x-first-death-reason"), Some("delivery_limit"));
     vhost.remove().await;
 }
 
@@ -405,20 +258,10 @@ async fn a_table_that_could_lose_messages_is_not_even_declared() {
     bad.exchanges[0].alternate = None;
     bad.exchanges[1].alternate = Some("nowhere".into());
     bad.queues[0].dead_letter = None;
-    bad.bindings
-        .push(Binding::new("delivery", "x", "no such queue"));
-    bad.users.push(User {
-        name: Node::get().management().user().into(),
-        ..bad.users[0].clone()
-    });
-    let refused = establish(&Node::get().management(), &bad)
-        .await
-        .expect_err("it is refused");
+    bad.bindings.push(Binding::new("delivery", "x", "no such queue"));
+    bad.users.push(User { name: Node::get().management().user().into(), ..bad.users[0].clone() });
+    let refused = establish(&Node::get().management(), &bad).await.expect_err("it is refused");
     assert_eq!(refused.sentences().len(), 5, "{refused}");
-    let made: Option<serde_json::Value> = Node::get()
-        .management()
-        .find(&format!("/vhosts/{}", vhost.name))
-        .await
-        .expect("asked");
+    let made: Option<serde_json::Value> = Node::get().management().find(&format!("/vhosts/{}", vhost.name)).await.expect("asked");
     assert!(made.is_none(), "nothing was made");
 }
