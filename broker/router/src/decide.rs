@@ -50,10 +50,14 @@ impl<Token> Input<Token> {
         let content = Content { id: *Digest::of_bytes(bytes).as_bytes(), kind: "intake".to_owned(), bytes: bytes.to_vec() };
         let from = arrival.from;
         let events = match arrival.what {
-            What::Submitted(submission) => submission.split().into_iter().map(|referral| (referral.id, Event::Submitted(Box::new(referral)))).collect(),
-            What::Amended { referral, submission } => {
-                submission.split_as(referral).into_iter().map(|referral| (referral.id, Event::Amended(Box::new(referral)))).collect()
+            What::Submitted(submission) => {
+                submission.split().into_iter().map(|referral| (referral.id, Event::Submitted(Box::new(referral)))).collect()
             }
+            What::Amended { referral, submission } => submission
+                .split_as(referral)
+                .into_iter()
+                .map(|referral| (referral.id, Event::Amended(Box::new(referral))))
+                .collect(),
             What::Withdrawn { referral, by, reason } => vec![(referral, Event::Withdrawn { from, by, reason })],
             What::Answered { referral, answer } => vec![(referral, Event::Answered(answer))],
         };
@@ -125,10 +129,14 @@ impl<L: Ledger> Decider<L> {
                     count = events.recv_many(&mut happened, BATCH_MAX), if more_events => more_events = count > 0,
                 }
                 // What else is there by now goes along: one commit for all of it.
-                while arrived.len() < BATCH_MAX && let Ok(input) = inputs.try_recv() {
+                while arrived.len() < BATCH_MAX
+                    && let Ok(input) = inputs.try_recv()
+                {
                     arrived.push(input);
                 }
-                while happened.len() < BATCH_MAX && let Ok(event) = events.try_recv() {
+                while happened.len() < BATCH_MAX
+                    && let Ok(event) = events.try_recv()
+                {
                     happened.push(event);
                 }
                 batch.append(&mut arrived);
@@ -189,7 +197,9 @@ impl<L: Ledger> Decider<L> {
         match committed {
             Ok(committed) => {
                 let (decided, confirmed) = self.sort_out(inputs, &steps, committed);
-                if !confirmed.is_empty() && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await {
+                if !confirmed.is_empty()
+                    && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await
+                {
                     // They are owed again at the next start, and repeated: at least once is what is promised.
                     self.meters.ledger_failed();
                     tracing::error!("deliveries were confirmed and could not be settled, so they will be repeated: {error}");
@@ -236,7 +246,9 @@ impl<L: Ledger> Decider<L> {
         let now = self.clock.now();
         let message = input.content.as_ref().map(|content| Digest::from_bytes(content.id));
         // The intake brings everything at least once, and not always in order when it brings it again.
-        if let (Some(case), Some(message)) = (&current.case, message) && case.has_heard(message) {
+        if let (Some(case), Some(message)) = (&current.case, message)
+            && case.has_heard(message)
+        {
             self.surprised(id, event, Surprise::Duplicate);
             return None;
         }
@@ -259,7 +271,14 @@ impl<L: Ledger> Decider<L> {
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
                     let encoded = tell::disclosure(disclosure, order, self.rules.directory.format(disclosure.to()));
                     case.was_encoded(disclosure.delivery(), encoded.digest);
-                    owed.push(roads::delivery(disclosure.delivery(), id, order, disclosure.to(), encoded, traceparent.as_deref()));
+                    owed.push(roads::delivery(
+                        disclosure.delivery(),
+                        id,
+                        order,
+                        disclosure.to(),
+                        encoded,
+                        traceparent.as_deref(),
+                    ));
                 }
                 Effect::Notify(notice) => {
                     let order = order_of(&case, &notice.to, notice.delivery);
@@ -303,7 +322,9 @@ impl<L: Ledger> Decider<L> {
 
     fn holds_what_is_marked<Token>(&self, input: &Input<Token>) -> bool {
         input.events.iter().any(|(_, event)| match event {
-            Event::Submitted(referral) | Event::Amended(referral) => Facts::derive(referral, &self.rules.directory).marking == Marking::AboveOfficialSensitive,
+            Event::Submitted(referral) | Event::Amended(referral) => {
+                Facts::derive(referral, &self.rules.directory).marking == Marking::AboveOfficialSensitive
+            }
             Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
         })
     }
@@ -314,7 +335,11 @@ impl<L: Ledger> Decider<L> {
             Surprise::Duplicate | Surprise::Late | Surprise::NothingDue => {
                 tracing::debug!(referral.id = %id, "nothing changes for referral {id}: {}", surprise.words());
             }
-            Surprise::NeverSeen | Surprise::NotYours | Surprise::NotSentToYou | Surprise::OtherContent | Surprise::NotResponsible => {
+            Surprise::NeverSeen
+            | Surprise::NotYours
+            | Surprise::NotSentToYou
+            | Surprise::OtherContent
+            | Surprise::NotResponsible => {
                 tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
             }
         }
@@ -323,8 +348,12 @@ impl<L: Ledger> Decider<L> {
     fn ask(&self, id: ReferralId, question: &Question) {
         self.meters.asked(question);
         match question {
-            Question::Review { urgent: true, rules } => tracing::error!(referral.id = %id, "URGENT: referral {id} waits for a person, at significant harm or above: {}", rules.join(", ")),
-            Question::Review { urgent: false, rules } => tracing::warn!(referral.id = %id, "referral {id} waits for a person: {}", rules.join(", ")),
+            Question::Review { urgent: true, rules } => {
+                tracing::error!(referral.id = %id, "URGENT: referral {id} waits for a person, at significant harm or above: {}", rules.join(", "))
+            }
+            Question::Review { urgent: false, rules } => {
+                tracing::warn!(referral.id = %id, "referral {id} waits for a person: {}", rules.join(", "))
+            }
             Question::NotConnected { to, urgent } => {
                 let word = if *urgent { "URGENT: " } else { "" };
                 tracing::error!(referral.id = %id, authority.code = %to, "{word}referral {id} cannot be delivered to {to}: there is no connection to it. Telephone them, and add the endpoint");
@@ -334,7 +363,12 @@ impl<L: Ledger> Decider<L> {
 
     /// What was recorded is settled. A referral that somebody else wrote in between was judged on what is no longer
     /// so, and everything about it is judged again: also what seemed to change nothing.
-    fn sort_out<Token>(&self, inputs: Vec<Input<Token>>, steps: &[ReferralId], committed: Vec<Committed>) -> (Decided<Token>, Vec<uuid::Uuid>) {
+    fn sort_out<Token>(
+        &self,
+        inputs: Vec<Input<Token>>,
+        steps: &[ReferralId],
+        committed: Vec<Committed>,
+    ) -> (Decided<Token>, Vec<uuid::Uuid>) {
         let news = !committed.is_empty();
         let mut owed = Vec::new();
         let mut stale = HashSet::new();
@@ -350,7 +384,8 @@ impl<L: Ledger> Decider<L> {
                 }
             }
         }
-        let (again, done): (Vec<_>, Vec<_>) = inputs.into_iter().partition(|input| input.events.iter().any(|(referral, _)| stale.contains(referral)));
+        let (again, done): (Vec<_>, Vec<_>) =
+            inputs.into_iter().partition(|input| input.events.iter().any(|(referral, _)| stale.contains(referral)));
         // A delivery is settled after its rung is recorded, never before: else a crash in between loses the rung.
         let confirmed = confirmed_deliveries(&done);
         let settled = done.into_iter().filter_map(|input| input.token).collect();
@@ -377,7 +412,12 @@ fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
     events
         .filter_map(|(_, event)| match event {
             Event::Delivered(delivery) => Some(uuid::Uuid::from_bytes(*delivery.as_bytes())),
-            Event::Submitted(_) | Event::Amended(_) | Event::Withdrawn { .. } | Event::Answered(_) | Event::SenderTold | Event::Woken => None,
+            Event::Submitted(_)
+            | Event::Amended(_)
+            | Event::Withdrawn { .. }
+            | Event::Answered(_)
+            | Event::SenderTold
+            | Event::Woken => None,
         })
         .collect()
 }
@@ -465,8 +505,16 @@ enum Due<'a> {
     Sender(&'static str),
 }
 
-fn record(id: ReferralId, event: &Event, not_used: Option<Surprise>, ruling: Option<&Ruling>, effects: &[Effect], at: referral::Moment) -> Vec<u8> {
-    let person = |by: &'_ referral::submission::Practitioner| -> (String, String) { (by.name.open().clone(), by.role.open().clone()) };
+fn record(
+    id: ReferralId,
+    event: &Event,
+    not_used: Option<Surprise>,
+    ruling: Option<&Ruling>,
+    effects: &[Effect],
+    at: referral::Moment,
+) -> Vec<u8> {
+    let person =
+        |by: &'_ referral::submission::Practitioner| -> (String, String) { (by.name.open().clone(), by.role.open().clone()) };
     let (content_digest, by) = match event {
         Event::Submitted(referral) | Event::Amended(referral) => (Some(referral.digest), None),
         Event::Withdrawn { by, .. } => (None, Some(person(by))),
@@ -480,7 +528,16 @@ fn record(id: ReferralId, event: &Event, not_used: Option<Surprise>, ruling: Opt
         Effect::TellSender(news) => Due::Sender(news_word(news)),
     });
     let by = by.as_ref().map(|(name, role)| Person { name, role });
-    let decision = DecisionRecord { referral: id, at, event: kind_of(event).as_str(), not_used, content_digest, ruling, by, owed: owed.collect() };
+    let decision = DecisionRecord {
+        referral: id,
+        at,
+        event: kind_of(event).as_str(),
+        not_used,
+        content_digest,
+        ruling,
+        by,
+        owed: owed.collect(),
+    };
     // Words, numbers and times only: writing these as JSON cannot fail.
     serde_json::to_vec(&decision).unwrap_or_default()
 }
