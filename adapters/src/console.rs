@@ -3,26 +3,98 @@
 //! Whatever came over the wire is printed without the control characters in it: a referral is text, and
 //! must not be able to move a reader's cursor or rename the window.
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use proto::wire::common::v1 as common;
 use referral::Sealed;
 use referral::submission::Practitioner;
 use referral::time::{london_date, london_time};
-use tonic::{Code, Status};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use transport::clock::Clock;
 
-/// What a program says when it fails. Its text is for the person at the keyboard.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Failed(pub String);
+use crate::client::BadAddress;
+use crate::config::BadConfig;
 
-impl From<Status> for Failed {
-    fn from(status: Status) -> Failed {
-        Failed(in_words(&status))
+/// The shortest wait before something is asked again, and the longest that is not asked for.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+
+/// Why a program ended before it had done what it was asked. The words are for the person at the keyboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The broker refused, could not be reached, or gave the referral back.
+    Refused(String),
+    /// The command line, the configuration or the disk is not as it must be.
+    Unusable(String),
+    /// There was nothing to show within the time that was given.
+    Nothing(String),
+}
+
+impl Stopped {
+    /// 1 refused, 2 wrong usage or configuration, 3 nothing to show in time.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Stopped::Refused(_) => 1,
+            Stopped::Unusable(_) => 2,
+            Stopped::Nothing(_) => 3,
+        }
     }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Stopped::Refused(why) | Stopped::Unusable(why) | Stopped::Nothing(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl From<Status> for Stopped {
+    fn from(status: Status) -> Stopped {
+        Stopped::Refused(in_words(&status))
+    }
+}
+
+impl From<BadConfig> for Stopped {
+    fn from(fault: BadConfig) -> Stopped {
+        Stopped::Unusable(fault.to_string())
+    }
+}
+
+impl From<BadAddress> for Stopped {
+    fn from(fault: BadAddress) -> Stopped {
+        Stopped::Unusable(format!("[gateway] {fault}"))
+    }
+}
+
+/// The exit code for how `program` ended; says on standard error why, if it was stopped.
+pub fn exit(program: &str, ended: Result<(), Stopped>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stopped) => {
+            note(&format!("{program}: {stopped}"));
+            ExitCode::from(stopped.exit_code())
+        }
+    }
+}
+
+/// Prints for the person who asked. When nobody reads any more the program ends: what was not shown must not
+/// count as shown.
+pub fn say(words: &str) -> Result<(), Stopped> {
+    let mut out = io::stdout().lock();
+    let said = writeln!(out, "{words}").and_then(|()| out.flush());
+    said.map_err(|fault| Stopped::Unusable(format!("nobody reads what is printed: {fault}")))
+}
+
+/// Says beside it how things go. Never anything about a child.
+pub fn note(words: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
 /// `text` without control characters, but for line breaks and tabs.
@@ -33,33 +105,65 @@ pub fn printable(text: &str) -> String {
     text.replace("\r\n", "\n").chars().map(shown).collect()
 }
 
-/// A status in words: what happened, every field that is wrong, and who has to act.
+/// A status in words: what happened, every field that is wrong with the rule it breaks, and who has to act.
 pub fn in_words(status: &Status) -> String {
+    if let Some(cause) = status.source() {
+        return on_this_side(status, cause);
+    }
     let details = status.get_error_details();
-    let mut words = match status.code() {
-        Code::Unavailable if details.error_info().is_none() => {
-            format!("the gateway does not answer ({}). Is it up, and is the address right?", printable(status.message()))
-        }
+    let mut words = match (status.code(), details.error_info()) {
+        (Code::DeadlineExceeded | Code::Cancelled, None) => NO_ANSWER.to_owned(),
         _ => printable(status.message()),
     };
     for violation in details.bad_request().map(|wrong| wrong.field_violations.as_slice()).unwrap_or_default() {
-        words.push_str(&format!(
-            "\n  {} {} [{}]",
-            printable(&violation.field),
-            printable(&violation.description),
-            printable(&violation.reason)
-        ));
+        let rule = printable(&violation.reason).replace('_', "-");
+        words.push_str(&format!("\n  {} {} [{rule}]", printable(&violation.field), printable(&violation.description)));
     }
     if let Some(info) = details.error_info() {
-        let who = info.metadata.get("who_acts").map(String::as_str).unwrap_or("nobody in particular");
+        let of_info = |key: &str| info.metadata.get(key).map(|text| printable(text)).filter(|text| !text.is_empty());
+        let who = of_info("who_acts").unwrap_or_else(|| "nobody in particular".to_owned()).to_lowercase();
+        // Where fields are wrong, each has its rule beside it.
+        let rule = of_info("rule").filter(|_| details.bad_request().is_none()).map(|rule| format!(", {rule}"));
         words.push_str(&format!(
-            "\n  ({}, {}; to act: {})",
+            "\n  ({}, {}{}; to act: {who})",
             status.code(),
             printable(&info.reason),
-            printable(who).to_lowercase()
+            rule.unwrap_or_default()
         ));
     }
     words
+}
+
+const NO_ANSWER: &str = "there was no answer in time, and it is not known whether it arrived. Asking again is safe";
+
+/// What went wrong before there was an answer, down to its cause. It names addresses and certificates, no content.
+fn on_this_side(status: &Status, cause: &(dyn Error + 'static)) -> String {
+    if matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
+        return NO_ANSWER.to_owned();
+    }
+    let because = causes(cause).pop().unwrap_or_else(|| status.message().to_owned());
+    let because = printable(&because);
+    if is_distrust(cause) {
+        return format!(
+            "the gateway and this certificate do not trust each other ({because}). Check [tls], and [gateway] server_name"
+        );
+    }
+    format!("the gateway does not answer ({because}). Is it up, and is the address right?")
+}
+
+fn causes(first: &(dyn Error + 'static)) -> Vec<String> {
+    let mut causes = vec![first.to_string()];
+    let mut cause = first.source();
+    while let Some(fault) = cause {
+        causes.push(fault.to_string());
+        cause = fault.source();
+    }
+    causes
+}
+
+/// A certificate that is not believed today is not believed in two seconds either.
+fn is_distrust(cause: &(dyn Error + 'static)) -> bool {
+    causes(cause).iter().any(|words| words.contains("certificate") || words.contains("fatal alert"))
 }
 
 /// A moment in London, to the second.
@@ -68,6 +172,16 @@ pub fn in_london(timestamp: Option<&prost_types::Timestamp>) -> String {
         Some(moment) => format!("{} {}", london_date(moment), london_time(moment).strftime("%H:%M:%S")),
         None => "at a time not told".to_owned(),
     }
+}
+
+/// When a clock is due: at the end of a London day, or at a moment in London.
+pub fn due(clock: &common::Clock) -> String {
+    let when = match clock.due_date.parse::<jiff::civil::Date>() {
+        Ok(date) => format!("the end of {} in London", date.strftime("%A %-d %B %Y")),
+        Err(_) => format!("{} in London", in_london(clock.due.as_ref())),
+    };
+    let doubt = if clock.provisional { " (provisional: the calendar of bank holidays ends before)" } else { "" };
+    format!("{when}{doubt}")
 }
 
 /// A person given as "Name, role".
@@ -84,44 +198,64 @@ pub fn person(text: &str) -> Result<common::Practitioner, String> {
 /// Asks until it is answered, for `patience` at most. It asks again only where the answer invites it (RetryInfo)
 /// or where the line broke before there was one: whatever is asked carries its own key, so that asking twice is
 /// asking once.
-pub async fn patiently<A, W>(patience: Duration, ask: impl Fn() -> W) -> Result<A, Failed>
+pub async fn patiently<A, W>(patience: Duration, ask: impl Fn() -> W) -> Result<A, Stopped>
 where
     W: Future<Output = Result<A, Status>>,
 {
     let waited = Clock::system().stopwatch();
-    loop {
+    for attempt in 0.. {
         let status = match ask().await {
             Ok(answer) => return Ok(answer),
             Err(status) => status,
         };
-        let Some(delay) = retry_after(&status) else { return Err(status.into()) };
-        let pause = jittered(delay);
+        let Some(pause) = pause(&status, attempt, chance()) else { return Err(status.into()) };
         if waited.elapsed() + pause > patience {
-            return Err(Failed(format!("{}\n  tried for {} s", in_words(&status), waited.elapsed().as_secs())));
+            return Err(Stopped::Refused(format!("{}\n  tried for {} s", in_words(&status), waited.elapsed().as_secs())));
         }
-        eprintln!("{}; trying again in {:.0} s", in_words(&status).lines().next().unwrap_or_default(), pause.as_secs_f64());
+        note(&format!("{}; trying again in {:.1} s", in_words(&status).lines().next().unwrap_or_default(), pause.as_secs_f64()));
         tokio::time::sleep(pause).await;
     }
+    Err(Stopped::Refused("it was asked more often than can be counted".to_owned()))
 }
 
-/// When to ask again, if at all.
-pub fn retry_after(status: &Status) -> Option<Duration> {
+/// How long to wait before the same is asked again, if it may be: no sooner than was asked for, longer each time,
+/// and by up to half longer as `chance` (0 to 1) has it, so that those who were cut off together do not come back
+/// together.
+pub fn pause(status: &Status, attempt: u32, chance: f64) -> Option<Duration> {
     // A status with a source was not sent by the gateway: it was made here, when the line broke.
-    let broke = std::error::Error::source(status).is_some();
-    let invited = status.get_details_retry_info().map(|retry| retry.retry_delay.unwrap_or(Duration::from_secs(1)));
-    invited.or(broke.then_some(Duration::from_secs(2)))
+    let broke = status.source().is_some_and(|cause| !is_distrust(cause));
+    let invited = status.get_details_retry_info().map(|retry| retry.retry_delay.unwrap_or_default());
+    let asked_for = invited.or(broke.then_some(Duration::ZERO))?;
+    let growing = PAUSE.0.saturating_mul(1 << attempt.min(8)).min(PAUSE.1);
+    Some(growing.max(asked_for).mul_f64(1.0 + chance.clamp(0.0, 1.0) / 2.0))
 }
 
-/// Half as long again at most, so that those who were cut off together do not come back together.
-pub fn jittered(delay: Duration) -> Duration {
+/// A number from 0 to 1.
+pub fn chance() -> f64 {
     let [chance, ..] = *uuid::Uuid::new_v4().as_bytes();
-    delay + delay.mul_f64(f64::from(chance) / 512.0)
+    f64::from(chance) / f64::from(u8::MAX)
+}
+
+/// The beginning of a trace, as W3C Trace Context writes it: what follows from one command is one trace.
+pub fn new_trace() -> String {
+    let (trace, span) = (uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple().to_string());
+    format!("00-{trace}-{}-01", span.get(..16).unwrap_or_default())
+}
+
+/// `asked` as a part of the trace `traceparent`, if there is one.
+pub fn traced<Q>(asked: Q, traceparent: Option<&str>) -> Request<Q> {
+    let mut request = Request::new(asked);
+    if let Some(traceparent) = traceparent.and_then(|text| MetadataValue::try_from(text).ok()) {
+        request.metadata_mut().insert("traceparent", traceparent);
+    }
+    request
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::status::Refusal;
+    use proto::read::{Invalid, Violation};
     use transport::amqp::NotConfirmed;
 
     #[test]
@@ -139,15 +273,59 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_needs_an_invitation() {
-        assert!(retry_after(&Refusal::NotReceived(NotConfirmed::NoAnswer).into()).is_some());
-        assert!(retry_after(&Refusal::SpeaksForAnother.into()).is_none());
-        assert!(retry_after(&Status::unavailable("no details")).is_none());
+    fn asking_again_needs_an_invitation_and_comes_no_sooner_than_it_says() {
+        let invited = Refusal::NotReceived(NotConfirmed::NoAnswer).into();
+        assert_eq!(pause(&invited, 0, 0.0), Some(Duration::from_secs(5)));
+        assert_eq!(pause(&invited, 0, 1.0), Some(Duration::from_millis(7500)));
+        assert_eq!(pause(&invited, 30, 0.0), Some(PAUSE.1));
+        assert_eq!(pause(&Refusal::SpeaksForAnother.into(), 0, 0.0), None);
+        assert_eq!(pause(&Status::unavailable("no details"), 0, 0.0), None);
     }
 
     #[test]
-    fn a_person_reads_who_has_to_act() {
+    fn a_line_that_broke_is_tried_again_and_distrust_is_not() {
+        let broke = |because: &'static str| {
+            let mut status = Status::unavailable("transport error");
+            status.set_source(std::sync::Arc::new(io::Error::other(because)));
+            status
+        };
+        assert_eq!(pause(&broke("connection refused"), 0, 0.0), Some(PAUSE.0));
+        assert!(in_words(&broke("connection refused")).contains("Is it up"));
+        assert_eq!(pause(&broke("invalid peer certificate: UnknownIssuer"), 0, 0.0), None);
+        assert!(in_words(&broke("received fatal alert: CertificateExpired")).contains("[tls]"));
+    }
+
+    #[test]
+    fn a_person_reads_who_has_to_act_and_by_which_rule() {
         let words = in_words(&Refusal::NotReceived(NotConfirmed::Refused).into());
-        assert!(words.contains("telephone the front door") && words.ends_with("to act: broker)"), "{words}");
+        assert!(words.contains("telephone the front door") && words.ends_with(", P1; to act: broker)"), "{words}");
+    }
+
+    #[test]
+    fn a_person_reads_every_field_that_is_wrong_with_its_rule() {
+        let wrong = |field: &str, rule| Violation { field: field.to_owned(), rule, because: "is missing".to_owned() };
+        let wrong = vec![wrong("form.level", "required"), wrong("form.pupil.identity.upn", "ID-02")];
+        let words = in_words(&Refusal::Invalid(Invalid(wrong)).into());
+        assert!(words.contains("\n  form.level is missing [REQUIRED]"), "{words}");
+        assert!(words.contains("\n  form.pupil.identity.upn is missing [ID-02]"), "{words}");
+        assert!(words.ends_with("to act: sender)"), "{words}");
+    }
+
+    #[test]
+    fn a_clock_of_working_days_is_due_at_the_end_of_a_day_and_one_of_hours_at_a_moment_both_in_london() {
+        let days = common::Clock { due_date: "2026-11-25".to_owned(), ..common::Clock::default() };
+        assert_eq!(due(&days), "the end of Wednesday 25 November 2026 in London");
+        let summer = "2026-07-01T08:30:00Z".parse().map(proto::write::timestamp).ok();
+        let hours = common::Clock { due: summer, provisional: true, ..common::Clock::default() };
+        assert_eq!(due(&hours), "2026-07-01 09:30:00 in London (provisional: the calendar of bank holidays ends before)");
+    }
+
+    #[test]
+    fn a_trace_begins_well_formed() {
+        let trace = new_trace();
+        assert!(trace.len() == 55 && trace.starts_with("00-") && trace.ends_with("-01"), "{trace}");
+        let request = traced((), Some(&trace));
+        assert_eq!(request.metadata().get("traceparent").unwrap().to_str().unwrap(), trace);
+        assert!(traced((), None).metadata().is_empty());
     }
 }

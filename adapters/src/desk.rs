@@ -1,8 +1,9 @@
 //! A front door's desk without a system: what came off its own queue, kept as it came, so that an answer can
 //! name the digest of exactly that.
 //!
-//! A delivery is on the disk before it is taken off the queue. One that cannot be read, is for somebody else,
-//! or does not have the proof it should have, is not put on the desk.
+//! A delivery is on the disk before it is taken off the queue; for a council without a system that is the only copy
+//! it has. One that cannot be read or is for somebody else is not put on the desk. One whose proof does not hold is,
+//! with a warning: a doubt about the record must not keep a child's referral from those who have to act.
 
 use std::fs;
 use std::io;
@@ -12,6 +13,7 @@ use evidence::PublicKey;
 use prost::Message as _;
 use proto::wire::delivery::v1 as wire;
 use referral::{DeliveryId, Digest, Endpoint};
+use transport::amqp::Message;
 
 use crate::outbox::{make_private_folder, write_whole};
 
@@ -26,6 +28,8 @@ pub struct Received {
     pub bytes: Vec<u8>,
     /// Its id.
     pub id: DeliveryId,
+    /// The trace it came with: an answer goes on in it.
+    pub traceparent: Option<String>,
 }
 
 impl Received {
@@ -47,12 +51,6 @@ pub enum NotForTheDesk {
     /// It was made for somebody else.
     #[error("it was made for another recipient")]
     NotForUs,
-    /// It has no proof that it was recorded first.
-    #[error("it carries no proof that it was recorded before it was sent")]
-    NoProof,
-    /// Its proof does not hold.
-    #[error("its proof that it was recorded before it was sent does not hold: {0}")]
-    FalseProof(evidence::Unproved),
 }
 
 /// Whether it was recorded before it was sent.
@@ -65,15 +63,15 @@ pub enum Proof {
     },
     /// Not checked: the configuration does not say with which key.
     NotChecked,
+    /// It carries none.
+    Missing,
+    /// It carries one that does not hold.
+    False(evidence::Unproved),
 }
 
 /// Reads a message off the queue of `us`, and checks its proof with `key`.
-pub fn read(
-    body: &[u8],
-    proof: Option<&str>,
-    us: &Endpoint,
-    key: Option<&PublicKey>,
-) -> Result<(Received, Proof), NotForTheDesk> {
+pub fn read(message: &Message, us: &Endpoint, key: Option<&PublicKey>) -> Result<(Received, Proof), NotForTheDesk> {
+    let body = message.body.as_ref();
     let bytes = if is_text(body) { body.to_vec() } else { opened(body)? };
     let delivery = delivery(&bytes).ok_or(NotForTheDesk::Unreadable)?;
     let id = DeliveryId::parse(&delivery.delivery_id).map_err(|_| NotForTheDesk::Unreadable)?;
@@ -82,14 +80,20 @@ pub fn read(
     }
     let proof = match key {
         None => Proof::NotChecked,
-        Some(key) => {
-            let proof = evidence::Proof::parse(proof.ok_or(NotForTheDesk::NoProof)?).map_err(NotForTheDesk::FalseProof)?;
-            let named = uuid::Uuid::from_bytes(*id.as_bytes());
-            proof.check(key, named, &us.to_string(), &evidence::digest(body)).map_err(NotForTheDesk::FalseProof)?;
-            Proof::Holds { index: proof.index }
-        }
+        Some(key) => check_proof(message.header(PROOF_HEADER), id, us, body, key),
     };
-    Ok((Received { delivery, bytes, id }, proof))
+    let traceparent = message.header("traceparent").map(str::to_owned);
+    Ok((Received { delivery, bytes, id, traceparent }, proof))
+}
+
+/// Whether this very body, to us, under this id, was in the ledger before it was sent.
+fn check_proof(proof: Option<&str>, id: DeliveryId, us: &Endpoint, body: &[u8], key: &PublicKey) -> Proof {
+    let Some(proof) = proof else { return Proof::Missing };
+    let checked = evidence::Proof::parse(proof).and_then(|proof| {
+        let named = uuid::Uuid::from_bytes(*id.as_bytes());
+        proof.check(key, named, &us.to_string(), &evidence::digest(body)).map(|_| proof.index)
+    });
+    checked.map_or_else(Proof::False, |index| Proof::Holds { index })
 }
 
 /// An endpoint that asked for JSON is sent the delivery as text, without an envelope. No envelope begins with this
@@ -137,10 +141,18 @@ impl Desk {
         self.folder.join(format!("{id}.delivery"))
     }
 
+    fn trace_path(&self, id: DeliveryId) -> PathBuf {
+        self.folder.join(format!("{id}.trace"))
+    }
+
     /// Puts a delivery on the desk. On return it survives a power cut, and may be taken off the queue.
     pub fn keep(&self, received: &Received) -> io::Result<Kept> {
         let path = self.path(received.id);
         let kept = if path.exists() { Kept::Again } else { Kept::New };
+        // First, so that what is on the desk has its trace: it is by the delivery that a repeat is known.
+        if let Some(traceparent) = &received.traceparent {
+            write_whole(&self.trace_path(received.id), traceparent.as_bytes())?;
+        }
         write_whole(&path, &received.bytes)?;
         Ok(kept)
     }
@@ -150,7 +162,9 @@ impl Desk {
         match fs::read(self.path(id)) {
             Ok(bytes) => {
                 let delivery = delivery(&bytes).ok_or_else(|| io::Error::other("it is damaged"))?;
-                Ok(Some(Received { delivery, bytes, id }))
+                // Without its trace it can be answered all the same.
+                let traceparent = fs::read_to_string(self.trace_path(id)).ok();
+                Ok(Some(Received { delivery, bytes, id, traceparent }))
             }
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(fault) => Err(fault),
@@ -207,45 +221,80 @@ mod tests {
         (signer, proof.text())
     }
 
+    fn message(body: Vec<u8>, proof: Option<&str>) -> Message {
+        let mut headers = vec![("traceparent".to_owned(), TRACE.to_owned())];
+        headers.extend(proof.map(|proof| (PROOF_HEADER.to_owned(), proof.to_owned())));
+        Message {
+            id: "6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11".to_owned(),
+            kind: "safeguarding.delivery.v1.DeliveryEnvelope".to_owned(),
+            content_type: proto::CONTENT_TYPE.to_owned(),
+            headers,
+            timestamp: None,
+            body: body.into(),
+        }
+    }
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
     #[test]
     fn a_delivery_to_somebody_else_is_not_put_on_the_desk() {
-        let read = |recipient: &str| read(&envelope(recipient), None, &us(), None).map(|(_, proof)| proof);
+        let read = |recipient: &str| read(&message(envelope(recipient), None), &us(), None).map(|(_, proof)| proof);
         assert_eq!(read(US), Ok(Proof::NotChecked));
         assert_eq!(read("police.13"), Err(NotForTheDesk::NotForUs));
     }
 
     #[test]
     fn bytes_that_are_no_delivery_are_not_put_on_the_desk() {
-        let read = |bytes: &[u8]| read(bytes, None, &us(), None).err();
+        let read = |bytes: &[u8]| read(&message(bytes.to_vec(), None), &us(), None).err();
         assert_eq!(read(b"\xff\xff"), Some(NotForTheDesk::Unreadable));
         assert_eq!(read(b""), Some(NotForTheDesk::Unreadable));
+        assert_eq!(read(b"{\"deliveryId\": "), Some(NotForTheDesk::Unreadable));
     }
 
     #[test]
-    fn what_was_not_recorded_first_is_not_put_on_the_desk() {
+    fn what_was_not_recorded_first_is_put_on_the_desk_with_its_doubt() {
         let body = envelope(US);
         let (signer, proof) = proof_of(&body);
-        let read = |body: &[u8], proof: Option<&str>| read(body, proof, &us(), Some(signer.public())).map(|(_, proof)| proof);
-        assert_eq!(read(&body, Some(&proof)), Ok(Proof::Holds { index: 0 }));
-        assert_eq!(read(&body, None), Err(NotForTheDesk::NoProof));
+        let other_key = evidence::Signer::new("localhost/test", &[4; 32]);
+        let checked = |body: &[u8], proof: Option<&str>, key: &evidence::Signer| {
+            read(&message(body.to_vec(), proof), &us(), Some(key.public())).map(|(_, proof)| proof)
+        };
+        assert_eq!(checked(&body, Some(&proof), &signer), Ok(Proof::Holds { index: 0 }));
+        assert_eq!(checked(&body, None, &signer), Ok(Proof::Missing));
+        assert_eq!(checked(&body, Some("not a proof"), &signer), Ok(Proof::False(evidence::Unproved::Malformed)));
+        assert_eq!(checked(&body, Some(&proof), &other_key), Ok(Proof::False(evidence::Unproved::NotSigned)));
         let mut altered = body.clone();
         // A field that this edition does not know: it reads the same, and is not the same.
         altered.extend([0xf8, 0x01, 0x01]);
-        assert_eq!(read(&altered, Some(&proof)), Err(NotForTheDesk::FalseProof(evidence::Unproved::RootDiffers)));
-        let other_key = evidence::Signer::new("localhost/test", &[4; 32]);
-        let checked = super::read(&body, Some(&proof), &us(), Some(other_key.public())).map(|(_, proof)| proof);
-        assert_eq!(checked, Err(NotForTheDesk::FalseProof(evidence::Unproved::NotSigned)));
+        assert_eq!(checked(&altered, Some(&proof), &signer), Ok(Proof::False(evidence::Unproved::RootDiffers)));
     }
 
     #[test]
-    fn what_came_is_found_again_and_a_repeat_is_known() {
+    fn the_digest_is_of_what_is_inside_the_envelope_and_of_the_whole_text_of_json() {
+        let (received, _) = read(&message(envelope(US), None), &us(), None).ok().unwrap();
+        assert_eq!(received.digest(), Digest::of_bytes(&received.delivery.encode_to_vec()));
+        let text = proto::json::write(&received.delivery).unwrap();
+        let (as_text, _) = read(&message(text.clone().into_bytes(), None), &us(), None).ok().unwrap();
+        assert_eq!(as_text.digest(), Digest::of_bytes(text.as_bytes()));
+    }
+
+    #[test]
+    fn what_came_is_found_again_with_its_trace_and_a_repeat_is_known() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("desk-{}", uuid::Uuid::new_v4()));
         let desk = Desk::open(&folder, &us()).unwrap();
-        let (received, _) = read(&envelope(US), None, &us(), None).ok().unwrap();
+        let (received, _) = read(&message(envelope(US), None), &us(), None).ok().unwrap();
         assert_eq!(desk.keep(&received).unwrap(), Kept::New);
         assert_eq!(desk.keep(&received).unwrap(), Kept::Again);
-        assert_eq!(desk.find(received.id).unwrap().unwrap().digest(), received.digest());
+        let found = desk.find(received.id).unwrap().unwrap();
+        assert_eq!(found.digest(), received.digest());
+        assert_eq!(found.traceparent.as_deref(), Some(TRACE));
         assert_eq!(desk.all().unwrap().len(), 1);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&desk.folder), mode(&desk.path(received.id)), mode(&desk.trace_path(received.id))),
+            (0o700, 0o600, 0o600)
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
 
-use crate::console::{in_london, printable};
+use crate::console::{due, in_london, printable};
 
 /// A rung to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -23,7 +23,7 @@ pub enum Until {
     /// A named person has decided.
     Decided,
     /// You were told how it ended.
-    #[value(alias = "outcome-returned")]
+    #[value(aliases = ["outcome-returned", "outcome_returned"])]
     Closed,
 }
 
@@ -79,7 +79,8 @@ impl Climb {
 
 /// An entry in words: a first line, and reasons below it.
 pub fn words(entry: &common::ProgressEntry) -> String {
-    let mut text = format!("{}  ", in_london(entry.time.as_ref()));
+    // What would happen has no time yet.
+    let mut text = entry.time.as_ref().map(|time| format!("{}  ", in_london(Some(time)))).unwrap_or_default();
     match &entry.step {
         None => text.push_str("something that this program is too old to know"),
         Some(Step::Accepted(_)) => rung(&mut text, "accepted", "it is kept; no person has read it yet"),
@@ -125,7 +126,10 @@ pub fn words(entry: &common::ProgressEntry) -> String {
         Some(Step::Decided(decided)) => {
             let outcome = decided.outcome().as_str_name().trim_start_matches("OUTCOME_").to_ascii_lowercase().replace('_', " ");
             rung(&mut text, "decided", &format!("{outcome}, by {} at {}", by(decided.by.as_ref()), decided.endpoint));
-            let _ = write!(text, "\n    {}", decided.reason);
+            // Each line set in, so that no reason can look like a rung of its own.
+            for line in decided.reason.lines() {
+                let _ = write!(text, "\n    {line}");
+            }
         }
         Some(Step::OutcomeReturned(_)) => rung(&mut text, "closed", "you have been told how it ended"),
         Some(Step::Amended(amended)) => {
@@ -136,7 +140,7 @@ pub fn words(entry: &common::ProgressEntry) -> String {
         Some(Step::ClockBreached(breached)) => {
             let clock = breached.clock.as_ref();
             let name = clock.map(|clock| clock.name.as_str()).unwrap_or_default();
-            let due = in_london(clock.and_then(|clock| clock.due.as_ref()));
+            let due = clock.map(due).unwrap_or_default();
             rung(&mut text, "LATE", &format!("{name} was due by {due}; they were told too. If it cannot wait, telephone them"));
         }
         Some(Step::Quarantined(quarantined)) => {
@@ -190,10 +194,14 @@ fn role_words(role: common::RecipientRole) -> &'static str {
 
 fn by(person: Option<&common::Practitioner>) -> String {
     match person {
-        Some(person) if person.role.is_empty() => person.name.clone(),
-        Some(person) => format!("{}, {}", person.name, person.role),
+        Some(person) if person.role.is_empty() => on_one_line(&person.name),
+        Some(person) => on_one_line(&format!("{}, {}", person.name, person.role)),
         None => "somebody".to_owned(),
     }
+}
+
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A stage in a word or two.
@@ -236,5 +244,55 @@ mod tests {
             Reached::Ended
         );
         assert_eq!(climb.step(&entry(Step::Held(common::Held::default())), Until::Routed), Reached::Climbing);
+    }
+
+    #[test]
+    fn a_reason_cannot_look_like_a_rung() {
+        let by = common::Practitioner {
+            name: "Priya\nShah".to_owned(),
+            role: "social worker".to_owned(),
+            ..common::Practitioner::default()
+        };
+        let words = words(&entry(Step::Decided(common::Decided {
+            endpoint: "la.E08000035.front-door".to_owned(),
+            by: Some(by),
+            outcome: common::Outcome::S17Assessment as i32,
+            reason: "It begins today.\n2026-11-25 10:00:00  closed        you have been told".to_owned(),
+        })));
+        let lines: Vec<&str> = words.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "decided       s17 assessment, by Priya Shah, social worker at la.E08000035.front-door",
+                "    It begins today.",
+                "    2026-11-25 10:00:00  closed        you have been told",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_waits_for_a_person_says_why_and_where_it_would_go() {
+        let held = common::Held {
+            why: "Early help is voluntary".to_owned(),
+            rule_id: "TC-04".to_owned(),
+            intended: "la.E08000035.early-help".to_owned(),
+            flags: vec!["level_mismatch".to_owned()],
+            ..common::Held::default()
+        };
+        assert_eq!(
+            words(&entry(Step::Held(held))),
+            "HELD          for a person to decide: Early help is voluntary [TC-04]; it would go to la.E08000035.early-help\n    flagged: level mismatch"
+        );
+    }
+
+    #[test]
+    fn who_is_late_is_told_with_the_day_in_london() {
+        let clock = common::Clock {
+            name: "la_ack_decision_1wd".to_owned(),
+            due_date: "2026-11-24".to_owned(),
+            ..common::Clock::default()
+        };
+        let words = words(&entry(Step::ClockBreached(common::ClockBreached { clock: Some(clock) })));
+        assert!(words.contains("la_ack_decision_1wd was due by the end of Tuesday 24 November 2026 in London"), "{words}");
     }
 }

@@ -55,6 +55,19 @@ impl Outbox {
     }
 }
 
+/// The key in the file at `path`, which the sender named. If there is none yet, `new` is put there first: on return
+/// it survives a power cut, and whatever is sent under it can be sent again.
+pub fn key_in_file(path: &Path, new: IdempotencyKey) -> io::Result<IdempotencyKey> {
+    match fs::read_to_string(path) {
+        Ok(text) => IdempotencyKey::parse(text.trim()).map_err(|why| io::Error::other(format!("what stands in it {why}"))),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            write_whole(path, format!("{new}\n").as_bytes())?;
+            Ok(new)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
 /// Makes a folder that only its owner can enter.
 pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
@@ -68,7 +81,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -88,5 +102,18 @@ mod tests {
         let other = Endpoint::parse("school.999002").unwrap();
         assert!(Outbox::open(&folder, &other).unwrap().entry(&what).unwrap().is_none());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_file_keeps_its_first_key_and_is_nobody_elses_to_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("key-{}", uuid::Uuid::new_v4()));
+        let (first, second) = (IdempotencyKey::from_bytes([5; 16]), IdempotencyKey::from_bytes([6; 16]));
+        assert_eq!(key_in_file(&path, first).unwrap(), first);
+        assert_eq!(key_in_file(&path, second).unwrap(), first);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "not a key").unwrap();
+        assert!(key_in_file(&path, second).is_err());
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! Synthetic referrals, to try the whole with. Nobody in them exists: NHS numbers come from the range that is
 //! never issued, schools from numbers that are not given.
 //!
-//! All are below significant harm, so that they reach the front door at any hour: out of hours anything graver
-//! goes to the emergency duty team.
+//! The first three are below significant harm, so that they reach the front door at any hour: out of hours anything
+//! graver goes to the emergency duty team.
 
 use proto::wire::common::v1::{
     Address, Agreement, DutyDecision, HarmPlace, HarmType, Identity, Knowledge, Level, Places, Practitioner, Subject,
@@ -21,6 +21,16 @@ pub enum Sample {
     PhysicalAbuse,
     /// A boy of fifteen with money and a second telephone; Newham.
     Exploitation,
+    /// A boy of six with a burn, his health and his mother's; significant harm, Leeds.
+    Injury,
+    /// A girl of thirteen who is afraid to go home today; immediate danger, Leeds; police are told too.
+    ImmediateDanger,
+    /// A boy of ten who lives in Leeds, addressed to Kent: it goes to Leeds all the same.
+    Misaddressed,
+    /// A girl of eight whose father refuses early help; Leeds; a person decides whether it goes.
+    EarlyHelpRefused,
+    /// A brother and a sister who live in two areas: two referrals, Leeds and Kent.
+    Siblings,
 }
 
 impl Sample {
@@ -30,6 +40,11 @@ impl Sample {
             Sample::Neglect => neglect(urn),
             Sample::PhysicalAbuse => physical_abuse(urn),
             Sample::Exploitation => exploitation(urn),
+            Sample::Injury => injury(urn),
+            Sample::ImmediateDanger => immediate_danger(urn),
+            Sample::Misaddressed => misaddressed(urn),
+            Sample::EarlyHelpRefused => early_help_refused(urn),
+            Sample::Siblings => siblings(urn),
         }
     }
 }
@@ -196,25 +211,215 @@ fn exploitation(urn: &str) -> ReferralForm {
     }
 }
 
+/// At significant harm nobody has to agree; that the parents were not asked has its reason.
+fn not_asked(why: &str) -> Consent {
+    Consent {
+        discussed_with_parents: YesNo::No as i32,
+        discussed_with_child: YesNo::Yes as i32,
+        agreement: Agreement::NotSoughtWithReason as i32,
+        why_not: why.to_owned(),
+        duty_decision: DutyDecision::Share as i32,
+        duty_reason: "It may help to protect the child, and waiting would not.".to_owned(),
+        ..Consent::default()
+    }
+}
+
+fn injury(urn: &str) -> ReferralForm {
+    let mut child = pupil("Corin", "Thistlewood-Sample", "2020-05-09", "9990000050", "4 Sample Mews\nLeeds", "E08000035");
+    child.disability = Some(said("Corin has epilepsy; his plan is at school.", "Has epilepsy."));
+    child.places.get_or_insert_default().located = "E08000035".to_owned();
+    ReferralForm {
+        school: Some(school(urn)),
+        pupil: Some(child),
+        parents_and_carers: vec![Adult {
+            name: "Ottilie Thistlewood-Sample".to_owned(),
+            relationship: "mother".to_owned(),
+            parental_responsibility: YesNo::Yes as i32,
+            lives_with_child: YesNo::Yes as i32,
+            health: Some(said(
+                "She told us that she stopped her medicine for depression in September.",
+                "Has an illness for which she takes no medicine at present.",
+            )),
+            ..Adult::default()
+        }],
+        consent: Some(not_asked("To ask could put pressure on the child to say otherwise.")),
+        level: Level::SignificantHarm as i32,
+        harm: HarmType::PhysicalAbuse as i32,
+        harm_place: HarmPlace::Home as i32,
+        account: vec![
+            part(
+                Topic::Worry,
+                "this morning",
+                said(
+                    "Corin said that the iron was put on his hand because he would not eat.",
+                    "Says that he was burned at home.",
+                ),
+            ),
+            part(
+                Topic::ChildHealth,
+                "this morning",
+                said(
+                    "A burn with a straight edge on the back of the left hand, seen by the school nurse.",
+                    "A burn on the hand.",
+                ),
+            ),
+            part(Topic::Immigration, "known since June", said("The mother's leave to remain ends in spring.", "")),
+        ],
+        views_of_child: Some(said("\"I will eat it next time.\"", "")),
+        ..ReferralForm::default()
+    }
+}
+
+fn immediate_danger(urn: &str) -> ReferralForm {
+    let mut child = pupil("Marisol", "Fennimore-Sample", "2013-02-21", "9990000069", "9 Sample Walk\nLeeds", "E08000035");
+    child.places.get_or_insert_default().located = "E08000035".to_owned();
+    ReferralForm {
+        school: Some(school(urn)),
+        pupil: Some(child),
+        consent: Some(not_asked("To ask would tell the person she is afraid of. 999 was called.")),
+        level: Level::ImmediateDanger as i32,
+        harm: HarmType::DomesticAbuse as i32,
+        harm_place: HarmPlace::Home as i32,
+        account: vec![part(
+            Topic::Worry,
+            "now",
+            said(
+                "Marisol says that he waits at home with a knife. She is in the head's office.",
+                "Afraid of a man at home with a weapon.",
+            ),
+        )],
+        views_of_child: Some(said("\"Please do not send me home.\"", "")),
+        ..ReferralForm::default()
+    }
+}
+
+fn misaddressed(urn: &str) -> ReferralForm {
+    let child = pupil("Bertram", "Oakhollow-Sample", "2016-10-30", "9990000077", "2 Sample Yard\nLeeds", "E08000035");
+    ReferralForm {
+        school: Some(school(urn)),
+        pupil: Some(child),
+        consent: Some(agreed("grandmother, who has parental responsibility")),
+        level: Level::InNeed as i32,
+        harm: HarmType::YoungCarer as i32,
+        harm_place: HarmPlace::Home as i32,
+        account: vec![part(
+            Topic::Worry,
+            "this term",
+            said(
+                "Bertram lifts his grandmother out of bed before school and is too tired to work.",
+                "Cares for his grandmother.",
+            ),
+        )],
+        addressed_to: "la.E10000016.front-door".to_owned(),
+        ..ReferralForm::default()
+    }
+}
+
+fn early_help_refused(urn: &str) -> ReferralForm {
+    let child = pupil("Linnea", "Copperfield-Sample", "2018-04-17", "9990000085", "6 Sample Row\nLeeds", "E08000035");
+    ReferralForm {
+        school: Some(school(urn)),
+        pupil: Some(child),
+        consent: Some(Consent {
+            agreement: Agreement::Refused as i32,
+            by_whom: "father, who has parental responsibility".to_owned(),
+            ..agreed("")
+        }),
+        level: Level::EarlyHelp as i32,
+        harm: HarmType::ParentingSupport as i32,
+        harm_place: HarmPlace::NotStated as i32,
+        account: vec![part(
+            Topic::Worry,
+            "since September",
+            said("Linnea is often the last to be fetched; her father says that he manages.", "Often fetched late."),
+        )],
+        ..ReferralForm::default()
+    }
+}
+
+fn siblings(urn: &str) -> ReferralForm {
+    let brother = pupil("Piers", "Hazelmere-Sample", "2012-09-03", "9990000093", "1 Sample Green\nLeeds", "E08000035");
+    let sister = pupil("Saskia", "Hazelmere-Sample", "2014-11-11", "9990000107", "5 Specimen Lane\nCanterbury", "E07000106");
+    ReferralForm {
+        school: Some(school(urn)),
+        pupil: Some(brother),
+        further_pupils: vec![sister],
+        consent: Some(agreed("mother, who has parental responsibility")),
+        level: Level::InNeed as i32,
+        harm: HarmType::EmotionalWellbeing as i32,
+        harm_place: HarmPlace::Home as i32,
+        account: vec![
+            part(
+                Topic::Worry,
+                "since the summer",
+                said(
+                    "Both children were told different things about why their parents live apart.",
+                    "Distressed by the separation.",
+                ),
+            ),
+            AccountPart {
+                about_child: Some(1),
+                ..part(Topic::Education, "this term", said("Saskia has missed every Monday.", "Absent on Mondays."))
+            },
+        ],
+        ..ReferralForm::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::school;
     use clap::ValueEnum;
-    use proto::wire::common::v1::{Category, EventKind};
-    use referral::Endpoint;
+    use referral::rules::{Decision, Rulebook};
+    use referral::{Endpoint, IdempotencyKey, submission::Submission};
+
+    /// Who gets each child's referral, in the local stack, on a Monday at ten.
+    fn outcome(sample: Sample) -> Vec<String> {
+        let rules = Rulebook::built_in(include_str!("../../deploy/endpoints.toml")).unwrap();
+        let describe = |referral| {
+            let ruling = rules.rule(&referral, &[]);
+            let what = match ruling.decision() {
+                Decision::Deliver { .. } => "goes to",
+                Decision::HoldForReview { .. } => "waits for a person",
+                Decision::ReturnToSender => "comes back",
+                Decision::Refuse => "is refused",
+            };
+            let to: Vec<String> = ruling.views().iter().map(|view| view.to().to_string()).collect();
+            let flags: String = ruling.flags().map(|flag| format!(", {flag}")).collect();
+            format!("{what} {}{flags}", to.join(" and ")).trim_end().to_owned()
+        };
+        read(sample).split().into_iter().map(describe).collect()
+    }
+
+    fn read(sample: Sample) -> Submission {
+        let translated = school::referral(sample.form("999001"));
+        assert!(translated.faults.is_empty(), "{sample:?}: {:?}", translated.faults);
+        let sender = Endpoint::parse("school.999001").unwrap();
+        let received = "2026-11-23T10:00:00Z".parse().unwrap();
+        let read = proto::read::submission(&sender, IdempotencyKey::from_bytes([7; 16]), received, &translated.content);
+        read.unwrap_or_else(|invalid| panic!("{sample:?}: {invalid}"))
+    }
 
     #[test]
     fn every_sample_is_a_form_that_a_school_may_send() {
         for sample in Sample::value_variants() {
-            let translated = school::referral(sample.form("999001"));
-            assert!(translated.faults.is_empty(), "{sample:?}: {:?}", translated.faults);
-            let sender = Endpoint::parse("school.999001").unwrap();
-            let key = referral::IdempotencyKey::from_bytes([7; 16]);
-            let read = proto::read::submission(&sender, key, "2026-11-23T10:00:00Z".parse().unwrap(), &translated.content);
-            assert!(read.is_ok(), "{sample:?}: {:?}", read.err());
-            assert_eq!(translated.content.kind, EventKind::Referral as i32);
-            assert!(translated.content.items.iter().any(|item| item.category == Category::ConcernNarrative as i32));
+            let submission = read(*sample);
+            let narrative = referral::vocab::Category::ConcernNarrative;
+            assert!(submission.items.iter().any(|item| item.category == narrative), "{sample:?}");
         }
+    }
+
+    #[test]
+    fn every_sample_goes_where_it_says() {
+        let leeds = "goes to la.E08000035.front-door";
+        assert_eq!(outcome(Sample::Neglect), [leeds]);
+        assert_eq!(outcome(Sample::PhysicalAbuse), ["goes to la.E10000016.front-door"]);
+        assert_eq!(outcome(Sample::Exploitation), ["goes to la.E09000025.front-door"]);
+        assert_eq!(outcome(Sample::Injury), [leeds]);
+        assert_eq!(outcome(Sample::ImmediateDanger), ["goes to la.E08000035.front-door and police.13"]);
+        assert_eq!(outcome(Sample::Misaddressed), ["goes to la.E08000035.front-door, redirected"]);
+        assert_eq!(outcome(Sample::EarlyHelpRefused), ["waits for a person"]);
+        assert_eq!(outcome(Sample::Siblings), [leeds, "goes to la.E10000016.front-door"]);
     }
 }

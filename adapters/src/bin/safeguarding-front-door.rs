@@ -3,38 +3,41 @@
 //! A delivery is settled only after it was saved and printed: a crash before that shows it again, marked as
 //! seen before. It writes to no queue; its answers go over gRPC.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use adapters::client;
 use adapters::config::Party;
-use adapters::console::{Failed, in_london, patiently, person, printable};
-use adapters::desk::{self, Desk, Kept, PROOF_HEADER, Proof, Received};
+use adapters::console::{Stopped, exit, in_london, new_trace, note, patiently, person, printable, say, traced};
+use adapters::desk::{self, Desk, Kept, Proof, Received};
 use clap::{Parser, Subcommand};
 use evidence::PublicKey;
 use proto::json;
 use proto::wire::childrens_services::v1::front_door_service_client::FrontDoorServiceClient;
 use proto::wire::childrens_services::v1::{AcknowledgeRequest, Answer, CollectRequest, DecideRequest};
 use proto::wire::common::v1 as common;
+use proto::words::Word as _;
 use referral::vocab::{Outcome, Vocabulary};
 use referral::{DeliveryId, Endpoint};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use transport::amqp::{Consumer, Delivered, Meters, Nodes, Subscription};
 
+const EXAMPLES: &str = "Example:
+  safeguarding-front-door --config la.E08000035.front-door.toml next
+  safeguarding-front-door --config la.E08000035.front-door.toml acknowledge DELIVERY --as \"Priya Shah, duty social worker\"
+  safeguarding-front-door --config la.E08000035.front-door.toml decide DELIVERY --as \"Priya Shah, duty social worker\" \\
+      --outcome s17_assessment --reason \"An assessment begins today.\"
+
+Ends with 0 when all went well, 1 when the broker refused or could not be reached, 2 when the command line or the
+configuration is wrong, 3 when nothing came within --wait.";
+
 /// A front door's desk: reads the queue that its certificate may read, and answers as a named person.
 ///
 /// What came is kept in a folder that only you can read, so that an answer names exactly what was received.
 #[derive(Parser)]
-#[command(
-    name = "safeguarding-front-door",
-    version,
-    after_help = "Example:\n  \
-    safeguarding-front-door --config la.E08000035.front-door.toml next\n  \
-    safeguarding-front-door --config la.E08000035.front-door.toml acknowledge <delivery> --as \"Priya Shah, duty social worker\""
-)]
+#[command(name = "safeguarding-front-door", version, after_help = EXAMPLES)]
 struct Arguments {
     /// How to reach the gateway and RabbitMQ, and who you are (TOML).
     #[arg(long)]
@@ -62,6 +65,9 @@ enum Command {
         /// As JSON, one line each, instead of text.
         #[arg(long)]
         json: bool,
+        /// Ends when nothing has come for so many seconds.
+        #[arg(long)]
+        wait: Option<u64>,
     },
     /// Lists what is on the desk.
     List,
@@ -112,73 +118,77 @@ const CALL_PATIENCE: Duration = Duration::from_secs(20);
 #[tokio::main]
 async fn main() -> ExitCode {
     transport::tls::install_crypto();
-    match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("safeguarding-front-door: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("safeguarding-front-door", run(Arguments::parse()).await)
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(arguments: Arguments) -> Result<(), Stopped> {
     let party = Party::read(&arguments.config)?;
     let identity = party.tls.identity()?;
-    let us = Endpoint::parse(identity.common_name()).map_err(|why| Failed(format!("the certificate's name {why}")))?;
+    let us = Endpoint::parse(identity.common_name())
+        .map_err(|why| Stopped::Unusable(format!("the name in the certificate under [tls] {why}")))?;
     let folder = arguments.desk.or_else(|| party.desk.state.clone()).unwrap_or_else(|| arguments.config.with_extension("desk"));
-    let desk = Desk::open(&folder, &us)?;
+    let desk = Desk::open(&folder, &us).map_err(|fault| {
+        Stopped::Unusable(format!("the desk in {} cannot be opened: {fault}. Name another folder with --desk", folder.display()))
+    })?;
     let channel = client::channel(&party.gateway.address, &party.gateway.server_name, &identity, CALL_PATIENCE)?;
     let answers = FrontDoorServiceClient::new(channel);
     match arguments.command {
         Command::Next { json, wait } => {
-            let mut reading = Reading::start(party.nodes(identity)?, us, desk, party.ledger_key()?, answers);
-            let came = timeout(Duration::from_secs(wait), reading.next(json)).await;
-            came.map_err(|_| Failed(format!("nothing came within {wait} s")))??;
+            let mut reading = Reading::start(party.nodes(identity)?, us, desk, party.ledger_key()?, answers, &arguments.config);
+            let shown = reading.next(json, Some(Duration::from_secs(wait))).await;
             reading.queue.close().await;
+            shown
         }
-        Command::Watch { json } => {
-            let mut reading = Reading::start(party.nodes(identity)?, us, desk, party.ledger_key()?, answers);
+        Command::Watch { json, wait } => {
+            let mut reading = Reading::start(party.nodes(identity)?, us, desk, party.ledger_key()?, answers, &arguments.config);
             loop {
-                reading.next(json).await?;
+                reading.next(json, wait.map(Duration::from_secs)).await?;
             }
         }
         Command::List => {
-            for received in desk.all()? {
-                println!("{}", line(&received));
+            for received in desk.all().map_err(unreadable)? {
+                say(&line(&received))?;
             }
+            Ok(())
         }
-        Command::Show { delivery, json } => show(&find(&desk, &delivery)?, Kept::Again, None, json)?,
+        Command::Show { delivery, json } => say(&shown(&find(&desk, &delivery)?, Kept::Again, None, json)?),
         Command::Acknowledge { delivery, by } => {
-            let answer = answer(&find(&desk, &delivery)?, by.clone());
+            let received = find(&desk, &delivery)?;
+            let name = printable(&by.name);
+            let request = AcknowledgeRequest { answer: Some(answer(&received, by)) };
             let call = || {
-                let (mut answers, answer) = (answers.clone(), answer.clone());
-                async move { answers.acknowledge(AcknowledgeRequest { answer: Some(answer) }).await }
+                let (mut answers, request) = (answers.clone(), request.clone());
+                let request = traced(request, received.traceparent.as_deref());
+                async move { answers.acknowledge(request).await }
             };
             let referral = patiently(PATIENCE, call).await?.into_inner().referral_id;
-            println!("acknowledged by {}: referral {referral}", printable(&by.name));
+            say(&format!("acknowledged by {name}: referral {}", printable(&referral)))
         }
         Command::Decide { delivery, by, outcome, reason } => {
-            let answer = answer(&find(&desk, &delivery)?, by.clone());
+            let received = find(&desk, &delivery)?;
+            let name = printable(&by.name);
+            let request = DecideRequest { answer: Some(answer(&received, by)), outcome: outcome.number(), reason };
             let call = || {
-                let request = DecideRequest {
-                    answer: Some(answer.clone()),
-                    outcome: proto::words::Word::number(outcome),
-                    reason: reason.clone(),
-                };
-                let mut answers = answers.clone();
+                let (mut answers, request) = (answers.clone(), request.clone());
+                let request = traced(request, received.traceparent.as_deref());
                 async move { answers.decide(request).await }
             };
             let referral = patiently(PATIENCE, call).await?.into_inner().referral_id;
-            println!("decided by {}: {}: referral {referral}", printable(&by.name), outcome.words());
+            say(&format!("decided by {name}: {}: referral {}", outcome.words(), printable(&referral)))
         }
     }
-    Ok(())
 }
 
-fn find(desk: &Desk, delivery: &str) -> Result<Received, Failed> {
-    let id = DeliveryId::parse(delivery).map_err(|why| Failed(format!("{delivery:?} {why}")))?;
-    let found = desk.find(id).map_err(|fault| Failed(format!("delivery {id} cannot be read from the desk: {fault}")))?;
-    found.ok_or_else(|| Failed(format!("delivery {id} is not on this desk. `list` shows what is; `next` reads the queue")))
+fn unreadable(fault: std::io::Error) -> Stopped {
+    Stopped::Unusable(format!("what is on the desk cannot be read: {fault}"))
+}
+
+fn find(desk: &Desk, delivery: &str) -> Result<Received, Stopped> {
+    let id = DeliveryId::parse(delivery).map_err(|_| {
+        Stopped::Unusable("DELIVERY is the id that stands at the top of what `next` showed; `list` shows them all".to_owned())
+    })?;
+    let on_it = "`list` shows what is; `next` reads the queue";
+    desk.find(id).map_err(unreadable)?.ok_or_else(|| Stopped::Unusable(format!("delivery {id} is not on this desk: {on_it}")))
 }
 
 fn answer(received: &Received, by: common::Practitioner) -> Answer {
@@ -186,51 +196,79 @@ fn answer(received: &Received, by: common::Practitioner) -> Answer {
 }
 
 /// Reads the queue.
-struct Reading {
+struct Reading<'a> {
     us: Endpoint,
     desk: Desk,
     key: Option<PublicKey>,
     queue: Consumer,
     answers: FrontDoorServiceClient<Channel>,
+    /// Our own trace, for what came with none.
+    trace: String,
+    /// For telling how to answer.
+    config: &'a Path,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     fn start(
         nodes: Nodes,
         us: Endpoint,
         desk: Desk,
         key: Option<PublicKey>,
         answers: FrontDoorServiceClient<Channel>,
-    ) -> Reading {
+        config: &'a Path,
+    ) -> Reading<'a> {
         // One at a time: what this program does not show, another at the same front door may.
         let subscription = Subscription { queues: vec![format!("delivery.{us}")], prefetch: 1, name: "front-door".to_owned() };
-        Reading { us, desk, key, queue: Consumer::subscribe(nodes, subscription, Meters::unread()), answers }
+        let queue = Consumer::subscribe(nodes, subscription, Meters::unread());
+        Reading { us, desk, key, queue, answers, trace: new_trace(), config }
     }
 
     /// Waits for the next delivery, keeps it, shows it, and only then takes it off the queue.
-    async fn next(&mut self, json: bool) -> Result<(), Failed> {
+    async fn next(&mut self, json: bool, wait: Option<Duration>) -> Result<(), Stopped> {
         loop {
-            let Some(came) = self.queue.next(1).await.into_iter().next() else { continue };
-            let Delivered { message, token, .. } = came;
-            let read = desk::read(&message.body, message.header(PROOF_HEADER), &self.us, self.key.as_ref());
-            let (received, proof) = match read {
+            let Delivered { message, token, .. } = self.come(wait).await?;
+            let (received, proof) = match desk::read(&message, &self.us, self.key.as_ref()) {
                 Ok(read) => read,
                 Err(why) => {
                     // Into quarantine, where an operator sees it; those behind it go on (P10).
-                    eprintln!("a message was not put on the desk: {why}. It goes to quarantine; tell whoever runs the broker");
+                    note(&format!(
+                        "a message was not put on the desk: {why}. It goes to quarantine; tell whoever runs the broker"
+                    ));
                     self.queue.reject(token).await;
                     continue;
                 }
             };
-            let kept = self
-                .desk
-                .keep(&received)
-                .map_err(|fault| Failed(format!("it cannot be kept, so it stays on the queue: {fault}")))?;
-            show(&received, kept, Some(proof), json)
-                .map_err(|fault| Failed(format!("it cannot be shown, so it stays on the queue: {fault}")))?;
-            self.queue.settle(&[token]).await;
+            let kept = self.desk.keep(&received).map_err(|fault| {
+                Stopped::Unusable(format!("a delivery cannot be kept, so it stays on the queue: {fault}. Is the disk full?"))
+            })?;
+            say(&shown(&received, kept, Some((proof, self.config)), json)?)?;
+            if self.queue.settle(&[token]).await.told == 0 {
+                note("the line broke before it was taken off the queue: it will be shown again, as seen before");
+            }
             self.say_collected(&received).await;
             return Ok(());
+        }
+    }
+
+    /// The next message. The wait ends here and nowhere else: what has come is kept, shown and settled in full.
+    async fn come(&mut self, wait: Option<Duration>) -> Result<Delivered, Stopped> {
+        let coming = async {
+            loop {
+                if let Some(came) = self.queue.next(1).await.into_iter().next() {
+                    return came;
+                }
+            }
+        };
+        let Some(wait) = wait else { return Ok(coming.await) };
+        match timeout(wait, coming).await {
+            Ok(came) => Ok(came),
+            Err(_) if self.queue.is_connected() => Err(Stopped::Nothing(format!("nothing came within {} s", wait.as_secs()))),
+            Err(_) => Err(Stopped::Refused(format!(
+                "the queue delivery.{} could not be read within {} s: is RabbitMQ up at the nodes under [rabbitmq], does it know this \
+                 certificate, and is this endpoint in the broker's directory?",
+                self.us,
+                wait.as_secs()
+            ))),
         }
     }
 
@@ -241,41 +279,157 @@ impl Reading {
             role: "program".to_owned(),
             contact: String::new(),
         };
-        let answer = answer(received, name);
+        let request = CollectRequest { answer: Some(answer(received, name)) };
+        let trace = received.traceparent.as_deref().unwrap_or(&self.trace);
         let call = || {
-            let (mut answers, answer) = (self.answers.clone(), answer.clone());
-            async move { answers.collect(CollectRequest { answer: Some(answer) }).await }
+            let (mut answers, request) = (self.answers.clone(), traced(request.clone(), Some(trace)));
+            async move { answers.collect(request).await }
         };
         if let Err(why) = patiently(Duration::from_secs(10), call).await {
-            eprintln!("the sender could not be told that it was collected: {why}");
+            note(&format!("the sender could not be told that it was collected: {why}"));
         }
     }
 }
 
-fn show(received: &Received, kept: Kept, proof: Option<Proof>, json: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+/// A delivery as it is shown. Its id stands first. `fresh` is what is known only of one that came just now: its
+/// proof, and with which configuration to answer it.
+fn shown(received: &Received, kept: Kept, fresh: Option<(Proof, &Path)>, json: bool) -> Result<String, Stopped> {
+    let proof = fresh.map(|(proof, _)| proof);
     if json {
-        let delivery = json::write(&received.delivery).map_err(io::Error::other)?;
-        let delivery: serde_json::Value = serde_json::from_str(&delivery)?;
-        let seen = kept == Kept::Again;
-        let index = match proof {
-            Some(Proof::Holds { index }) => Some(index),
-            Some(Proof::NotChecked) | None => None,
-        };
-        let told = serde_json::json!({ "digest": received.digest().to_string(), "seenBefore": seen, "recordedAt": index, "delivery": delivery });
-        writeln!(out, "{told}")?;
-    } else {
-        writeln!(out, "Delivery {}{}", received.id, if kept == Kept::Again { " (seen before)" } else { "" })?;
-        if let Some(Proof::Holds { index }) = proof {
-            writeln!(out, "Recorded before it was sent: entry {index} of the ledger's log, checked")?;
-        }
-        writeln!(out, "\n{}", printable(&received.delivery.rendering).trim_end())?;
+        return as_json(received, kept, proof);
     }
-    out.flush()
+    let mut text = format!("Delivery {}{}\n", received.id, if kept == Kept::Again { " (seen before)" } else { "" });
+    if let Some(proof) = proof {
+        text.push_str(&format!("{}\n", in_words(proof)));
+    }
+    text.push_str(&format!("\n{}\n", printable(&received.delivery.rendering).trim_end()));
+    if let Some((_, config)) = fresh {
+        text.push_str(&format!("\n{}", how_to_answer(received, config)));
+    }
+    Ok(text)
+}
+
+fn as_json(received: &Received, kept: Kept, proof: Option<Proof>) -> Result<String, Stopped> {
+    let unwritable = |_| Stopped::Unusable(format!("delivery {} cannot be written as JSON; leave out --json", received.id));
+    let delivery = json::write(&received.delivery).map_err(|_| ()).and_then(|text| serde_json::from_str(&text).map_err(|_| ()));
+    let delivery: serde_json::Value = delivery.map_err(unwritable)?;
+    let (proof, recorded_at) = match proof {
+        Some(Proof::Holds { index }) => ("holds", Some(index)),
+        Some(Proof::NotChecked) | None => ("not checked", None),
+        Some(Proof::Missing) => ("missing", None),
+        Some(Proof::False(_)) => ("does not hold", None),
+    };
+    let told = serde_json::json!({
+        "digest": received.digest().to_string(),
+        "seenBefore": kept == Kept::Again,
+        "proof": proof,
+        "recordedAt": recorded_at,
+        "delivery": delivery,
+    });
+    Ok(told.to_string())
+}
+
+fn in_words(proof: Proof) -> String {
+    let doubt = "Act on it as the child needs; tell whoever runs the broker, and telephone the sender to make sure of it";
+    match proof {
+        Proof::Holds { index } => format!("Recorded before it was sent: entry {index} of the ledger's log, checked"),
+        Proof::NotChecked => {
+            "Not checked that it was recorded before it was sent: the configuration has no [ledger] public_key".to_owned()
+        }
+        Proof::Missing => format!("WARNING: it carries no proof that it was recorded before it was sent. {doubt}"),
+        Proof::False(why) => format!("WARNING: its proof that it was recorded before it was sent does not hold: {why}. {doubt}"),
+    }
+}
+
+/// How to answer with this program: the delivery itself says it for those with a system.
+fn how_to_answer(received: &Received, config: &Path) -> String {
+    let program = format!("safeguarding-front-door --config {}", config.display());
+    let mut text = format!("With this program:\n  {program} acknowledge {} --as \"Name, role\"", received.id);
+    if received.delivery.role() == common::RecipientRole::Responsible {
+        text.push_str(&format!(
+            "\n  {program} decide {} --as \"Name, role\" --outcome s17_assessment --reason \"...\"",
+            received.id
+        ));
+    }
+    text
 }
 
 fn line(received: &Received) -> String {
     let matter = received.delivery.matter().as_str_name().trim_start_matches("MATTER_").to_ascii_lowercase().replace('_', " ");
     let at = in_london(received.delivery.received.as_ref());
     printable(&format!("{}  {matter:<14} from {:<16} received {at}", received.id, received.delivery.sender))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::wire::delivery::v1 as wire;
+
+    fn received(role: common::RecipientRole) -> Received {
+        let delivery = wire::Delivery {
+            delivery_id: ID.to_owned(),
+            referral_id: "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11".to_owned(),
+            role: role as i32,
+            sender: "school.999001".to_owned(),
+            rendering: "SAFEGUARDING REFERRAL\nRobin\u{1b}[2J\n".to_owned(),
+            ..wire::Delivery::default()
+        };
+        Received { delivery, bytes: b"as it came".to_vec(), id: DeliveryId::parse(ID).unwrap(), traceparent: None }
+    }
+
+    const ID: &str = "6f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11";
+
+    fn text(role: common::RecipientRole, kept: Kept, proof: Proof) -> String {
+        shown(&received(role), kept, Some((proof, Path::new("desk.toml"))), false).unwrap()
+    }
+
+    #[test]
+    fn the_first_thing_shown_is_the_id_that_an_answer_names_and_the_last_how_to_answer() {
+        let shown = text(common::RecipientRole::Responsible, Kept::New, Proof::Holds { index: 7 });
+        let expected = "Delivery 6f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11\n\
+            Recorded before it was sent: entry 7 of the ledger's log, checked\n\n\
+            SAFEGUARDING REFERRAL\nRobin\u{fffd}[2J\n\n\
+            With this program:\n  \
+            safeguarding-front-door --config desk.toml acknowledge 6f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11 --as \"Name, role\"\n  \
+            safeguarding-front-door --config desk.toml decide 6f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11 --as \"Name, role\" \
+            --outcome s17_assessment --reason \"...\"";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn who_is_only_told_is_not_asked_to_decide() {
+        assert!(!text(common::RecipientRole::Notified, Kept::New, Proof::NotChecked).contains("decide"));
+    }
+
+    #[test]
+    fn a_repeat_and_a_doubt_are_told_before_the_content() {
+        let shown = text(common::RecipientRole::Responsible, Kept::Again, Proof::False(evidence::Unproved::NotSigned));
+        let content = shown.find("Robin").unwrap();
+        assert!(shown.find("(seen before)").unwrap() < content);
+        assert!(shown.find("WARNING").unwrap() < content);
+    }
+
+    #[test]
+    fn as_json_it_is_one_line_with_the_digest_that_an_answer_names() {
+        let received = received(common::RecipientRole::Responsible);
+        let line = shown(&received, Kept::Again, Some((Proof::Missing, Path::new("desk.toml"))), true).unwrap();
+        assert!(!line.contains('\n'));
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(told["digest"], received.digest().to_string());
+        assert_eq!((told["seenBefore"].as_bool(), told["proof"].as_str()), (Some(true), Some("missing")));
+        assert_eq!(told["delivery"]["deliveryId"], ID);
+    }
+
+    #[test]
+    fn the_command_line_is_one_that_clap_accepts() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+        let parse = |line: &[&str]| {
+            Arguments::try_parse_from(["safeguarding-front-door", "--config", "x.toml"].iter().chain(line)).is_ok()
+        };
+        assert!(parse(&["next", "--wait", "5"]));
+        assert!(parse(&["decide", ID, "--as", "Priya Shah, social worker", "--outcome", "nfa", "--reason", "why"]));
+        assert!(!parse(&["decide", ID, "--as", "Priya Shah, social worker", "--outcome", "nothing", "--reason", "why"]));
+        assert!(!parse(&["acknowledge", ID, "--as", "Priya Shah"]));
+    }
 }

@@ -4,38 +4,45 @@
 //! The key is on the disk before anything is sent, so an interrupted send is the same send again. What is
 //! printed goes to the person who asked, and nowhere else.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use adapters::client;
 use adapters::config::Party;
-use adapters::console::{Failed, in_london, in_words, jittered, patiently, person, printable, retry_after};
+use adapters::console::{
+    Stopped, chance, due, exit, in_london, in_words, new_trace, note, patiently, pause, person, printable, say, traced,
+};
 use adapters::ladder::{self, Climb, Reached, Until};
-use adapters::outbox::{Entry, Outbox};
+use adapters::outbox::{Entry, Outbox, key_in_file};
 use adapters::samples::Sample;
-use adapters::school;
+use adapters::school::{self, Translated};
 use clap::{Args, Parser, Subcommand};
+use prost::Message as _;
 use proto::json;
+use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
-use proto::wire::referral::v1 as wire;
 use proto::wire::referral::v1::referral_service_client::ReferralServiceClient;
+use proto::wire::referral::v1::{self as wire, Receipt};
 use proto::wire::school::v1 as form;
 use proto::wire::school::v1::school_service_client::SchoolServiceClient;
 use referral::{Digest, Endpoint, IdempotencyKey};
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use transport::clock::{Clock, Stopwatch};
+
+const EXAMPLES: &str = "Example:
+  safeguarding-send --config school.999001.toml refer --sample neglect --follow-until acknowledged
+  safeguarding-send --config school.999001.toml sample neglect >form.json   # a form to start from
+  safeguarding-send --config school.999001.toml refer --form form.json
+
+Ends with 0 when all went well, 1 when the broker refused, gave it back or could not be reached, 2 when the command
+line or the configuration is wrong, 3 when what was waited for did not happen in time.";
 
 /// Sends safeguarding referrals as the school or council that your certificate names, and follows them.
 #[derive(Parser)]
-#[command(
-    name = "safeguarding-send",
-    version,
-    after_help = "Example:\n  \
-    safeguarding-send --config school.999001.toml refer --sample neglect --follow-until acknowledged\n  \
-    safeguarding-send --config school.999001.toml sample neglect >form.json   # a form to start from\n  \
-    safeguarding-send --config school.999001.toml refer --form form.json"
-)]
+#[command(name = "safeguarding-send", version, after_help = EXAMPLES)]
 struct Arguments {
     /// How to reach the gateway, and who you are (TOML).
     #[arg(long)]
@@ -52,28 +59,38 @@ enum Command {
     /// Sends a referral. The same file is the same referral, however often it is sent.
     Refer {
         #[command(flatten)]
-        what: What,
-        /// Sends it as a new referral although the same file was sent before.
-        #[arg(long)]
-        anew: bool,
+        what: Source,
+        #[command(flatten)]
+        key: Key,
         /// Prints the ladder as it is climbed, until this rung.
         #[arg(long, value_name = "RUNG")]
         follow_until: Option<Until>,
         /// For how many seconds to follow.
         #[arg(long, default_value_t = 900)]
         follow_for: u64,
+        /// As JSON, one line each, instead of text: the receipt, then the ladder.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows what would happen to a referral, and why. Nothing is stored.
     Preview {
         #[command(flatten)]
-        what: What,
+        what: Source,
+        /// As JSON on one line instead of text.
+        #[arg(long)]
+        json: bool,
     },
     /// Sends a changed version: the whole as it now stands.
     Amend {
         /// The referral's id.
         referral: String,
         #[command(flatten)]
-        what: What,
+        what: Source,
+        #[command(flatten)]
+        key: Key,
+        /// As JSON on one line instead of text.
+        #[arg(long)]
+        json: bool,
     },
     /// Takes a referral back. Those who received it are told; nothing is erased.
     Withdraw {
@@ -99,6 +116,9 @@ enum Command {
         /// Only those on which something is still owed.
         #[arg(long)]
         open: bool,
+        /// As JSON, one line a page, instead of text.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows what happens to your referrals, as it happens, until it is stopped.
     Watch {
@@ -120,18 +140,6 @@ enum Command {
     },
 }
 
-#[derive(Args)]
-struct What {
-    #[command(flatten)]
-    source: Source,
-}
-
-impl What {
-    fn is_sample(&self) -> bool {
-        self.source.form.is_none() && self.source.submission.is_none()
-    }
-}
-
 /// Where the content comes from. Without any: the synthetic sample `neglect`.
 #[derive(Args, Clone)]
 #[group(multiple = false)]
@@ -139,12 +147,37 @@ struct Source {
     /// A synthetic referral about nobody.
     #[arg(long, value_enum)]
     sample: Option<Sample>,
-    /// A school's form (safeguarding.school.v1.ReferralForm) in JSON.
-    #[arg(long, value_name = "FILE")]
+    /// A school's form (safeguarding.school.v1.ReferralForm) in JSON; `-` for the standard input.
+    #[arg(long, alias = "file", value_name = "FILE")]
     form: Option<PathBuf>,
-    /// A canonical submission (safeguarding.common.v1.Submission) in JSON.
+    /// A canonical submission (safeguarding.common.v1.Submission) in JSON; `-` for the standard input.
     #[arg(long, value_name = "FILE")]
     submission: Option<PathBuf>,
+}
+
+impl Source {
+    fn is_sample(&self) -> bool {
+        self.form.is_none() && self.submission.is_none()
+    }
+}
+
+/// Under which key it is sent. Without any: what was sent before, or cut off, is the same send again.
+#[derive(Args, Clone)]
+#[group(multiple = false)]
+struct Key {
+    /// Sends it as something new although the same was sent before.
+    #[arg(long)]
+    anew: bool,
+    /// Sends it under this key (a UUID). The same key with other content is an amendment, flagged.
+    #[arg(long, value_name = "UUID", value_parser = uuid_key)]
+    key: Option<IdempotencyKey>,
+    /// Sends it under the key in this file, which is made if it is not there.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+fn uuid_key(text: &str) -> Result<IdempotencyKey, String> {
+    IdempotencyKey::parse(text).map_err(|why| format!("it {why}"))
 }
 
 /// How long a submission is tried.
@@ -152,63 +185,68 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the gateway may take for one.
 const CALL_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a referral may be unknown after its receipt, before it is told as unknown.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     transport::tls::install_crypto();
-    match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("safeguarding-send: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("safeguarding-send", run(Arguments::parse()).await)
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(arguments: Arguments) -> Result<(), Stopped> {
     let party = Party::read(&arguments.config)?;
     let identity = party.tls.identity()?;
-    let us = Endpoint::parse(identity.common_name()).map_err(|why| Failed(format!("the certificate's name {why}")))?;
+    let us = Endpoint::parse(identity.common_name())
+        .map_err(|why| Stopped::Unusable(format!("the name in the certificate under [tls] {why}")))?;
     let channel = client::channel(&party.gateway.address, &party.gateway.server_name, &identity, CALL_PATIENCE)?;
     let folder = arguments.outbox.unwrap_or_else(|| arguments.config.with_file_name("sent"));
-    let sender = Sender { us, channel };
+    let sender = Sender { us, channel, trace: new_trace(), folder };
     match arguments.command {
-        Command::Refer { what, anew, follow_until, follow_for } => {
-            let content = sender.content(&what)?;
-            let outbox = Outbox::open(&folder, &sender.us)?;
-            // A sample may be sent as often as anybody likes; a file is one referral until somebody says otherwise.
-            let anew = anew || what.is_sample();
-            let receipt = sender.refer(&content, &outbox, anew).await?;
-            println!("referral {}", receipt.referral_id);
-            receipt.further_referral_ids.iter().for_each(|further| println!("referral {further} (a further child)"));
-            println!("digest   {}", receipt.content_digest);
-            println!("{}", printable(&receipt.meaning));
-            if let Some(until) = follow_until {
-                sender.follow(&receipt.referral_id, until, Duration::from_secs(follow_for)).await?;
+        Command::Refer { what, key, follow_until, follow_for, json } => {
+            let receipt = sender.refer(&sender.content(&what)?, key, what.is_sample()).await?;
+            if json {
+                say(&as_json(&receipt)?)?;
+            } else {
+                say(&format!("referral {}", receipt.referral_id))?;
+                for further in &receipt.further_referral_ids {
+                    say(&format!("referral {further} (a further child)"))?;
+                }
+                sender.say_receipt(&receipt)?;
             }
+            let Some(until) = follow_until else { return Ok(()) };
+            let Receipt { referral_id, further_referral_ids, .. } = receipt;
+            let referrals: Vec<String> = std::iter::once(referral_id).chain(further_referral_ids).collect();
+            sender.follow(&referrals, until, Duration::from_secs(follow_for), json).await
         }
-        Command::Preview { what } => sender.preview(sender.content(&what)?).await?,
-        Command::Amend { referral, what } => {
-            let content = sender.content(&what)?.canonical(&sender.us)?;
-            let outbox = Outbox::open(&folder, &sender.us)?;
-            let receipt = sender.amend(&referral, content, &outbox).await?;
-            println!("amended  {}\ndigest   {}\n{}", receipt.referral_id, receipt.content_digest, printable(&receipt.meaning));
+        Command::Preview { what, json } => sender.preview(sender.content(&what)?, json).await,
+        Command::Amend { referral, what, key, json } => {
+            let content = sender.content(&what)?;
+            let receipt = sender.amend(&referral, content, key).await?;
+            if json {
+                return say(&as_json(&receipt)?);
+            }
+            say(&format!("amended  {}", receipt.referral_id))?;
+            sender.say_receipt(&receipt)
         }
         Command::Withdraw { referral, by, reason } => {
+            let request = wire::WithdrawRequest { referral_id: referral, by: Some(by), reason };
             let call = || {
-                let request =
-                    wire::WithdrawRequest { referral_id: referral.clone(), by: Some(by.clone()), reason: reason.clone() };
-                let mut service = sender.referrals();
+                let (mut service, request) = (sender.referrals(), sender.ask(request.clone()));
                 async move { service.withdraw(request).await }
             };
             let answer = patiently(PATIENCE, call).await?.into_inner();
-            println!("withdrawn {}\n{}", answer.referral_id, printable(&answer.meaning));
+            say(&format!("withdrawn {}\n{}", answer.referral_id, printable(&answer.meaning)))
         }
-        Command::Get { referral, json } => sender.get(referral, json).await?,
-        Command::List { open } => sender.list(open).await?,
-        Command::Watch { referral, after, json } => sender.watch(referral, after, json).await?,
-        Command::Sample { sample } => println!("{}", indented(&json::write(&sample.form(sender.urn()))?)?),
+        Command::Get { referral, json } => sender.get(referral, json).await,
+        Command::List { open, json } => sender.list(open, json).await,
+        Command::Watch { referral, after, json } => sender.watch(referral, after, json).await,
+        Command::Sample { sample } => say(&indented(&as_json(&sample.form(sender.urn()))?)?),
     }
-    Ok(())
+}
+
+fn as_json<M: json::Named>(message: &M) -> Result<String, Stopped> {
+    json::write(message).map_err(|fault| Stopped::Unusable(format!("it cannot be written as JSON: {fault}")))
 }
 
 /// What is to be sent.
@@ -219,7 +257,6 @@ enum Content {
 
 impl Content {
     fn digest(&self) -> Digest {
-        use prost::Message as _;
         match self {
             Content::Form(form) => Digest::of(&[b"form", &form.encode_to_vec()]),
             Content::Submission(content) => Digest::of(&[b"submission", &content.encode_to_vec()]),
@@ -227,31 +264,73 @@ impl Content {
     }
 
     /// In the contract's words, for services that know no school's form.
-    fn canonical(self, us: &Endpoint) -> Result<common::Submission, Failed> {
-        match self {
-            Content::Submission(content) => Ok(*content),
-            Content::Form(form) => {
-                school::is_own(us, form.school.as_ref())
-                    .map_err(|_| Failed("the form names another school than your certificate".to_owned()))?;
-                let translated = school::referral(*form);
-                let faults: Vec<String> =
-                    translated.faults.iter().map(|fault| format!("\n  {} {}", fault.field, fault.because)).collect();
-                if faults.is_empty() {
-                    Ok(translated.content)
-                } else {
-                    Err(Failed(format!("the form is not complete:{}", faults.concat())))
-                }
-            }
+    fn canonical(self, us: &Endpoint) -> Result<Canonical, Stopped> {
+        let form = match self {
+            Content::Submission(content) => return Ok(Canonical { content: *content, form: None }),
+            Content::Form(form) => form,
+        };
+        school::is_own(us, form.school.as_ref())
+            .map_err(|_| Stopped::Unusable("the form names another school than your certificate".to_owned()))?;
+        let translated = school::referral(*form);
+        // The door would name our fields; read here first, faults are told in the form's.
+        let (no_key, now) = (IdempotencyKey::from_bytes([0; 16]), Clock::system().now());
+        let invalid = proto::read::submission(us, no_key, now, &translated.content).err();
+        let faults = translated.in_the_forms_words(invalid.unwrap_or(Invalid(Vec::new()))).0;
+        if faults.is_empty() {
+            return Ok(Canonical { content: translated.content.clone(), form: Some(translated) });
         }
+        let told = faults.iter().map(|fault| format!("\n  {} {} [{}]", fault.field, fault.because, fault.rule));
+        Err(Stopped::Refused(format!("the form cannot be sent as it is:{}", told.collect::<String>())))
+    }
+}
+
+/// Content in the contract's words.
+struct Canonical {
+    content: common::Submission,
+    /// The form it was, if it was one.
+    form: Option<Translated>,
+}
+
+impl Canonical {
+    /// The name of a field as its writer knows it.
+    fn field(&self, canonical: String) -> String {
+        let Some(form) = &self.form else { return canonical };
+        let asked = Invalid(vec![Violation { field: canonical.clone(), rule: "", because: String::new() }]);
+        form.in_the_forms_words(asked).0.pop().map_or(canonical, |told| told.field)
     }
 }
 
 struct Sender {
     us: Endpoint,
     channel: Channel,
+    /// All that one command asks is one trace.
+    trace: String,
+    /// Where the keys of what was sent are kept.
+    folder: PathBuf,
 }
 
 impl Sender {
+    fn ask<Q>(&self, asked: Q) -> Request<Q> {
+        traced(asked, Some(&self.trace))
+    }
+
+    fn outbox(&self) -> Result<Outbox, Stopped> {
+        Outbox::open(&self.folder, &self.us).map_err(|fault| self.no_key_kept(&fault))
+    }
+
+    fn no_key_kept(&self, fault: &std::io::Error) -> Stopped {
+        let folder = self.folder.display();
+        Stopped::Unusable(format!(
+            "the key cannot be kept in {folder}, so nothing was sent: {fault}. Name another folder with --outbox, or a key with --key"
+        ))
+    }
+
+    /// The rest of a receipt, as text.
+    fn say_receipt(&self, receipt: &Receipt) -> Result<(), Stopped> {
+        let trace = self.trace.split('-').nth(1).unwrap_or_default();
+        say(&format!("digest   {}\ntrace    {trace}\n{}", receipt.content_digest, printable(&receipt.meaning)))
+    }
+
     fn referrals(&self) -> ReferralServiceClient<Channel> {
         ReferralServiceClient::new(self.channel.clone())
     }
@@ -270,114 +349,137 @@ impl Sender {
         }
     }
 
-    fn content(&self, what: &What) -> Result<Content, Failed> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|fault| Failed(format!("cannot read {}: {fault}", path.display())))
-        };
-        let wrong = |path: &Path, fault: json::NotTheMessage| Failed(format!("{}: {fault}", path.display()));
-        let Source { sample, form, submission } = &what.source;
+    fn content(&self, what: &Source) -> Result<Content, Stopped> {
+        let Source { sample, form, submission } = what;
         if let Some(path) = submission {
-            return Ok(Content::Submission(Box::new(json::read(&read(path)?).map_err(|fault| wrong(path, fault))?)));
+            return Ok(Content::Submission(Box::new(from_json(path)?)));
         }
         let form = match form {
-            Some(path) => json::read(&read(path)?).map_err(|fault| wrong(path, fault))?,
+            Some(path) => from_json(path)?,
             None => sample.unwrap_or(Sample::Neglect).form(self.urn()),
         };
         match &self.us {
             Endpoint::School(_) => Ok(Content::Form(Box::new(form))),
             // Other senders have no form of their own here; its content is the same in the contract's words.
-            _ => Ok(Content::Submission(Box::new(school::referral(form).content))),
+            Endpoint::Authority(..)
+            | Endpoint::Police(_)
+            | Endpoint::PolicePrevent(_)
+            | Endpoint::Nhs(_)
+            | Endpoint::Adult(_)
+            | Endpoint::Devolved(_)
+            | Endpoint::Voluntary(_) => Ok(Content::Submission(Box::new(school::referral(form).content))),
         }
     }
 
-    async fn refer(&self, content: &Content, outbox: &Outbox, anew: bool) -> Result<wire::Receipt, Box<dyn std::error::Error>> {
-        let what = content.digest();
-        let known = outbox.entry(&what)?;
+    /// Sends `what` under the key that `key` asks for, kept on the disk first. A sample may be sent as often as
+    /// anybody likes; anything else is one referral until somebody says otherwise.
+    async fn refer(&self, content: &Content, key: Key, is_sample: bool) -> Result<Receipt, Stopped> {
+        let anew = key.anew || is_sample;
+        self.under_a_kept_key(content.digest(), key, anew, |key| self.submit(content, key)).await
+    }
+
+    /// Sends as often as it takes, under one key, and remembers the receipt.
+    async fn under_a_kept_key<F>(
+        &self,
+        what: Digest,
+        key: Key,
+        anew: bool,
+        send: impl Fn(String) -> F,
+    ) -> Result<Receipt, Stopped>
+    where
+        F: Future<Output = Result<Receipt, Status>>,
+    {
+        if let Some(key) = key.key {
+            return patiently(PATIENCE, || send(key.to_string())).await;
+        }
+        if let Some(path) = key.key_file {
+            let key = key_in_file(&path, new_key())
+                .map_err(|fault| Stopped::Unusable(format!("the key file {}: {fault}. Nothing was sent", path.display())))?;
+            return patiently(PATIENCE, || send(key.to_string())).await;
+        }
+        let outbox = self.outbox()?;
+        let not_kept = |fault| self.no_key_kept(&fault);
         // What was cut off is always the same send again.
-        let again = known.filter(|entry| entry.referral_id.is_none() || !anew);
+        let again = outbox.entry(&what).map_err(not_kept)?.filter(|entry| entry.referral_id.is_none() || !anew);
         let entry = again.unwrap_or_else(|| Entry { key: new_key(), referral_id: None });
-        outbox.remember(&what, &entry)?;
-        let key = entry.key.to_string();
-        let receipt = patiently(PATIENCE, || self.submit(content, key.clone())).await?;
-        outbox.remember(&what, &Entry { referral_id: Some(receipt.referral_id.clone()), ..entry })?;
+        outbox.remember(&what, &entry).map_err(not_kept)?;
+        let receipt = patiently(PATIENCE, || send(entry.key.to_string())).await?;
+        let received = Entry { referral_id: Some(receipt.referral_id.clone()), ..entry };
+        // It is received all the same; sent again, it would be the same referral.
+        outbox.remember(&what, &received).unwrap_or_else(|fault| note(&format!("the receipt could not be kept: {fault}")));
         Ok(receipt)
     }
 
-    async fn submit(&self, content: &Content, idempotency_key: String) -> Result<wire::Receipt, Status> {
+    async fn submit(&self, content: &Content, idempotency_key: String) -> Result<Receipt, Status> {
         let receipt = match content {
             Content::Form(form) => {
-                let request = form::ReferRequest { idempotency_key, form: Some((**form).clone()) };
+                let request = self.ask(form::ReferRequest { idempotency_key, form: Some((**form).clone()) });
                 SchoolServiceClient::new(self.channel.clone()).refer(request).await?.into_inner().receipt
             }
             Content::Submission(content) => {
                 let request = wire::SubmitRequest { idempotency_key, content: Some((**content).clone()), sender: String::new() };
-                self.referrals().submit(request).await?.into_inner().receipt
+                self.referrals().submit(self.ask(request)).await?.into_inner().receipt
             }
         };
-        receipt.ok_or_else(|| Status::data_loss("the gateway answered without a receipt"))
+        receipt.ok_or_else(no_receipt)
     }
 
-    async fn amend(
-        &self,
-        referral: &str,
-        content: common::Submission,
-        outbox: &Outbox,
-    ) -> Result<wire::Receipt, Box<dyn std::error::Error>> {
-        use prost::Message as _;
+    async fn amend(&self, referral: &str, content: Content, key: Key) -> Result<Receipt, Stopped> {
+        let content = content.canonical(&self.us)?.content;
         let what = Digest::of(&[b"amend", referral.as_bytes(), &content.encode_to_vec()]);
-        let entry = outbox.entry(&what)?.unwrap_or_else(|| Entry { key: new_key(), referral_id: None });
-        outbox.remember(&what, &entry)?;
-        let call = || {
-            let request = wire::AmendRequest {
-                referral_id: referral.to_owned(),
-                idempotency_key: entry.key.to_string(),
-                content: Some(content.clone()),
-                sender: String::new(),
-            };
-            let mut service = self.referrals();
-            async move { service.amend(request).await }
+        // Changed, and changed back, is two changes: only one that was cut off is the same again.
+        let anew = true;
+        let send = |idempotency_key| {
+            let content = Some(content.clone());
+            let request =
+                wire::AmendRequest { referral_id: referral.to_owned(), idempotency_key, content, sender: String::new() };
+            let (mut service, request) = (self.referrals(), self.ask(request));
+            async move { service.amend(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
         };
-        let receipt = patiently(PATIENCE, call).await?.into_inner().receipt;
-        receipt.ok_or_else(|| Failed("the gateway answered without a receipt".to_owned()).into())
+        self.under_a_kept_key(what, key, anew, send).await
     }
 
-    async fn preview(&self, content: Content) -> Result<(), Failed> {
-        let content = content.canonical(&self.us)?;
+    async fn preview(&self, content: Content, json: bool) -> Result<(), Stopped> {
+        let canonical = content.canonical(&self.us)?;
+        let request = wire::PreviewRequest { content: Some(canonical.content.clone()) };
         let call = || {
-            let (mut service, request) = (self.referrals(), wire::PreviewRequest { content: Some(content.clone()) });
+            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
             async move { service.preview(request).await }
         };
         let preview = patiently(PATIENCE, call).await?.into_inner();
+        if json {
+            return say(&as_json(&preview)?);
+        }
         for child in preview.children {
             use common::child_preview::Verdict;
             use common::progress_entry::Step;
-            println!("child {}:", child.child);
             let step = child.verdict.map(|verdict| match verdict {
                 Verdict::Routed(routed) => Step::Routed(routed),
                 Verdict::Held(held) => Step::Held(held),
                 Verdict::ReturnedToSender(returned) => Step::ReturnedToSender(returned),
                 Verdict::Refused(refused) => Step::Refused(refused),
             });
-            println!("{}", ladder::words(&common::ProgressEntry { step, ..common::ProgressEntry::default() }));
+            let would = ladder::words(&common::ProgressEntry { step, ..common::ProgressEntry::default() });
+            say(&format!("child {} would be:\n{would}", child.child.saturating_add(1)))?;
         }
         for missing in preview.missing {
-            println!("{}", printable(&format!("{} {}", missing.field, missing.because)));
+            say(&printable(&format!("{} {}", canonical.field(missing.field), missing.because)))?;
         }
-        Ok(())
+        say("nothing was stored")
     }
 
-    async fn get(&self, referral: String, json: bool) -> Result<(), Box<dyn std::error::Error>> {
+    async fn get(&self, referral: String, json: bool) -> Result<(), Stopped> {
+        let request = wire::GetRequest { referral_id: referral };
         let call = || {
-            let (mut service, request) = (self.referrals(), wire::GetRequest { referral_id: referral.clone() });
+            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
             async move { service.get(request).await }
         };
         let status = patiently(PATIENCE, call).await?.into_inner().status.unwrap_or_default();
         if json {
-            println!("{}", json::write(&status)?);
-            return Ok(());
+            return say(&as_json(&status)?);
         }
         let open = if status.open { "open" } else { "closed" };
-        println!("referral {}: {}, {open}", status.referral_id, ladder::stage_words(status.stage()));
+        say(&format!("referral {}: {}, {open}", status.referral_id, ladder::stage_words(status.stage())))?;
         for clock in &status.clocks {
             let about = clock.clock.clone().unwrap_or_default();
             let how = match (clock.met.is_some(), clock.breached.is_some(), clock.stopped) {
@@ -386,27 +488,24 @@ impl Sender {
                 (_, _, true) => "stopped",
                 _ => "running",
             };
-            println!("{}", printable(&format!("{} due by {}: {how}", about.name, in_london(about.due.as_ref()))));
+            say(&printable(&format!("{} due by {}: {how}", about.name, due(&about))))?;
         }
-        status.ladder.iter().for_each(|entry| println!("{}", ladder::words(entry)));
-        Ok(())
+        status.ladder.iter().try_for_each(|entry| say(&ladder::words(entry)))
     }
 
-    async fn list(&self, open_only: bool) -> Result<(), Failed> {
+    async fn list(&self, open_only: bool, json: bool) -> Result<(), Stopped> {
         let mut page_token = String::new();
         loop {
+            let request = wire::ListRequest { page_size: 100, page_token: page_token.clone(), open_only };
             let call = || {
-                let request = wire::ListRequest { page_size: 100, page_token: page_token.clone(), open_only };
-                let mut service = self.referrals();
+                let (mut service, request) = (self.referrals(), self.ask(request.clone()));
                 async move { service.list(request).await }
             };
             let page = patiently(PATIENCE, call).await?.into_inner();
-            for summary in &page.referrals {
-                let open = if summary.open { "open" } else { "closed" };
-                let next =
-                    summary.next_due.as_ref().map(|clock| format!(", {} due by {}", clock.name, in_london(clock.due.as_ref())));
-                let (at, stage) = (in_london(summary.received.as_ref()), ladder::stage_words(summary.stage()));
-                println!("{}", printable(&format!("{}  {at}  {stage}, {open}{}", summary.referral_id, next.unwrap_or_default())));
+            if json {
+                say(&as_json(&page)?)?;
+            } else {
+                page.referrals.iter().try_for_each(|summary| say(&line(summary)))?;
             }
             if page.next_page_token.is_empty() {
                 return Ok(());
@@ -415,38 +514,68 @@ impl Sender {
         }
     }
 
-    async fn watch(&self, referral: Option<String>, after: u64, json: bool) -> Result<(), Box<dyn std::error::Error>> {
-        let mut watching = Watching::new(self, referral.unwrap_or_default(), after);
+    async fn watch(&self, referral: Option<String>, after: u64, json: bool) -> Result<(), Stopped> {
+        let mut watching = Watching::new(self, referral.unwrap_or_default(), after, Duration::ZERO);
         loop {
             let entry = watching.next().await?;
             if json {
-                println!("{}", json::write(&entry)?);
+                say(&as_json(&entry)?)?;
             } else {
-                println!("{}  {}  {}", entry.position, entry.referral_id, ladder::words(&entry));
+                say(&format!("{}  {}  {}", entry.position, entry.referral_id, ladder::words(&entry)))?;
             }
         }
     }
 
-    async fn follow(&self, referral: &str, until: Until, patience: Duration) -> Result<(), Failed> {
-        let mut watching = Watching::new(self, referral.to_owned(), 0);
-        let mut climb = Climb::default();
-        let climbing = async {
+    /// Shows the ladders of `referrals` side by side until each has reached `until`.
+    async fn follow(&self, referrals: &[String], until: Until, patience: Duration, json: bool) -> Result<(), Stopped> {
+        let several = referrals.len() > 1;
+        let climbing = referrals.iter().zip(1..).map(|(referral, nth)| async move {
+            let mut watching = Watching::new(self, referral.clone(), 0, TAKEN_UP_WITHIN);
+            let mut climb = Climb::default();
             loop {
                 let entry = watching.next().await?;
-                println!("{}", ladder::words(&entry));
+                let words = if json { as_json(&entry)? } else { ladder::words(&entry) };
+                say(&if several && !json { format!("child {nth}: {words}") } else { words })?;
                 match climb.step(&entry, until) {
                     Reached::Climbing => continue,
                     Reached::There => return Ok(()),
                     Reached::Ended => {
-                        return Err(Failed("it came back, and goes no further; the reasons stand above".to_owned()));
+                        let gone = format!("referral {referral} came back, and goes no further; the reasons stand above");
+                        return Err(Stopped::Refused(gone));
                     }
                 }
             }
+        });
+        // All to their end: that one child's came back says nothing of the others'.
+        let climbed = tokio::time::timeout(patience, futures_util::future::join_all(climbing)).await;
+        let not_yet = || {
+            let (patience, referral) = (patience.as_secs(), referrals.first().map(String::as_str).unwrap_or_default());
+            Stopped::Nothing(format!(
+                "not there after {patience} s; nothing is lost. To go on following: watch --referral {referral}"
+            ))
         };
-        let how_to_go_on =
-            format!("not there after {} s; nothing is lost. To go on following: watch --referral {referral}", patience.as_secs());
-        tokio::time::timeout(patience, climbing).await.unwrap_or(Err(Failed(how_to_go_on)))
+        climbed.map_err(|_| not_yet())?.into_iter().collect()
     }
+}
+
+fn no_receipt() -> Status {
+    Status::data_loss("the gateway answered without a receipt: send it again under the same key")
+}
+
+fn line(summary: &common::ReferralSummary) -> String {
+    let open = if summary.open { "open" } else { "closed" };
+    let next = summary.next_due.as_ref().map(|clock| format!(", {} due by {}", clock.name, due(clock))).unwrap_or_default();
+    let (at, stage) = (in_london(summary.received.as_ref()), ladder::stage_words(summary.stage()));
+    printable(&format!("{}  {at}  {stage}, {open}{next}", summary.referral_id))
+}
+
+/// The message that stands as JSON in the file at `path`, or comes from the standard input.
+fn from_json<M: json::Named>(path: &Path) -> Result<M, Stopped> {
+    let from_input = path == Path::new("-");
+    let text = if from_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let text = text.map_err(|fault| Stopped::Unusable(format!("cannot read {}: {fault}", path.display())))?;
+    json::read(&text)
+        .map_err(|fault| Stopped::Unusable(format!("{}: {fault}. To see the form of one: sample neglect", path.display())))
 }
 
 /// A watch that survives lost connections: it goes on from the last position it saw.
@@ -454,32 +583,42 @@ struct Watching<'a> {
     sender: &'a Sender,
     referral: String,
     after: u64,
+    /// For how long the referral may not be known yet.
+    unknown_for: Duration,
+    began: Stopwatch,
+    failed: u32,
     stream: Option<tonic::Streaming<wire::WatchResponse>>,
 }
 
 impl<'a> Watching<'a> {
-    fn new(sender: &'a Sender, referral: String, after: u64) -> Watching<'a> {
-        Watching { sender, referral, after, stream: None }
+    fn new(sender: &'a Sender, referral: String, after: u64, unknown_for: Duration) -> Watching<'a> {
+        let began = Clock::system().stopwatch();
+        Watching { sender, referral, after, unknown_for, began, failed: 0, stream: None }
     }
 
-    async fn next(&mut self) -> Result<common::ProgressEntry, Failed> {
+    async fn next(&mut self) -> Result<common::ProgressEntry, Stopped> {
         loop {
-            match self.try_next().await {
+            let wait = match self.try_next().await {
                 Ok(Some(entry)) => {
                     self.after = entry.position;
+                    self.failed = 0;
                     return Ok(entry);
                 }
-                Ok(None) => self.pause(Duration::from_secs(1)).await,
+                Ok(None) => Duration::from_secs(1),
                 // It was received a moment ago; the broker may not have taken it up yet.
-                Err(status) if status.code() == Code::NotFound && self.after == 0 => self.pause(Duration::from_millis(300)).await,
-                Err(status) => match retry_after(&status) {
-                    Some(delay) => {
-                        eprintln!("{}", in_words(&status).lines().next().unwrap_or_default());
-                        self.pause(delay).await;
-                    }
-                    None => return Err(status.into()),
-                },
-            }
+                Err(status) if status.code() == Code::NotFound && self.began.elapsed() < self.unknown_for => {
+                    Duration::from_millis(250)
+                }
+                Err(status) => {
+                    let Some(wait) = pause(&status, self.failed, chance()) else { return Err(status.into()) };
+                    self.failed = self.failed.saturating_add(1);
+                    let because = in_words(&status);
+                    note(&format!("{}; going on in {:.1} s", because.lines().next().unwrap_or_default(), wait.as_secs_f64()));
+                    wait
+                }
+            };
+            self.stream = None;
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -488,16 +627,11 @@ impl<'a> Watching<'a> {
             Some(stream) => stream,
             None => {
                 let request = wire::WatchRequest { after: self.after, referral_id: self.referral.clone() };
-                let stream = self.sender.referrals().watch(request).await?.into_inner();
+                let stream = self.sender.referrals().watch(self.sender.ask(request)).await?.into_inner();
                 self.stream.insert(stream)
             }
         };
         Ok(stream.message().await?.and_then(|told| told.entry))
-    }
-
-    async fn pause(&mut self, delay: Duration) {
-        self.stream = None;
-        tokio::time::sleep(jittered(delay)).await;
     }
 }
 
@@ -505,7 +639,75 @@ fn new_key() -> IdempotencyKey {
     IdempotencyKey::from_bytes(*uuid::Uuid::new_v4().as_bytes())
 }
 
-fn indented(json: &str) -> Result<String, serde_json::Error> {
-    let value: serde_json::Value = serde_json::from_str(json)?;
-    serde_json::to_string_pretty(&value)
+fn indented(json: &str) -> Result<String, Stopped> {
+    let indented = serde_json::from_str::<serde_json::Value>(json).and_then(|value| serde_json::to_string_pretty(&value));
+    indented.map_err(|fault| Stopped::Unusable(format!("it cannot be written as JSON: {fault}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["safeguarding-send", "--config", "school.toml"].iter().chain(line))
+    }
+
+    #[test]
+    fn the_command_line_is_one_that_clap_accepts() {
+        Arguments::command().debug_assert();
+        for line in [
+            &["refer"][..],
+            &["refer", "--sample", "neglect", "--follow-until", "closed"],
+            &["refer", "--file", "form.json", "--follow-until", "outcome_returned"],
+            &["refer", "--submission", "-", "--key-file", "it.key", "--json"],
+            &["refer", "--key", "6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11"],
+            &["amend", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--form", "form.json"],
+            &["withdraw", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead, head", "--reason", "sent twice"],
+            &["list", "--open", "--json"],
+            &["watch", "--after", "12"],
+        ] {
+            assert!(parse(line).is_ok(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_wrong_usage() {
+        for line in [
+            &["refer", "--sample", "neglect", "--form", "form.json"][..],
+            &["refer", "--anew", "--key-file", "it.key"],
+            &["refer", "--key", "not a key"],
+            &["withdraw", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead", "--reason", "no role"],
+        ] {
+            assert_eq!(parse(line).map(|_| ()).unwrap_err().exit_code(), 2, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_that_cannot_be_sent_is_told_in_its_own_fields() {
+        let us = Endpoint::parse("school.999001").unwrap();
+        let mut form = Sample::Neglect.form("999001");
+        form.level = 0;
+        if let Some(identity) = form.pupil.as_mut().and_then(|pupil| pupil.identity.as_mut()) {
+            identity.age = Some(common::identity::Age::DateOfBirth("2017-02-30".to_owned()));
+        }
+        let refused = Content::Form(Box::new(form)).canonical(&us).err().unwrap();
+        let words = refused.to_string();
+        assert_eq!(refused.exit_code(), 1);
+        assert!(words.contains("\n  form.level ") && words.contains("\n  form.pupil.identity.date_of_birth "), "{words}");
+        assert!(!words.contains("2017-02-30"), "{words}");
+    }
+
+    #[test]
+    fn a_form_of_another_school_is_not_even_asked_about() {
+        let us = Endpoint::parse("school.999002").unwrap();
+        assert!(Content::Form(Box::new(Sample::Neglect.form("999001"))).canonical(&us).is_err());
+    }
+
+    #[test]
+    fn what_a_preview_misses_is_named_as_the_form_names_it() {
+        let us = Endpoint::parse("school.999001").unwrap();
+        let canonical = Content::Form(Box::new(Sample::Neglect.form("999001"))).canonical(&us).ok().unwrap();
+        assert_eq!(canonical.field("content.child.places.home".to_owned()), "form.pupil.places.home");
+    }
 }
