@@ -1,16 +1,19 @@
 //! The one place where an error becomes a gRPC status. It says what happened, who has to act, and whether
 //! trying again helps. It never repeats a value, and never lets through what a library said.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use prost::Message as _;
 use proto::read::{Invalid, Violation};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, StatusExt, pb};
 use transport::amqp::NotConfirmed;
 
 /// Whose words the reasons are: the domain of every `ErrorInfo`.
 const DOMAIN: &str = "safeguarding";
+/// The type of the detail that says why, and who has to act.
+const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 /// Details travel in a header that gRPC libraries cut off at 8 KiB; in it they are a third longer.
 const DETAIL_BYTES_MAX: usize = 4 * 1024;
 /// When to try again: long enough for a queue's leader to be elected.
@@ -180,19 +183,40 @@ impl Refusal {
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Status {
         let mut details = ErrorDetails::new();
-        let mut metadata = HashMap::from([("who_acts".to_owned(), refusal.who_acts().as_str().to_owned())]);
-        if !refusal.rule().is_empty() {
-            metadata.insert("rule".to_owned(), refusal.rule().to_owned());
-        }
-        details.set_error_info(refusal.reason(), DOMAIN, metadata);
         if let Some(delay) = refusal.retry_after() {
             details.set_retry_info(Some(delay));
         }
         if let Refusal::Invalid(Invalid(violations)) = &refusal {
             details.set_bad_request(that_fit(violations));
         }
-        Status::with_error_details(refusal.code(), refusal.words(), details)
+        let status = Status::with_error_details(refusal.code(), refusal.words(), details);
+        with_info(status, &refusal)
     }
+}
+
+/// `google.rpc.ErrorInfo`, with its metadata in one order. The library keeps them in a hash map, whose order is
+/// another each time: two refusals that nobody may tell apart would not be the same to the byte.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ErrorInfo {
+    #[prost(string, tag = "1")]
+    reason: String,
+    #[prost(string, tag = "2")]
+    domain: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    metadata: BTreeMap<String, String>,
+}
+
+fn with_info(status: Status, refusal: &Refusal) -> Status {
+    let mut metadata = BTreeMap::from([("who_acts".to_owned(), refusal.who_acts().as_str().to_owned())]);
+    if !refusal.rule().is_empty() {
+        metadata.insert("rule".to_owned(), refusal.rule().to_owned());
+    }
+    let info = ErrorInfo { reason: refusal.reason().to_owned(), domain: DOMAIN.to_owned(), metadata };
+    let info = prost_types::Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec() };
+    // What the library wrote a line ago, it can read.
+    let mut told = pb::Status::decode(status.details()).unwrap_or_default();
+    told.details.insert(0, info);
+    Status::with_details(status.code(), status.message(), told.encode_to_vec().into())
 }
 
 /// The violations that fit into a status, and a last one that says how many did not.
@@ -268,6 +292,12 @@ mod tests {
             assert!(details.retry_info().is_none(), "{reason}");
             assert_ne!(code, Code::Unavailable, "{reason}");
         }
+    }
+
+    #[test]
+    fn the_same_refusal_is_the_same_to_the_byte() {
+        let told: Vec<Vec<u8>> = (0..20).map(|_| Status::from(Refusal::NoSuchReferral).details().to_vec()).collect();
+        assert!(told.iter().all(|bytes| *bytes == told[0]));
     }
 
     #[test]
