@@ -5,5 +5,6 @@
 //! it a test fails and says so; nothing is skipped.
 
 pub mod client;
+pub mod kept;
 pub mod stack;
 pub mod wait;
