@@ -412,12 +412,10 @@ async fn feed(world: World, ledger: ShakyLedger, clock: Clock, inputs: mpsc::Sen
     while !shutdown.is_requested() {
         let next = world.lock().next(&mut reading, at_once_max);
         let Some((token, bytes, traceparent)) = next else {
-            // A settled message makes room too, which nobody announces.
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return,
                 () = world.stirred.notified() => {}
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
             continue;
         };

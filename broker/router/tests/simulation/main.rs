@@ -21,7 +21,7 @@ use transport::clock::Clock;
 use world::Tally;
 
 /// How many lives are lived unless somebody asks for another number.
-const LIVES: u64 = 3_000;
+const LIVES: u64 = 2_000;
 /// How many lives that went wrong are told of; the rest is told as a number.
 const TOLD_MAX: usize = 5;
 

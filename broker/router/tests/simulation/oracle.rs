@@ -79,6 +79,8 @@ struct Expected {
 struct Consequence {
     kind: &'static str,
     case: Case,
+    /// The case as the ledger must hold it.
+    state: Vec<u8>,
     effects: Vec<Effect>,
     owed: Vec<Owed>,
     progress: Vec<(String, Vec<u8>)>,
@@ -205,7 +207,7 @@ impl Oracle {
         let told: Vec<(String, Vec<u8>)> = commit.progress.iter().map(|told| (told.party.clone(), told.body.clone())).collect();
         let named = |owed: &Owed| String::from_utf8_lossy(&commit.record).contains(&owed.id.to_string());
         let checks = [
-            (commit.state == state(&next.case), "the case is not what the core makes of it"),
+            (commit.state == next.state, "the case is not what the core makes of it"),
             (commit.owed == next.owed, "the deliveries owed are not those of the oracle"),
             (told == next.progress, "what the sender is told is not what the oracle says"),
             (commit.wake == next.case.wake_at(), "it is not woken at its first running clock"),
@@ -396,7 +398,7 @@ impl Thread {
         let deliveries = self.case.iter().flat_map(|case| case.recipients()).flat_map(|recipient| &recipient.deliveries);
         let owed = deliveries.filter(|delivery| delivery.rung == Rung::Owed);
         let mut each = owed.filter_map(|delivery| consequence(&self.case, &Event::Delivered(delivery.id), commit.at, rules));
-        each.find(|next| state(&next.case) == commit.state)
+        each.find(|next| next.state == commit.state)
     }
 }
 
@@ -466,7 +468,8 @@ impl Consequence {
             case.was_encoded(delivery, encoded.digest);
             owed.push(roads::delivery(delivery, id, order, to, encoded, traceparent));
         }
-        Consequence { kind, case, effects, owed, progress }
+        let state = serde_json::to_vec(&case).expect("a case is words and numbers");
+        Consequence { kind, case, state, effects, owed, progress }
     }
 }
 
@@ -478,10 +481,6 @@ fn has_ended(case: &Case) -> bool {
 fn place(case: &Case, to: &Endpoint, delivery: DeliveryId) -> u32 {
     let recipient = case.recipients().iter().find(|recipient| recipient.to == *to).expect("it is owed something");
     recipient.deliveries.iter().position(|known| known.id == delivery).expect("it is owed this") as u32
-}
-
-fn state(case: &Case) -> Vec<u8> {
-    serde_json::to_vec(case).expect("a case is words and numbers")
 }
 
 fn kind_of(event: &Event) -> &'static str {

@@ -153,7 +153,7 @@ impl Tally {
 #[derive(Clone)]
 pub struct World {
     state: Arc<Mutex<State>>,
-    /// Something new lies on the intake, or all of it comes again.
+    /// Something new lies on the intake, all of it comes again, or there is room for more.
     pub stirred: Arc<Notify>,
 }
 
@@ -456,6 +456,8 @@ impl Settle<Token> for World {
             }
             self.lock().settle(*token);
         }
+        // What is settled makes room for more.
+        self.stirred.notify_one();
         self.pause().await;
     }
 }
