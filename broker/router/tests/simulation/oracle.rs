@@ -86,6 +86,9 @@ struct Consequence {
     progress: Vec<(String, Vec<u8>)>,
 }
 
+/// A sender's share: its referrals, and what it was told, in order.
+type Share = (BTreeSet<Uuid>, Vec<(Uuid, Vec<u8>)>);
+
 impl Oracle {
     pub fn new(rules: Arc<Rulebook>, key: PublicKey, drawn: Drawn) -> Oracle {
         Oracle {
@@ -313,8 +316,8 @@ impl Oracle {
     }
 
     /// What each sender must find in its list, and have been told.
-    pub fn parties(&self) -> BTreeMap<String, (BTreeSet<Uuid>, Vec<(Uuid, Vec<u8>)>)> {
-        let mut parties: BTreeMap<String, (BTreeSet<Uuid>, Vec<(Uuid, Vec<u8>)>)> = BTreeMap::new();
+    pub fn parties(&self) -> BTreeMap<String, Share> {
+        let mut parties: BTreeMap<String, Share> = BTreeMap::new();
         for case in self.cases() {
             parties.entry(case.sender().to_string()).or_default().0.insert(roads::ledger_id(case.id()));
         }

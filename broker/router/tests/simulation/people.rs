@@ -69,7 +69,7 @@ pub fn endpoint(text: &str) -> Endpoint {
 }
 
 pub fn a_school(chance: &mut Chance) -> Endpoint {
-    let school: &str = *chance.pick(&SCHOOLS);
+    let school: &&str = chance.pick(&SCHOOLS);
     endpoint(school)
 }
 
