@@ -136,7 +136,6 @@ fn changes(message: &DynamicMessage, path: &str, found: &mut Vec<(String, Dynami
                 }
             }
             Value::String(_) | Value::I32(_) | Value::I64(_) | Value::U64(_) | Value::F32(_) | Value::List(_) | Value::Map(_) => {
-                ()
             }
         }
     }
