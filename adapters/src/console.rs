@@ -124,12 +124,7 @@ pub fn in_words(status: &Status) -> String {
         let who = of_info("who_acts").unwrap_or_else(|| "nobody in particular".to_owned()).to_lowercase();
         // Where fields are wrong, each has its rule beside it.
         let rule = of_info("rule").filter(|_| details.bad_request().is_none()).map(|rule| format!(", {rule}"));
-        words.push_str(&format!(
-            "\n  ({}, {}{}; to act: {who})",
-            status.code(),
-            printable(&info.reason),
-            rule.unwrap_or_default()
-        ));
+        words.push_str(&format!("\n  ({}{}; to act: {who})", printable(&info.reason), rule.unwrap_or_default()));
     }
     words
 }

@@ -28,9 +28,10 @@ use proto::wire::referral::v1::{self as wire, Receipt};
 use proto::wire::school::v1 as form;
 use proto::wire::school::v1::school_service_client::SchoolServiceClient;
 use referral::{Digest, Endpoint, IdempotencyKey};
+use tokio::time::timeout;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
-use transport::clock::{Clock, Stopwatch};
+use tonic::{Request, Status};
+use transport::clock::Clock;
 
 const EXAMPLES: &str = "Example:
   safeguarding-send --config school.999001.toml refer --sample neglect --follow-until acknowledged
@@ -128,6 +129,9 @@ enum Command {
         /// Only what came after this position.
         #[arg(long, default_value_t = 0)]
         after: u64,
+        /// Ends when nothing has happened for so many seconds.
+        #[arg(long)]
+        wait: Option<u64>,
         /// As JSON, one line each, instead of text.
         #[arg(long)]
         json: bool,
@@ -185,9 +189,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the gateway may take for one.
 const CALL_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a referral may be unknown after its receipt, before it is told as unknown.
-const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
-
 #[tokio::main]
 async fn main() -> ExitCode {
     transport::tls::install_crypto();
@@ -240,7 +241,7 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
         }
         Command::Get { referral, json } => sender.get(referral, json).await,
         Command::List { open, json } => sender.list(open, json).await,
-        Command::Watch { referral, after, json } => sender.watch(referral, after, json).await,
+        Command::Watch { referral, after, wait, json } => sender.watch(referral, after, wait, json).await,
         Command::Sample { sample } => say(&indented(&as_json(&sample.form(sender.urn()))?)?),
     }
 }
@@ -468,13 +469,17 @@ impl Sender {
         say("nothing was stored")
     }
 
-    async fn get(&self, referral: String, json: bool) -> Result<(), Stopped> {
+    async fn status_of(&self, referral: String) -> Result<common::ReferralStatus, Stopped> {
         let request = wire::GetRequest { referral_id: referral };
         let call = || {
             let (mut service, request) = (self.referrals(), self.ask(request.clone()));
             async move { service.get(request).await }
         };
-        let status = patiently(PATIENCE, call).await?.into_inner().status.unwrap_or_default();
+        Ok(patiently(PATIENCE, call).await?.into_inner().status.unwrap_or_default())
+    }
+
+    async fn get(&self, referral: String, json: bool) -> Result<(), Stopped> {
+        let status = self.status_of(referral).await?;
         if json {
             return say(&as_json(&status)?);
         }
@@ -514,10 +519,19 @@ impl Sender {
         }
     }
 
-    async fn watch(&self, referral: Option<String>, after: u64, json: bool) -> Result<(), Stopped> {
-        let mut watching = Watching::new(self, referral.unwrap_or_default(), after, Duration::ZERO);
+    async fn watch(&self, referral: Option<String>, after: u64, wait: Option<u64>, json: bool) -> Result<(), Stopped> {
+        if let Some(referral) = &referral {
+            // The stream of a referral that is not ours is empty and never ends: asked first, a slip of the pen is told.
+            self.status_of(referral.clone()).await?;
+        }
+        let mut watching = Watching::new(self, referral.unwrap_or_default(), after);
         loop {
-            let entry = watching.next().await?;
+            let entry = match wait {
+                None => watching.next().await?,
+                Some(wait) => timeout(Duration::from_secs(wait), watching.next())
+                    .await
+                    .map_err(|_| Stopped::Nothing(format!("nothing happened for {wait} s")))??,
+            };
             if json {
                 say(&as_json(&entry)?)?;
             } else {
@@ -530,7 +544,7 @@ impl Sender {
     async fn follow(&self, referrals: &[String], until: Until, patience: Duration, json: bool) -> Result<(), Stopped> {
         let several = referrals.len() > 1;
         let climbing = referrals.iter().zip(1..).map(|(referral, nth)| async move {
-            let mut watching = Watching::new(self, referral.clone(), 0, TAKEN_UP_WITHIN);
+            let mut watching = Watching::new(self, referral.clone(), 0);
             let mut climb = Climb::default();
             loop {
                 let entry = watching.next().await?;
@@ -547,7 +561,7 @@ impl Sender {
             }
         });
         // All to their end: that one child's came back says nothing of the others'.
-        let climbed = tokio::time::timeout(patience, futures_util::future::join_all(climbing)).await;
+        let climbed = timeout(patience, futures_util::future::join_all(climbing)).await;
         let not_yet = || {
             let (patience, referral) = (patience.as_secs(), referrals.first().map(String::as_str).unwrap_or_default());
             Stopped::Nothing(format!(
@@ -583,17 +597,13 @@ struct Watching<'a> {
     sender: &'a Sender,
     referral: String,
     after: u64,
-    /// For how long the referral may not be known yet.
-    unknown_for: Duration,
-    began: Stopwatch,
     failed: u32,
     stream: Option<tonic::Streaming<wire::WatchResponse>>,
 }
 
 impl<'a> Watching<'a> {
-    fn new(sender: &'a Sender, referral: String, after: u64, unknown_for: Duration) -> Watching<'a> {
-        let began = Clock::system().stopwatch();
-        Watching { sender, referral, after, unknown_for, began, failed: 0, stream: None }
+    fn new(sender: &'a Sender, referral: String, after: u64) -> Watching<'a> {
+        Watching { sender, referral, after, failed: 0, stream: None }
     }
 
     async fn next(&mut self) -> Result<common::ProgressEntry, Stopped> {
@@ -605,10 +615,6 @@ impl<'a> Watching<'a> {
                     return Ok(entry);
                 }
                 Ok(None) => Duration::from_secs(1),
-                // It was received a moment ago; the broker may not have taken it up yet.
-                Err(status) if status.code() == Code::NotFound && self.began.elapsed() < self.unknown_for => {
-                    Duration::from_millis(250)
-                }
                 Err(status) => {
                     let Some(wait) = pause(&status, self.failed, chance()) else { return Err(status.into()) };
                     self.failed = self.failed.saturating_add(1);
