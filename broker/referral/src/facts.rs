@@ -107,6 +107,8 @@ pub struct Facts {
     pub household: YesNo,
     /// Whether the responsible front door is open. Known only once the authority is.
     pub hours: Hours,
+    /// Whether the responsible authority's code is published. Known only once the authority is.
+    pub authority_code: AuthorityCode,
     /// Whether the sender addressed it to the authority that is responsible. Known only once that is.
     pub addressed: Addressed,
 }
@@ -121,9 +123,9 @@ pub struct ItemFacts {
     /// It could name a source (HR-03).
     pub unsanitised: YesNo,
     /// Not for education.
-    pub not_for_education: YesNo,
+    pub barred_from_education: YesNo,
     /// Not for the family.
-    pub not_for_family: YesNo,
+    pub barred_from_family: YesNo,
     /// For police only.
     pub police_only: YesNo,
 }
@@ -218,13 +220,14 @@ impl Facts {
             provider: yes_if(said.tell.iter().any(|to| matches!(to, Endpoint::Voluntary(_)))),
             household: yes_if(said.tell.iter().any(|to| matches!(to, Endpoint::Household(_)))),
             hours: Hours::Open,
+            authority_code: AuthorityCode::Issued,
             addressed: Addressed::Nobody,
         }
     }
 
     /// The facts once the responsible authority is known.
-    pub fn once_routed(self, hours: Hours, addressed: Addressed) -> Facts {
-        Facts { hours, addressed, ..self }
+    pub fn once_routed(self, hours: Hours, authority_code: AuthorityCode, addressed: Addressed) -> Facts {
+        Facts { hours, authority_code, addressed, ..self }
     }
 }
 
@@ -251,8 +254,8 @@ impl ItemFacts {
             category: item.category,
             police_handling,
             unsanitised: yes_if(graded(HandlingFlag::Unsanitised)),
-            not_for_education: yes_if(own(HandlingFlag::NotForEducation) || whole(HandlingFlag::NotForEducation)),
-            not_for_family: yes_if(own(HandlingFlag::NotForFamily) || whole(HandlingFlag::NotForFamily)),
+            barred_from_education: yes_if(own(HandlingFlag::NotForEducation) || whole(HandlingFlag::NotForEducation)),
+            barred_from_family: yes_if(own(HandlingFlag::NotForFamily) || whole(HandlingFlag::NotForFamily)),
             // Said of the whole it is about the intelligence: else a condition would take the alert away.
             police_only: yes_if(graded(HandlingFlag::PoliceOnly)),
         }
@@ -264,8 +267,8 @@ impl ItemFacts {
             category,
             police_handling: PoliceHandling::NotGraded,
             unsanitised: YesNo::No,
-            not_for_education: YesNo::No,
-            not_for_family: YesNo::No,
+            barred_from_education: YesNo::No,
+            barred_from_family: YesNo::No,
             police_only: YesNo::No,
         }
     }

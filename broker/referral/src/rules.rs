@@ -6,6 +6,7 @@
 //! unknown is a review, never a guess.
 
 pub mod explain;
+pub mod library;
 pub mod pack;
 pub mod prove;
 pub mod table;
@@ -13,7 +14,6 @@ pub mod table;
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Directory;
@@ -23,10 +23,8 @@ use crate::submission::Referral;
 use crate::time::{Amount, Calendar, Due, OpeningHours, london_date};
 use crate::vocab::*;
 use crate::{Digest, Endpoint};
-use pack::{
-    ClockAnchor, ClockEnd, ClockName, ClockSpec, Draft, Extent, Hold, LawfulBasis, NotifyTo, PackFault, PackKind, RouteTo, Tables,
-};
-use prove::ProofFailure;
+pub use library::{Library, LibraryFault};
+use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
 use table::{Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
@@ -36,15 +34,6 @@ pub struct PackId {
     pub edition: String,
     /// The digest of the files.
     pub hash: Digest,
-}
-
-impl PackId {
-    fn of(edition: &Draft, overlays: &[&Draft]) -> PackId {
-        let all: Vec<&Draft> = std::iter::once(edition).chain(overlays.iter().copied()).collect();
-        let names: Vec<String> = all.iter().map(|draft| format!("{}/{}", draft.edition, draft.version)).collect();
-        let hashes: Vec<&[u8]> = all.iter().map(|draft| draft.hash.as_bytes().as_slice()).collect();
-        PackId { edition: names.join("+"), hash: Digest::of(&hashes) }
-    }
 }
 
 impl fmt::Display for PackId {
@@ -117,99 +106,6 @@ impl RulePack {
     /// Its tables.
     pub fn tables(&self) -> &Tables {
         &self.tables
-    }
-}
-
-/// Every edition with its overlays, ordered by the London date from which it rules.
-#[derive(Clone, Debug)]
-pub struct Library(Vec<(Date, Arc<RulePack>)>);
-
-/// Why a set of packs was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LibraryFault {
-    /// A file could not be read as a pack.
-    Unreadable {
-        /// Which file.
-        file: String,
-        /// Its faults, with lines.
-        faults: Vec<PackFault>,
-    },
-    /// What stands together from `from` on breaks a promise.
-    Unproved {
-        /// From which date.
-        from: Date,
-        /// What breaks.
-        failures: Vec<ProofFailure>,
-    },
-    /// There is no edition at all.
-    Empty,
-}
-
-impl fmt::Display for LibraryFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LibraryFault::Unreadable { file, faults } => {
-                write!(f, "rule pack {file} was refused:")?;
-                faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-            }
-            LibraryFault::Unproved { from, failures } => {
-                write!(f, "the rules in force from {from} break a promise:")?;
-                failures.iter().try_for_each(|failure| write!(f, "\n  {failure}"))
-            }
-            LibraryFault::Empty => f.write_str("there is no edition among the rule packs"),
-        }
-    }
-}
-
-impl std::error::Error for LibraryFault {}
-
-impl Library {
-    /// Reads packs (name and text of each), lays overlays over editions, and proves what is in force on every
-    /// date on which that changes.
-    pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Library, LibraryFault> {
-        let mut drafts = Vec::new();
-        for (file, text) in files {
-            drafts.push(text.parse::<Draft>().map_err(|faults| LibraryFault::Unreadable { file: file.to_owned(), faults })?);
-        }
-        drafts.sort_by(|a, b| (a.effective_from, &a.edition).cmp(&(b.effective_from, &b.edition)));
-        let mut dates: Vec<Date> = drafts.iter().map(|draft| draft.effective_from).collect();
-        dates.dedup();
-        let mut library = Vec::new();
-        for from in dates {
-            let in_force = || drafts.iter().filter(|draft| draft.effective_from <= from);
-            let Some(edition) = in_force().rfind(|draft| draft.kind == PackKind::Edition) else { continue };
-            // Which of two rules would be a guess.
-            let rivals =
-                in_force().filter(|draft| draft.kind == PackKind::Edition && draft.effective_from == edition.effective_from);
-            let rivals: Vec<String> = rivals.map(|draft| format!("{}/{}", draft.edition, draft.version)).collect();
-            if rivals.len() > 1 {
-                let failure =
-                    ProofFailure { property: "One edition rules from one date", situations: vec![rivals.join(" and ")] };
-                return Err(LibraryFault::Unproved { from: edition.effective_from, failures: vec![failure] });
-            }
-            let overlays: Vec<&Draft> = in_force().filter(|draft| draft.kind == PackKind::Overlay).collect();
-            let pack = prove::prove(edition, &overlays).map_err(|failures| LibraryFault::Unproved { from, failures })?;
-            library.push((from, Arc::new(pack)));
-        }
-        if library.is_empty() { Err(LibraryFault::Empty) } else { Ok(Library(library)) }
-    }
-
-    /// The packs that come with the product.
-    pub fn built_in() -> Result<Library, LibraryFault> {
-        Library::parse([
-            ("wt2026.toml", include_str!("../../../policies/packs/wt2026.toml")),
-            ("isd-2026-09-30.toml", include_str!("../../../policies/packs/isd-2026-09-30.toml")),
-        ])
-    }
-
-    /// The rules in force on `on`, a London date of receipt.
-    pub fn in_force(&self, on: Date) -> Option<&Arc<RulePack>> {
-        self.0.iter().rfind(|(from, _)| *from <= on).map(|(_, pack)| pack)
-    }
-
-    /// Every pack with the date from which it rules.
-    pub fn packs(&self) -> impl Iterator<Item = (Date, &Arc<RulePack>)> {
-        self.0.iter().map(|(from, pack)| (*from, pack))
     }
 }
 
@@ -455,7 +351,7 @@ impl Rulebook {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
         };
-        let facts = facts.once_routed(hours, addressed(referral, target.as_ref()));
+        let facts = facts.once_routed(hours, AuthorityCode::Issued, addressed(referral, target.as_ref()));
         let after = situation(&facts);
         let desk = tables.desk.matching(&after).next();
         let to = target.map(|target| match (target, desk) {

@@ -797,3 +797,13 @@ vocabulary! {
         Other => "other",
     }
 }
+
+vocabulary! {
+    /// Whether the responsible authority's code is published yet (RA-07).
+    pub enum AuthorityCode = "authority_code" {
+        /// It is.
+        Issued => "issued",
+        /// Not yet: the authority is known to this broker under a stand-in.
+        Provisional => "provisional",
+    }
+}

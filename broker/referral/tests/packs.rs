@@ -385,14 +385,14 @@ fn a_pack_whose_head_is_wrong_is_refused_at_its_line() {
     check(
         &head(&good.replace("kind = \"edition\"", "kind = \"patch\"")),
         expect![[r#"
-        rule pack pack.toml was refused:
-          line 13: [pack] kind is "edition" or "overlay""#]],
+            rule pack pack.toml was refused:
+              line 13: [pack] kind is "edition", "overlay" or "area""#]],
     );
     check(
         &head(&good.replace("kind = \"edition\"", "")),
         expect![[r#"
-        rule pack pack.toml was refused:
-          line 9: [pack] kind is "edition" or "overlay""#]],
+            rule pack pack.toml was refused:
+              line 9: [pack] kind is "edition", "overlay" or "area""#]],
     );
     check(
         &head(&good.replace("version = 1", "")),
@@ -427,8 +427,8 @@ fn a_pack_whose_head_is_wrong_is_refused_at_its_line() {
     check(
         &head(&format!("{good}\nends = [\"TC-03\"]")),
         expect![[r#"
-        rule pack pack.toml was refused:
-          line 14: only an overlay ends rules; an edition replaces the one before"#]],
+            rule pack pack.toml was refused:
+              line 14: only an overlay, or an edition based on another, ends rules; an edition replaces the one before"#]],
     );
     check(
         "",
@@ -439,11 +439,11 @@ fn a_pack_whose_head_is_wrong_is_refused_at_its_line() {
     check(
         "[pack]\n",
         expect![[r#"
-        rule pack pack.toml was refused:
-          line 1: [pack] edition needs a name, such as "WT2026"
-          line 1: [pack] version needs a whole number
-          line 1: [pack] effective_from needs a date as text, such as "2026-09-30"
-          line 1: [pack] kind is "edition" or "overlay""#]],
+            rule pack pack.toml was refused:
+              line 1: [pack] edition needs a name, such as "WT2026"
+              line 1: [pack] version needs a whole number
+              line 1: [pack] effective_from needs a date as text, such as "2026-09-30"
+              line 1: [pack] kind is "edition", "overlay" or "area""#]],
     );
 }
 
@@ -761,8 +761,8 @@ fn an_overlay_that_ends_a_row_that_does_not_stand_is_refused() {
         "ends = [\"TC-99\"]",
         "",
         expect![[r#"
-        the rules in force from 2026-10-01 break a promise:
-          An overlay fits the edition it lies on. This breaks it: LOCAL ends TC-99, which does not stand in WT2026"#]],
+            the rules in force from 2026-10-01 break a promise:
+              An overlay fits the edition it lies on. This breaks it: LOCAL ends TC-99, which does not stand in what it lies on"#]],
     );
 }
 
@@ -818,7 +818,7 @@ fn two_editions_from_one_date_are_refused() {
     let other = EDITION.replace("edition = \"WT2026\"", "edition = \"WT2026-DRAFT\"");
     expect![[r#"
         the rules in force from 2026-03-01 break a promise:
-          One edition rules from one date. This breaks it: WT2026/1 and WT2026-DRAFT/1"#]]
+          One edition rules from one date. This breaks it: WT2026-DRAFT/1 and WT2026/1"#]]
     .assert_eq(&refusal(&[("a.toml", EDITION), ("b.toml", &other)]));
 }
 
@@ -871,6 +871,201 @@ fn a_packs_digest_changes_with_every_byte_of_it() {
     let (one, same, other) = (hash(EDITION), hash(EDITION), hash(&format!("{EDITION}\n# seen\n")));
     assert_eq!(one, same);
     assert!(one.iter().zip(&other).all(|(one, other)| one != other));
+}
+
+// ---------------------------------------------------------------- editions that stand on others, ends, what is off
+
+/// An edition of its own name based on another.
+fn based(name: &str, from: &str, head: &str, rows: &str) -> String {
+    format!("[pack]\nedition = \"{name}\"\nversion = 1\neffective_from = \"{from}\"\nkind = \"edition\"\n{head}\n{rows}")
+}
+
+fn names(packs: &[(&str, &str)]) -> Vec<String> {
+    let library = Library::parse(packs.iter().copied()).unwrap_or_else(|fault| panic!("{fault}"));
+    library.packs().map(|(from, pack)| format!("{from} {}", pack.id())).collect()
+}
+
+#[test]
+fn an_edition_based_on_another_has_its_rows_without_those_it_ends_and_with_its_own() {
+    let next = based(
+        "WT2028",
+        "2028-03-01",
+        "based_on = \"WT2026\"\nends = [\"HR-08\"]",
+        &added("hold", "HR-08.new", "marking = [\"above_official_sensitive\"]\nhold = \"refuse\""),
+    );
+    let packs = [("a.toml", EDITION), ("b.toml", OVERLAY), ("c.toml", next.as_str())];
+    assert_eq!(
+        names(&packs),
+        ["2026-03-01 WT2026/1", "2026-09-30 WT2026/1+ISD-2026-09-30/1", "2028-03-01 WT2026/1+WT2028/1+ISD-2026-09-30/1"]
+    );
+    let library = Library::parse(packs).unwrap();
+    let holds = |date: &str| -> Vec<String> {
+        let pack = library.in_force(date.parse().unwrap()).unwrap();
+        pack.tables().hold.0.iter().map(|row| row.reason.rule.0.clone()).filter(|id| id.starts_with("HR-08")).collect()
+    };
+    assert_eq!((holds("2028-02-29"), holds("2028-03-01")), (vec!["HR-08".to_owned()], vec!["HR-08.new".to_owned()]));
+}
+
+#[test]
+fn an_edition_based_on_one_that_is_not_there_or_on_itself_is_refused_with_its_line() {
+    let check = |base: &str, expected: Expect| {
+        let next = based("WT2028", "2028-03-01", &format!("based_on = \"{base}\""), "");
+        expected.assert_eq(&refusal(&[("a.toml", EDITION), ("b.toml", &next)]));
+    };
+    check(
+        "WT2023",
+        expect![[r#"
+        rule pack b.toml was refused:
+          line 6: there is no edition "WT2023" to be based on"#]],
+    );
+    check(
+        "WT2028",
+        expect![[r#"
+        rule pack b.toml was refused:
+          line 6: "WT2028" stands on this one in turn"#]],
+    );
+    let other = EDITION.replace("version = 1\n", "version = 2\n").replace("2026-03-01", "2026-05-01");
+    let next = based("WT2028", "2028-03-01", "based_on = \"WT2026\"", "");
+    expect![[r#"
+        rule pack b.toml was refused:
+          line 6: there are several editions "WT2026": write its version too, such as "WT2026/1""#]]
+    .assert_eq(&refusal(&[("a.toml", EDITION), ("a2.toml", &other), ("b.toml", &next)]));
+    assert_eq!(refusal(&[("a.toml", EDITION), ("a2.toml", &other), ("b.toml", &next.replace("WT2026", "WT2026/2"))]), "accepted");
+}
+
+#[test]
+fn only_an_edition_is_based_on_another() {
+    check_overlay(
+        "based_on = \"WT2026\"",
+        "",
+        expect![[r#"
+        rule pack local.toml was refused:
+          line 6: only an edition is based on another; an overlay lies on whichever edition is in force"#]],
+    );
+    check(
+        &EDITION.replacen("kind = \"edition\"", "kind = \"edition\"\nends = [\"RA-14\"]", 1),
+        expect![[r#"
+        rule pack pack.toml was refused:
+          line 14: only an overlay, or an edition based on another, ends rules; an edition replaces the one before"#]],
+    );
+}
+
+#[test]
+fn a_pack_that_ends_rules_until_its_last_day_and_nothing_older_comes_back() {
+    let first = EDITION.replace("edition = \"WT2026\"", "edition = \"WT2020\"").replace("2026-03-01", "2020-03-01");
+    let second = EDITION.replacen("kind = \"edition\"", "kind = \"edition\"\neffective_until = \"2026-12-31\"", 1);
+    let library = Library::parse([("a", first.as_str()), ("b", second.as_str())]).unwrap();
+    let on = |date: &str| library.in_force(date.parse().unwrap()).map(|pack| pack.id().edition.clone());
+    assert_eq!(on("2026-02-28").as_deref(), Some("WT2020/1"));
+    assert_eq!(on("2026-12-31").as_deref(), Some("WT2026/1"));
+    assert_eq!(on("2027-01-01"), None);
+    let overlay = OVERLAY.replace("kind = \"overlay\"", "kind = \"overlay\"\neffective_until = \"2026-10-31\"");
+    assert_eq!(
+        names(&[("a", EDITION), ("b", &overlay)]),
+        ["2026-03-01 WT2026/1", "2026-09-30 WT2026/1+ISD-2026-09-30/1", "2026-11-01 WT2026/1"]
+    );
+}
+
+#[test]
+fn an_end_before_the_beginning_is_refused() {
+    check(
+        &EDITION.replacen("kind = \"edition\"", "kind = \"edition\"\neffective_until = \"2026-02-28\"", 1),
+        expect![[r#"
+        rule pack pack.toml was refused:
+          line 14: [pack] effective_until needs a date as text, not before effective_from: the last day on which it rules"#]],
+    );
+}
+
+#[test]
+fn a_pack_that_is_off_is_listed_and_proved_and_rules_nobody() {
+    let off = OVERLAY.replace("kind = \"overlay\"", "kind = \"overlay\"\nenabled = false");
+    let packs = [("a.toml", EDITION), ("b.toml", off.as_str())];
+    assert_eq!(names(&packs), ["2026-03-01 WT2026/1"]);
+    let library = Library::parse(packs).unwrap();
+    let listed: Vec<String> =
+        library.listed().iter().map(|pack| format!("{} {} {}", pack.file, pack.head.name(), pack.head.enabled)).collect();
+    assert_eq!(listed, ["a.toml WT2026/1 true", "b.toml ISD-2026-09-30/1 false"]);
+    check_overlay(
+        "enabled = false",
+        &added("route", "PLANTED", "age = [\"adult\"]\nauthority = \"home\""),
+        expect![[r#"
+        the rules in force from 2026-10-01 break a promise:
+          No referral has two routes. This breaks it: RA-14 and PLANTED both match when age is adult
+          Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED names an authority that is not known when level is immediate danger or significant harm, and age is adult, and home is wales or scotland or northern ireland or unknown"#]],
+    );
+}
+
+#[test]
+fn an_edition_may_stand_on_one_that_is_off() {
+    let off = EDITION.replacen("kind = \"edition\"", "kind = \"edition\"\nenabled = false", 1);
+    let next = based("WT2028", "2028-03-01", "based_on = \"WT2026\"", "");
+    assert_eq!(names(&[("a", &off), ("b", &next)]), ["2028-03-01 WT2026/1+WT2028/1"]);
+}
+
+// ---------------------------------------------------------------- areas
+
+fn area(head: &str, rows: &str) -> String {
+    format!(
+        "[pack]\nedition = \"LEEDS\"\nversion = 1\neffective_from = \"2026-10-01\"\nkind = \"area\"\nauthority = \"E08000035\"\n{head}\n{rows}"
+    )
+}
+
+fn check_area(head: &str, rows: &str, expected: Expect) {
+    expected.assert_eq(&refusal(&[("edition.toml", EDITION), ("leeds.toml", &area(head, rows))]));
+}
+
+#[test]
+fn an_area_rules_where_its_authority_is_responsible_and_nowhere_else() {
+    let leeds = area("", &added("withhold", "PLANTED", "recipient = [\"police\"]\ncategory = [\"child_health\"]"));
+    let library = Library::parse([("a", EDITION), ("b", OVERLAY), ("c", leeds.as_str())]).unwrap();
+    let on = |date: &str, gss: &str| library.in_force_for(date.parse().unwrap(), &common::gss(gss)).unwrap().id().edition.clone();
+    assert_eq!(on("2026-09-30", "E08000035"), "WT2026/1+ISD-2026-09-30/1");
+    assert_eq!(on("2026-10-01", "E08000035"), "WT2026/1+ISD-2026-09-30/1+LEEDS/1");
+    assert_eq!(on("2026-10-01", "E08000036"), "WT2026/1+ISD-2026-09-30/1");
+    assert_eq!(library.in_force("2026-10-01".parse().unwrap()).unwrap().id().edition, "WT2026/1+ISD-2026-09-30/1");
+}
+
+#[test]
+fn an_area_that_routes_shares_gives_a_basis_or_ends_a_rule_is_refused() {
+    for (table, outcome) in [
+        ("route", "authority = \"home\""),
+        ("desk", "desk = \"front-door\""),
+        ("share", "extent = \"whole\""),
+        ("basis", "basis = \"UKGDPR.6.1.e\""),
+        ("flag", "flag = \"seen\""),
+    ] {
+        let pack = area("", &added(table, "PLANTED", outcome));
+        let refusal = refusal(&[("edition.toml", EDITION), ("leeds.toml", &pack)]);
+        let expected =
+            format!("an area has no rows of {table}: it may tighten, never loosen; it has withhold, notify, hold, clock");
+        assert!(refusal.contains(&expected), "{refusal}");
+    }
+    check_area(
+        "ends = [\"RA-14\"]",
+        "",
+        expect![[r#"
+        rule pack leeds.toml was refused:
+          line 7: an area ends no rule: it may tighten, never loosen"#]],
+    );
+}
+
+#[test]
+fn an_area_says_whose_it_is() {
+    let edition = area("", "").replace("authority = \"E08000035\"\n", "");
+    expect![[r#"
+        rule pack leeds.toml was refused:
+          line 1: [pack] authority says whose area it is, by its GSS code, such as "E08000035""#]]
+    .assert_eq(&refusal(&[("edition.toml", EDITION), ("leeds.toml", &edition)]));
+    expect![[r#"
+        rule pack leeds.toml was refused:
+          line 6: [pack] authority is not a GSS code: it needs E, N, S or W and eight digits"#]]
+    .assert_eq(&refusal(&[("edition.toml", EDITION), ("leeds.toml", &area("", "").replace("E08000035", "Leeds"))]));
+    check(
+        &EDITION.replacen("kind = \"edition\"", "kind = \"edition\"\nauthority = \"E08000035\"", 1),
+        expect![[r#"
+        rule pack pack.toml was refused:
+          line 14: only a pack of kind "area" is one authority's"#]],
+    );
 }
 
 // ---------------------------------------------------------------- set algebra against plain enumeration

@@ -13,6 +13,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::table::{Column, Cube, Evidence, Reason, Row, RuleId, Scope, Table};
 use crate::Digest;
+use crate::identifiers::GssCode;
 use crate::time::Amount;
 use crate::vocab::{Desk, Vocabulary};
 
@@ -293,28 +294,66 @@ pub struct Tables {
     pub flag: Table<String>,
 }
 
-/// Whether a pack stands alone or adds to what is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a pack is to the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackKind {
     /// A whole edition; it replaces the one before.
     Edition,
     /// An overlay from its date on: adds rows, and ends others by their id.
     Overlay,
+    /// The settings of one authority: they withhold, tell, hold and set clocks more tightly, and loosen nothing.
+    Area(GssCode),
 }
 
-/// A pack that is well-typed and not yet trusted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Draft {
+/// An edition that another one stands on, and the line that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Its name, such as `WT2023`, or with its version, such as `WT2023/1`.
+    pub edition: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// What a pack says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
     /// Its name, such as `WT2026`.
     pub edition: String,
     /// Its version.
     pub version: u32,
     /// The first London date on which it rules.
     pub effective_from: Date,
-    /// Edition or overlay.
+    /// The last London date on which it rules; none where its end is open.
+    pub effective_until: Option<Date>,
+    /// Edition, overlay or area.
     pub kind: PackKind,
-    /// Rows of the edition that it ends.
+    /// Off: it is read, checked and listed, and rules nobody until this says otherwise.
+    pub enabled: bool,
+    /// The edition whose rows are also its own.
+    pub based_on: Option<Base>,
+    /// Rows of what it lies or stands on that it ends.
     pub ends: Vec<RuleId>,
+    /// What it is for, in a line.
+    pub about: String,
+}
+
+impl Head {
+    /// Its name and version, such as `WT2026/1`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.edition, self.version)
+    }
+
+    /// Its dates hold `on`.
+    pub fn covers(&self, on: Date) -> bool {
+        self.effective_from <= on && self.effective_until.is_none_or(|until| on <= until)
+    }
+}
+
+/// A pack that is well-typed and not yet trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// What it says of itself.
+    pub head: Head,
     /// The tables.
     pub tables: Tables,
     /// The digest of the file's bytes.
@@ -355,6 +394,17 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
+/// What a pack's head may say.
+const HEAD: [&str; 10] =
+    ["edition", "version", "effective_from", "effective_until", "kind", "authority", "enabled", "based_on", "ends", "about"];
+
+/// The tables there are.
+const TABLES: [&str; 10] =
+    ["diversion", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
+
+/// Those of an area.
+const AREA_TABLES: [&str; 4] = ["withhold", "notify", "hold", "clock"];
+
 struct Reader<'a> {
     text: &'a str,
     faults: Vec<PackFault>,
@@ -369,9 +419,9 @@ impl Reader<'_> {
 
     fn pack(&mut self, root: &DeTable<'_>) -> Draft {
         for (key, _) in root.iter() {
-            let known = ["pack", "diversion", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
-            if !known.contains(&key.get_ref().as_ref()) {
-                self.fault(key.span().start, format!("there is no table \"{}\"; there are {}", key.get_ref(), known.join(", ")));
+            let name = key.get_ref().as_ref();
+            if name != "pack" && !TABLES.contains(&name) {
+                self.fault(key.span().start, format!("there is no table \"{name}\"; there are pack, {}", TABLES.join(", ")));
             }
         }
         let tables = Tables {
@@ -402,50 +452,110 @@ impl Reader<'_> {
             ),
             flag: self.table(root, "flag", Scope::Item, &["flag"], |reader, row| reader.token(row, "flag")),
         };
-        let (edition, version, effective_from, kind, ends) = self.head(root);
-        Draft { edition, version, effective_from, kind, ends, tables, hash: Digest::of_bytes(self.text.as_bytes()) }
+        let head = self.head(root);
+        if let PackKind::Area(_) = head.kind {
+            self.only_what_an_area_may_say(root);
+        }
+        Draft { head, tables, hash: Digest::of_bytes(self.text.as_bytes()) }
     }
 
-    fn head(&mut self, root: &DeTable<'_>) -> (String, u32, Date, PackKind, Vec<RuleId>) {
+    fn head(&mut self, root: &DeTable<'_>) -> Head {
+        let mut said = Head {
+            edition: String::new(),
+            version: 0,
+            effective_from: Date::MIN,
+            effective_until: None,
+            kind: PackKind::Edition,
+            enabled: true,
+            based_on: None,
+            ends: Vec::new(),
+            about: String::new(),
+        };
         let (head, at) = match root.get_key_value("pack").map(|(key, entry)| (key.span().start, entry.get_ref())) {
             Some((at, DeValue::Table(head))) => (head, at),
             _ => {
                 self.fault(0, "a pack begins with [pack]: edition, version, effective_from, kind");
-                return (String::new(), 0, Date::MIN, PackKind::Edition, Vec::new());
+                return said;
             }
         };
         for (key, _) in head.iter() {
-            if !["edition", "version", "effective_from", "kind", "ends", "about"].contains(&key.get_ref().as_ref()) {
+            if !HEAD.contains(&key.get_ref().as_ref()) {
                 self.fault(key.span().start, format!("[pack] has no \"{}\"", key.get_ref()));
             }
         }
         // A fault stands where the entry is, and at [pack] where there is none.
         let place = |name: &str| head.get(name).map_or(at, |entry| entry.span().start);
-        let edition = self.text_of(head, "edition").filter(|name| !name.trim().is_empty());
-        let version = self.number(head, "version");
-        let date = self.text_of(head, "effective_from").and_then(|text| text.parse::<Date>().ok());
-        let kind = match self.text_of(head, "kind").as_deref() {
-            Some("edition") => Some(PackKind::Edition),
-            Some("overlay") => Some(PackKind::Overlay),
-            _ => None,
-        };
-        if edition.is_none() {
-            self.fault(place("edition"), "[pack] edition needs a name, such as \"WT2026\"");
+        match self.text_of(head, "edition").filter(|name| !name.trim().is_empty()) {
+            Some(name) => said.edition = name,
+            None => self.fault(place("edition"), "[pack] edition needs a name, such as \"WT2026\""),
         }
-        if version.is_none() && !head.contains_key("version") {
-            self.fault(at, "[pack] version needs a whole number");
+        match self.number(head, "version") {
+            Some(version) => said.version = version,
+            None if head.contains_key("version") => {}
+            None => self.fault(at, "[pack] version needs a whole number"),
         }
-        if date.is_none() {
-            self.fault(place("effective_from"), "[pack] effective_from needs a date as text, such as \"2026-09-30\"");
+        match self.text_of(head, "effective_from").and_then(|text| text.parse().ok()) {
+            Some(date) => said.effective_from = date,
+            None => self.fault(place("effective_from"), "[pack] effective_from needs a date as text, such as \"2026-09-30\""),
         }
-        if kind.is_none() {
-            self.fault(place("kind"), "[pack] kind is \"edition\" or \"overlay\"");
+        if head.contains_key("effective_until") {
+            said.effective_until = self.text_of(head, "effective_until").and_then(|text| text.parse().ok());
+            if said.effective_until.is_none_or(|until| until < said.effective_from) {
+                let text =
+                    "[pack] effective_until needs a date as text, not before effective_from: the last day on which it rules";
+                self.fault(place("effective_until"), text);
+            }
         }
-        let ends = self.ends(head);
-        if kind == Some(PackKind::Edition) && !ends.is_empty() {
-            self.fault(place("ends"), "only an overlay ends rules; an edition replaces the one before");
+        let kind = self.text_of(head, "kind");
+        let authority = self.text_of(head, "authority").map(|text| GssCode::parse(&text));
+        match (kind.as_deref(), authority) {
+            (Some("edition"), None) => {}
+            (Some("overlay"), None) => said.kind = PackKind::Overlay,
+            (Some("area"), Some(Ok(authority))) => said.kind = PackKind::Area(authority),
+            (Some("area"), Some(Err(fault))) => self.fault(place("authority"), format!("[pack] authority {fault}")),
+            (Some("area"), None) => {
+                self.fault(at, "[pack] authority says whose area it is, by its GSS code, such as \"E08000035\"")
+            }
+            (Some("edition" | "overlay"), Some(_)) => {
+                self.fault(place("authority"), "only a pack of kind \"area\" is one authority's")
+            }
+            (Some(_) | None, _) => self.fault(place("kind"), "[pack] kind is \"edition\", \"overlay\" or \"area\""),
         }
-        (edition.unwrap_or_default(), version.unwrap_or(0), date.unwrap_or(Date::MIN), kind.unwrap_or(PackKind::Edition), ends)
+        if head.contains_key("enabled") {
+            said.enabled = self.truth(head, "enabled");
+        }
+        said.about = self.text_of(head, "about").unwrap_or_default();
+        let line = line_of(self.text, place("based_on"));
+        said.based_on = self.text_of(head, "based_on").map(|edition| Base { edition, line });
+        said.ends = self.ends(head);
+        if said.based_on.is_some() && said.kind != PackKind::Edition {
+            self.fault(
+                place("based_on"),
+                "only an edition is based on another; an overlay lies on whichever edition is in force",
+            );
+        }
+        if said.kind == PackKind::Edition && said.based_on.is_none() && !said.ends.is_empty() {
+            self.fault(
+                place("ends"),
+                "only an overlay, or an edition based on another, ends rules; an edition replaces the one before",
+            );
+        }
+        if matches!(said.kind, PackKind::Area(_)) && !said.ends.is_empty() {
+            self.fault(place("ends"), "an area ends no rule: it may tighten, never loosen");
+        }
+        said
+    }
+
+    /// An area's tables are those by which it can only tighten.
+    fn only_what_an_area_may_say(&mut self, root: &DeTable<'_>) {
+        for (key, _) in root.iter() {
+            let name = key.get_ref().as_ref();
+            if TABLES.contains(&name) && !AREA_TABLES.contains(&name) {
+                let text =
+                    format!("an area has no rows of {name}: it may tighten, never loosen; it has {}", AREA_TABLES.join(", "));
+                self.fault(key.span().start, text);
+            }
+        }
     }
 
     fn ends(&mut self, head: &DeTable<'_>) -> Vec<RuleId> {

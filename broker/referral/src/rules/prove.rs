@@ -1,11 +1,11 @@
-//! A draft becomes a rule pack only here, after the promises were proved over every situation there is.
+//! Tables become a rule pack only here, after the promises were proved over every situation there is.
 //!
 //! Proofs are set algebra on rows: what is left of a region after the rows that cover it are taken away. A
 //! failure names the situations, in English.
 
 use std::fmt;
 
-use super::pack::{Draft, Extent, Hold, LawfulBasis, PackKind, RouteTo, Tables};
+use super::pack::{Extent, Hold, LawfulBasis, RouteTo, Tables};
 use super::table::{Column, Cube, Row, Table};
 use super::{PackId, RulePack};
 use crate::vocab::*;
@@ -60,67 +60,51 @@ pub const SPECIAL: &[Category] = &[
 pub const NO_REFERRALS: &[EventKind] =
     &[EventKind::Acknowledgement, EventKind::ReferralOutcome, EventKind::OutcomeNotice, EventKind::OperatorQuery];
 
-/// Lays `overlays` over `edition` and proves the whole.
-pub fn prove(edition: &Draft, overlays: &[&Draft]) -> Result<RulePack, Vec<ProofFailure>> {
-    let tables = compose(edition, overlays)?;
-    let mut failures = Vec::new();
-    let mut check = |property: &'static str, situations: Vec<String>| {
-        if !situations.is_empty() {
-            failures.push(ProofFailure { property, situations });
-        }
-    };
-    check("Every rule has an id of its own", repeated_ids(&tables));
-    check("Every row can match some situation", dead_rows(&tables));
+/// One property, and what breaks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// The property, in words.
+    pub property: &'static str,
+    /// The situations, or rows, that break it, in words; none where it holds.
+    pub situations: Vec<String>,
+}
+
+/// Makes a pack of tables of which every property holds.
+pub fn prove(id: PackId, tables: Tables) -> Result<RulePack, Vec<ProofFailure>> {
+    let broken = examine(&tables).into_iter().filter(|examined| !examined.situations.is_empty());
+    let failures: Vec<ProofFailure> =
+        broken.map(|Examined { property, situations }| ProofFailure { property, situations }).collect();
+    if failures.is_empty() { Ok(RulePack::proved(id, tables)) } else { Err(failures) }
+}
+
+/// Examines every property.
+pub fn examine(tables: &Tables) -> Vec<Examined> {
+    let mut examined = Vec::new();
+    let mut check = |property, situations| examined.push(Examined { property, situations });
+    check("Every rule has an id of its own", repeated_ids(tables));
+    check("Every row can match some situation", dead_rows(tables));
     check("Every referral has a route", words(tables.route.uncovered()));
     check("No referral has two routes", doubles(&tables.route));
     check("No message has two diversions", doubles(&tables.diversion));
     check("Every referral has a desk", words(tables.desk.uncovered()));
     check("No referral has two desks", doubles(&tables.desk));
-    check("Nothing at significant harm or above is held back, but for the three exceptions", held_at_significant_harm(&tables));
-    check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(&tables));
-    check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(&tables));
-    check("No cell that must stay closed is opened", opened_bold_cells(&tables));
-    check("Every disclosure has an Article 6 basis", without_basis(&tables, LawfulBasis::is_article_6, None));
+    check("Nothing at significant harm or above is held back, but for the three exceptions", held_at_significant_harm(tables));
+    check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(tables));
+    check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(tables));
+    check("No cell that must stay closed is opened", opened_bold_cells(tables));
+    check("Every disclosure has an Article 6 basis", without_basis(tables, LawfulBasis::is_article_6, None));
     check(
         "Every disclosure of special category data has an Article 9 condition",
-        without_basis(&tables, LawfulBasis::is_article_9, Some(SPECIAL)),
+        without_basis(tables, LawfulBasis::is_article_9, Some(SPECIAL)),
     );
-    if failures.is_empty() { Ok(RulePack::proved(PackId::of(edition, overlays), tables)) } else { Err(failures) }
-}
-
-fn compose(edition: &Draft, overlays: &[&Draft]) -> Result<Tables, Vec<ProofFailure>> {
-    let mut tables = edition.tables.clone();
-    let mut unknown = Vec::new();
-    for overlay in overlays {
-        for id in &overlay.ends {
-            if !ids(&tables).any(|own| own == id.0) {
-                unknown.push(format!("{} ends {id}, which does not stand in {}", overlay.edition, edition.edition));
-            }
-        }
-        let ended = |id: &str| overlay.ends.iter().any(|ended| ended.0 == id);
-        macro_rules! lay {
-            ($($table:ident),+) => {$(
-                tables.$table.0.retain(|row| !ended(&row.reason.rule.0));
-                tables.$table.0.extend(overlay.tables.$table.0.iter().cloned());
-            )+};
-        }
-        lay!(diversion, route, desk, hold, notify, share, withhold, basis, clock, flag);
-        if overlay.kind != PackKind::Overlay {
-            unknown.push(format!("{} is an edition and cannot be laid over another", overlay.edition));
-        }
-    }
-    if unknown.is_empty() {
-        Ok(tables)
-    } else {
-        Err(vec![ProofFailure { property: "An overlay fits the edition it lies on", situations: unknown }])
-    }
+    examined
 }
 
 fn words(cubes: Vec<Cube>) -> Vec<String> {
     cubes.iter().map(Cube::to_string).collect()
 }
 
-fn ids(tables: &Tables) -> impl Iterator<Item = &str> {
+pub(super) fn ids(tables: &Tables) -> impl Iterator<Item = &str> {
     rows(tables).into_iter().map(|(id, _)| id)
 }
 

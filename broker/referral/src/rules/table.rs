@@ -13,7 +13,7 @@ use crate::facts::{Addressed, Facts, ItemFacts};
 use crate::vocab::*;
 
 /// How many columns there are.
-pub const COLUMNS: usize = 54;
+pub const COLUMNS: usize = 55;
 
 /// When a column is known. A table may speak of what is known by the time it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +164,8 @@ columns! {
     Household: YesNo = "household" => facts.household, in Referral;
     /// Whether the front door is open.
     Hours: Hours = "hours" => facts.hours, in Routed;
+    /// Whether the responsible authority's code is published.
+    AuthorityCode: AuthorityCode = "authority_code" => facts.authority_code, in Routed;
     /// How it was addressed.
     Addressed: Addressed = "addressed" => facts.addressed, in Routed;
     /// As what the recipient receives.
@@ -175,9 +177,9 @@ columns! {
     /// Whether the item could name a source.
     Unsanitised: YesNo = "unsanitised" => item.unsanitised, in Item;
     /// Whether the item is not for education.
-    NotForEducation: YesNo = "not_for_education" => item.not_for_education, in Item;
+    BarredFromEducation: YesNo = "barred_from_education" => item.barred_from_education, in Item;
     /// Whether the item is not for the family.
-    NotForFamily: YesNo = "not_for_family" => item.not_for_family, in Item;
+    BarredFromFamily: YesNo = "barred_from_family" => item.barred_from_family, in Item;
     /// Whether the item is for police only.
     PoliceOnly: YesNo = "police_only" => item.police_only, in Item;
 }
