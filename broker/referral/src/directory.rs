@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::Endpoint;
 use crate::identifiers::{ForceCode, GssCode};
+use crate::submission::Referral;
 use crate::time::OpeningHours;
 use crate::vocab::{Area, DutyScope, SenderKind};
 
@@ -218,6 +219,12 @@ impl Directory {
         Ok(Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live })
     }
 
+    /// The same directory with `party` known in it, in place of what was known of it.
+    pub fn with(mut self, party: Party) -> Directory {
+        self.parties.insert(party.endpoint.clone(), party);
+        self
+    }
+
     /// The authority that answers for `gss`: itself, its county, or its one successor (RA-07).
     pub fn authority(&self, gss: &GssCode) -> Option<&Authority> {
         self.authorities.get(gss).or_else(|| match self.also_means.get(gss)? {
@@ -241,6 +248,26 @@ impl Directory {
                 _ => Area::Unknown,
             },
         }
+    }
+
+    /// Where the child was found: as stated; else at the school that reports it (RA-01, "found"). A helpline, a force
+    /// or a surgery reports children who are elsewhere.
+    pub fn found_at<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
+        let at_school = || {
+            let party = self.party(&referral.sender)?;
+            match party.kind {
+                SenderKind::School | SenderKind::IndependentSchool => party.located.as_ref(),
+                SenderKind::Police
+                | SenderKind::Nhs
+                | SenderKind::Authority
+                | SenderKind::OtherAuthority
+                | SenderKind::Voluntary
+                | SenderKind::Public
+                | SenderKind::Operator
+                | SenderKind::Broker => None,
+            }
+        };
+        referral.places.located.as_ref().or_else(at_school)
     }
 
     /// What is known of a party.

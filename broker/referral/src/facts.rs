@@ -156,8 +156,7 @@ impl Facts {
         let party = directory.party(&referral.sender);
         let (places, said, child) = (&referral.places, &referral.circumstances, &referral.child);
         let home = places.home.as_ref();
-        // A child whom a school reports is found at the school unless it says otherwise (RA-01, "found").
-        let located = places.located.as_ref().or(party.and_then(|party| party.located.as_ref()));
+        let located = directory.found_at(referral);
         let holder = |gss: Option<&GssCode>| holder(gss, home, directory);
         let age = child_age(age_band(&referral.age, referral.received), child);
         let (level, level_fit) = handled_as(referral, age);

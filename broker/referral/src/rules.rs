@@ -441,7 +441,7 @@ impl Rulebook {
     /// The organisation that a route names, on the date of receipt.
     fn organisation(&self, route: RouteTo, referral: &Referral) -> Option<Endpoint> {
         let (places, said) = (&referral.places, &referral.circumstances);
-        let located = || self.located(referral);
+        let located = || self.directory.found_at(referral);
         let front_door = |gss: Option<&GssCode>| self.authority(gss).map(Endpoint::front_door);
         match route {
             RouteTo::Home => front_door(places.home.as_ref()),
@@ -468,24 +468,15 @@ impl Rulebook {
         }
     }
 
-    /// Where the child was found: as stated, else where the sender is.
-    fn located<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
-        referral
-            .places
-            .located
-            .as_ref()
-            .or_else(|| self.directory.party(&referral.sender).and_then(|party| party.located.as_ref()))
-    }
-
     /// Where the subject of an allegation works; where nobody said, where the child was found.
     fn workplace(&self, referral: &Referral) -> Option<GssCode> {
         let stated = self.authority(referral.circumstances.employer.as_ref());
-        stated.or_else(|| self.authority(self.located(referral))).or_else(|| self.authority(referral.places.home.as_ref()))
+        stated.or_else(|| self.authority(self.directory.found_at(referral))).or_else(|| self.authority(referral.places.home.as_ref()))
     }
 
     /// The authority in whose area a service of the NHS is told: home, else where the child was found.
     fn area_of_services(&self, referral: &Referral) -> Option<GssCode> {
-        self.authority(referral.places.home.as_ref()).or_else(|| self.authority(self.located(referral)))
+        self.authority(referral.places.home.as_ref()).or_else(|| self.authority(self.directory.found_at(referral)))
     }
 
     fn is_devolved(&self, gss: &GssCode) -> bool {
@@ -579,7 +570,7 @@ impl Rulebook {
             NotifyTo::Lado => self.workplace(referral).map(|gss| Endpoint::Authority(gss, Desk::Lado)),
             NotifyTo::Manager => manager(responsible.cloned()),
             NotifyTo::HomeManager => manager(self.authority(places.home.as_ref())),
-            NotifyTo::LocatedManager => manager(self.authority(self.located(referral))),
+            NotifyTo::LocatedManager => manager(self.authority(self.directory.found_at(referral))),
             NotifyTo::Police => self.police(referral).map(Endpoint::Police),
             NotifyTo::Prevent => self.police(referral).map(Endpoint::PolicePrevent),
             NotifyTo::ReferralMechanism => Some(Endpoint::National(NationalBody::ReferralMechanism)),
@@ -596,7 +587,7 @@ impl Rulebook {
     /// The force of the place: where the child was found, else home, else where the sender is.
     fn police(&self, referral: &Referral) -> Option<ForceCode> {
         let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
-        let places = [self.located(referral), referral.places.home.as_ref(), sender];
+        let places = [self.directory.found_at(referral), referral.places.home.as_ref(), sender];
         places.into_iter().flatten().find_map(|gss| self.directory.authority(gss)).map(|authority| authority.police.clone())
     }
 }
