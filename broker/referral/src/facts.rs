@@ -67,6 +67,7 @@ impl Facts {
     /// nobody, until [`Facts::once_routed`].
     pub fn derive(referral: &Referral, directory: &Directory) -> Facts {
         let party = directory.party(&referral.sender);
+        let on = london_date(referral.received);
         let home = referral.places.home.as_ref();
         // A child whom a school reports is found at the school unless it says otherwise (RA-01, "found").
         let located = referral.places.located.as_ref().or(party.and_then(|party| party.located.as_ref()));
@@ -79,15 +80,15 @@ impl Facts {
             duty: party.map_or(DutyScope::Unknown, |party| party.duty),
             duty_decision: referral.duty_decision,
             age: age_band(&referral.age, referral.received),
-            home: directory.area(home),
-            located: directory.area(located),
+            home: directory.area(home, on),
+            located: directory.area(located, on),
             same_authority: match (home, located) {
-                (Some(home), Some(located)) => match (directory.authority(home), directory.authority(located)) {
+                (Some(home), Some(located)) => match (directory.authority(home, on), directory.authority(located, on)) {
                     (Some(home), Some(located)) if home.gss == located.gss => YesNo::Yes,
                     (Some(_), Some(_)) => YesNo::No,
                     _ if home == located => YesNo::Yes,
                     // One in England and the other not: two systems, so two authorities.
-                    _ => match (directory.area(Some(home)), directory.area(Some(located))) {
+                    _ => match (directory.area(Some(home), on), directory.area(Some(located), on)) {
                         (Area::Unknown, _) | (_, Area::Unknown) => YesNo::Unknown,
                         (home, located) if home != located => YesNo::No,
                         _ => YesNo::Unknown,

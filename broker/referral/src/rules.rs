@@ -459,9 +459,10 @@ impl Rulebook {
     /// The organisation that a route names, on the date of receipt.
     fn organisation(&self, route: RouteTo, referral: &Referral) -> Option<Endpoint> {
         let places = &referral.places;
+        let on = london_date(referral.received);
         let located = || self.located(referral);
         let authority = |gss: Option<&GssCode>| {
-            gss.and_then(|gss| self.directory.authority(gss)).map(|authority| Endpoint::front_door(authority.gss.clone()))
+            gss.and_then(|gss| self.directory.authority(gss, on)).map(|authority| Endpoint::front_door(authority.gss.clone()))
         };
         match route {
             RouteTo::Home => authority(places.home.as_ref()),
@@ -473,8 +474,8 @@ impl Rulebook {
             // not); outside England that area's own adult safeguarding does.
             RouteTo::AdultServices => {
                 let places = || places.home.as_ref().into_iter().chain(located());
-                let english = places().find_map(|gss| self.directory.authority(gss)).map(|authority| authority.gss.clone());
-                english.or_else(|| places().find(|gss| self.is_devolved(gss)).cloned()).map(Endpoint::Adult)
+                let english = places().find_map(|gss| self.directory.authority(gss, on)).map(|authority| authority.gss.clone());
+                english.or_else(|| places().find(|gss| self.is_devolved(gss, on)).cloned()).map(Endpoint::Adult)
             }
             RouteTo::DevolvedHome => places.home.clone().map(Endpoint::Devolved),
             RouteTo::DevolvedLocated => located().cloned().map(Endpoint::Devolved),
@@ -491,8 +492,8 @@ impl Rulebook {
             .or_else(|| self.directory.party(&referral.sender).and_then(|party| party.located.as_ref()))
     }
 
-    fn is_devolved(&self, gss: &GssCode) -> bool {
-        matches!(self.directory.area(Some(gss)), Area::Wales | Area::Scotland | Area::NorthernIreland)
+    fn is_devolved(&self, gss: &GssCode, on: Date) -> bool {
+        matches!(self.directory.area(Some(gss), on), Area::Wales | Area::Scotland | Area::NorthernIreland)
     }
 
     fn hours(&self, target: &Endpoint) -> Option<OpeningHours> {
@@ -546,15 +547,16 @@ impl Rulebook {
     }
 
     fn told(&self, to: NotifyTo, referral: &Referral) -> Option<Endpoint> {
+        let on = london_date(referral.received);
         match to {
             NotifyTo::Home => match &referral.places.home {
-                Some(home) if self.is_devolved(home) => Some(Endpoint::Devolved(home.clone())),
+                Some(home) if self.is_devolved(home, on) => Some(Endpoint::Devolved(home.clone())),
                 _ => self.organisation(RouteTo::Home, referral),
             },
             NotifyTo::Located => self.organisation(RouteTo::Located, referral),
             NotifyTo::Placing => self.organisation(RouteTo::Placing, referral),
             NotifyTo::Police => {
-                let authority = |gss: &GssCode| self.directory.authority(gss);
+                let authority = |gss: &GssCode| self.directory.authority(gss, on);
                 let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
                 let places = [self.located(referral), referral.places.home.as_ref(), sender];
                 places.into_iter().flatten().find_map(authority).map(|authority| Endpoint::Police(authority.police.clone()))
