@@ -16,7 +16,7 @@ use crate::identifiers::GssCode;
 use crate::time::OpeningHours;
 use crate::vocab::{Area, DutyScope, SenderKind};
 
-pub use register::{Authority, AuthorityKind, Register};
+pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Register};
 
 /// The register of children's services authorities, and the parties this broker knows.
 #[derive(Clone, Debug, Default)]
@@ -206,80 +206,6 @@ mod tests {
     use super::*;
 
     const REGISTER: &str = include_str!("../../../policies/directory/england.toml");
-
-    fn directory() -> Directory {
-        Directory::parse(REGISTER, "").unwrap()
-    }
-
-    fn answers_for(gss: &str, on: &str) -> Option<String> {
-        directory().authority(&GssCode::parse(gss).unwrap(), on.parse().unwrap()).map(|authority| authority.gss.to_string())
-    }
-
-    const TODAY: &str = "2026-11-23";
-
-    #[test]
-    fn the_register_holds_every_english_authority_and_district() {
-        let directory = directory();
-        let count = |on: &str| {
-            let on = on.parse().unwrap();
-            (directory.authorities(on).count(), directory.register().districts(on).count())
-        };
-        assert_eq!(count(TODAY), (153, 296));
-        assert_eq!(count("2027-04-01"), (154, 287));
-        assert_eq!(count("2023-03-31"), (152, 309));
-    }
-
-    #[test]
-    fn every_district_has_one_authority_on_every_day_of_change_and_on_the_day_before() {
-        let directory = directory();
-        let days = directory.register().days_of_change();
-        assert!(days.len() >= 5, "{days:?}");
-        for day in days.into_iter().flat_map(|day| [day.yesterday().unwrap(), day]) {
-            for district in directory.register().districts(day) {
-                assert_eq!(directory.register().candidates(district, day).len(), 1, "{district} on {day}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_district_answers_with_its_county() {
-        assert_eq!(answers_for("E07000106", TODAY).as_deref(), Some("E10000016")); // Canterbury: Kent
-        assert_eq!(answers_for("E08000035", TODAY).as_deref(), Some("E08000035")); // Leeds: itself
-    }
-
-    #[test]
-    fn a_retired_code_answers_with_its_successor_or_is_unknown() {
-        assert_eq!(answers_for("E06000028", TODAY).as_deref(), Some("E06000058")); // Bournemouth
-        assert_eq!(answers_for("E10000021", TODAY), None); // Northamptonshire became two
-        assert_eq!(answers_for("E06999999", TODAY), None);
-    }
-
-    #[test]
-    fn a_place_answers_with_whoever_has_it_on_the_day() {
-        let surrey = [("E07000209", "WEST_SURREY"), ("E07000207", "EAST_SURREY")];
-        for (district, name) in surrey {
-            let new = directory().called(name).unwrap().to_string();
-            assert_eq!(answers_for(district, "2027-03-31").as_deref(), Some("E10000030"));
-            assert_eq!(answers_for(district, "2027-04-01"), Some(new.clone()));
-            assert_eq!(answers_for(&new, "2027-03-31").as_deref(), Some("E10000030")); // addressed before its day
-        }
-        assert_eq!(answers_for("E10000030", "2027-04-01"), None); // the county's code no longer tells which
-        assert_eq!(answers_for("E07000165", "2023-03-31").as_deref(), Some("E10000023")); // Harrogate
-        assert_eq!(answers_for("E07000165", "2023-04-01").as_deref(), Some("E06000065"));
-        assert_eq!(answers_for("E07000190", "2020-01-01").as_deref(), Some("E10000027")); // Taunton Deane, twice merged
-        assert_eq!(answers_for("E07000190", TODAY).as_deref(), Some("E06000066"));
-        assert_eq!(answers_for("E06000063", "2023-03-31").as_deref(), Some("E10000006")); // Cumberland before its day
-    }
-
-    #[test]
-    fn a_code_that_was_exchanged_means_the_same_council_before_and_after() {
-        for (old, new) in [("E08000016", "E08000038"), ("E08000019", "E08000039"), ("E06000048", "E06000057")] {
-            for day in ["2025-03-31", "2025-04-15", TODAY] {
-                assert_eq!(answers_for(old, day).as_deref(), Some(new), "{old} on {day}");
-                assert_eq!(answers_for(new, day).as_deref(), Some(new), "{new} on {day}");
-            }
-        }
-    }
 
     #[test]
     fn every_fault_of_an_endpoint_file_is_named_at_once() {

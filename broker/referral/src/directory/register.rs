@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::identifiers::{ForceCode, GssCode};
-use crate::vocab::vocabulary;
+use crate::vocab::{Area, vocabulary};
 
 vocabulary! {
     /// What kind of council an authority is.
@@ -89,6 +89,51 @@ impl Entry {
     }
 }
 
+/// A police force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Force {
+    /// Its two digits.
+    pub code: ForceCode,
+    /// Its name.
+    pub name: String,
+    /// In which country its area lies; none for a special force.
+    pub nation: Option<Area>,
+    /// The code of its area; none for a special force.
+    pub area: Option<GssCode>,
+    /// What a special force polices, such as the railways.
+    pub special: Option<String>,
+}
+
+/// A council outside England, to which a child who lives there is handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// Its code.
+    pub gss: GssCode,
+    /// Its name.
+    pub name: String,
+    /// Its nation.
+    pub nation: Area,
+    /// Who has children's services there, where that is not the council: the trusts of Northern Ireland.
+    pub bodies: Vec<String>,
+}
+
+/// A company that does an authority's work. The authority stays the addressee.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryBody {
+    /// For whom.
+    pub authority: GssCode,
+    /// Its name.
+    pub name: String,
+    /// Its first day.
+    pub from: Date,
+    /// Its last day, if it has ended.
+    pub until: Option<Date>,
+    /// The source was not checked again, or does not give the exact day.
+    #[serde(default)]
+    pub doubtful: bool,
+}
+
 /// The register of English children's services authorities.
 #[derive(Clone, Debug, Default)]
 pub struct Register {
@@ -101,6 +146,11 @@ pub struct Register {
     /// The Department for Education's numbers. A number may have outlived a council.
     dfe: BTreeMap<String, Vec<GssCode>>,
     regions: BTreeMap<GssCode, String>,
+    forces: BTreeMap<ForceCode, Force>,
+    /// Further two-digit codes of a force.
+    also_force: BTreeMap<ForceCode, ForceCode>,
+    beyond: BTreeMap<GssCode, Beyond>,
+    delivery_bodies: Vec<DeliveryBody>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +164,36 @@ struct RegisterFile {
     district: Vec<DistrictEntry>,
     #[serde(default)]
     retired_dfe_code: Vec<RetiredDfeEntry>,
+    #[serde(default)]
+    force: Vec<ForceEntry>,
+    #[serde(default)]
+    beyond: Vec<BeyondEntry>,
+    #[serde(default)]
+    delivery_body: Vec<DeliveryBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForceEntry {
+    code: ForceCode,
+    #[serde(default)]
+    also: Vec<ForceCode>,
+    name: String,
+    nation: Option<Area>,
+    area: Option<GssCode>,
+    special: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeyondEntry {
+    gss: GssCode,
+    name: String,
+    nation: Area,
+    #[serde(default)]
+    formerly: Vec<FormerCode>,
+    #[serde(default)]
+    bodies: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -213,6 +293,22 @@ impl Register {
                 register.dfe.entry(retired.dfe.clone()).or_default().push(gss);
             }
         }
+        for ForceEntry { code, also, name, nation, area, special } in file.force {
+            if area.is_some() == special.is_some() {
+                faults.push(format!("force {code} needs either an area or what it polices"));
+            }
+            register.also_force.extend(also.into_iter().map(|also| (also, code.clone())));
+            if register.forces.insert(code.clone(), Force { code: code.clone(), name, nation, area, special }).is_some() {
+                faults.push(format!("force {code} stands there twice"));
+            }
+        }
+        for BeyondEntry { gss, name, nation, formerly, bodies } in file.beyond {
+            register.formerly.extend(formerly.into_iter().map(|former| (former.gss, gss.clone())));
+            if register.beyond.insert(gss.clone(), Beyond { gss: gss.clone(), name, nation, bodies }).is_some() {
+                faults.push(format!("{gss} stands there twice"));
+            }
+        }
+        register.delivery_bodies = file.delivery_body;
         register.prove(&mut faults);
         if faults.is_empty() { Ok(register) } else { Err(faults) }
     }
@@ -258,10 +354,22 @@ impl Register {
                     Some(_) => {}
                 }
             }
-            if let Role::District { county } = &entry.role {
-                self.prove_county(gss, entry, county, faults);
+            match &entry.role {
+                Role::District { county } => self.prove_county(gss, entry, county, faults),
+                Role::Authority(authority) => {
+                    if self.forces.get(&authority.police).is_none_or(|force| force.area.is_none()) {
+                        faults.push(format!("authority {gss}: {} is no police force with an area", authority.police));
+                    }
+                }
             }
         }
+        for body in self.delivery_bodies.iter().filter(|body| !self.is_authority(&body.authority)) {
+            faults.push(format!("{}: {} is no authority of this register", body.name, body.authority));
+        }
+    }
+
+    fn is_authority(&self, gss: &GssCode) -> bool {
+        self.entries.get(gss).is_some_and(|entry| matches!(entry.role, Role::Authority(_)))
     }
 
     fn prove_county(&self, gss: &GssCode, district: &Entry, county: &GssCode, faults: &mut Vec<String>) {
@@ -288,13 +396,51 @@ impl Register {
 
     /// The name of the place of a code, whatever the date.
     pub fn name(&self, gss: &GssCode) -> Option<&str> {
-        self.entry(gss).map(|entry| entry.name.as_str())
+        let inside = self.entry(gss).map(|entry| entry.name.as_str());
+        inside.or_else(|| self.beyond(gss).map(|beyond| beyond.name.as_str()))
+    }
+
+    /// The code by which the body of `gss` goes now, if `gss` is an older one of the same body.
+    pub fn current_code<'a>(&'a self, gss: &'a GssCode) -> &'a GssCode {
+        self.formerly.get(gss).unwrap_or(gss)
+    }
+
+    /// The last day of a code that has one.
+    pub fn until(&self, gss: &GssCode) -> Option<Date> {
+        self.entries.get(gss)?.until
+    }
+
+    /// A council outside England.
+    pub fn beyond(&self, gss: &GssCode) -> Option<&Beyond> {
+        self.beyond.get(self.current_code(gss))
+    }
+
+    /// The councils outside England, in order of code.
+    pub fn all_beyond(&self) -> impl Iterator<Item = &Beyond> {
+        self.beyond.values()
+    }
+
+    /// A police force, by any of its codes.
+    pub fn force(&self, code: &ForceCode) -> Option<&Force> {
+        self.forces.get(self.also_force.get(code).unwrap_or(code))
+    }
+
+    /// Every police force, in order of code.
+    pub fn forces(&self) -> impl Iterator<Item = &Force> {
+        self.forces.values()
+    }
+
+    /// The company that does an authority's work on that day, if one does.
+    pub fn delivery_body(&self, authority: &GssCode, on: Date) -> Option<&DeliveryBody> {
+        self.delivery_bodies
+            .iter()
+            .find(|body| body.authority == *authority && body.from <= on && body.until.is_none_or(|until| on <= until))
     }
 
     /// Everybody who may answer for `gss` on that day, in order of code: one where the code tells, several where
     /// it was split or merged, none where it is not known.
     pub fn candidates(&self, gss: &GssCode, on: Date) -> Vec<&Authority> {
-        let gss = self.formerly.get(gss).unwrap_or(gss);
+        let gss = self.current_code(gss);
         let mut found = BTreeMap::new();
         self.collect(gss, on, &mut found);
         found.into_values().collect()
