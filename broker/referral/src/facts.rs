@@ -5,7 +5,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, OnDate};
 use crate::identifiers::GssCode;
 use crate::submission::{Age, ChildCircumstances, Item, Referral};
 use crate::time::london_date;
@@ -154,10 +154,11 @@ impl Facts {
     /// nobody, until [`Facts::once_routed`].
     pub fn derive(referral: &Referral, directory: &Directory) -> Facts {
         let party = directory.party(&referral.sender);
+        let today = directory.on(london_date(referral.received));
         let (places, said, child) = (&referral.places, &referral.circumstances, &referral.child);
         let home = places.home.as_ref();
         let located = directory.found_at(referral);
-        let holder = |gss: Option<&GssCode>| holder(gss, home, directory);
+        let holder = |gss: Option<&GssCode>| holder(gss, home, today);
         let age = child_age(age_band(&referral.age, referral.received), child);
         let (level, level_fit) = handled_as(referral, age);
         let says = |flag: HandlingFlag| yes_if(referral.says(flag));
@@ -173,18 +174,18 @@ impl Facts {
             duty_decision: referral.duty_decision,
             age,
             turns_18: yes_if(turns_18_soon(&referral.age, referral.received)),
-            home: directory.area(home),
-            located: directory.area(located),
-            same_authority: same_authority(home, located, directory),
-            second_home: second_home(places.other_home.as_ref(), located, directory),
+            home: today.area(home),
+            located: today.area(located),
+            same_authority: same_authority(home, located, today),
+            second_home: second_home(places.other_home.as_ref(), located, today),
             placing: holder(places.placing.as_ref()),
             looked_after: yes_if(child.looked_after),
             plan: holder(places.plan_holder.as_ref()),
             enquiry: holder(places.enquiry.as_ref()),
             open_case: holder(places.open_case.as_ref()),
-            workplace: yes_if(said.employer.as_ref().is_some_and(|gss| directory.authority(gss).is_some())),
+            workplace: yes_if(said.employer.as_ref().is_some_and(|gss| today.authority(gss).is_some())),
             school: schooling(child),
-            sender_area: sender_area(&referral.sender, home, located, directory),
+            sender_area: sender_area(&referral.sender, home, located, today),
             inpatient: yes_if(child.inpatient),
             deceased: yes_if(child.deceased),
             fostering: fostering(&referral.age, child, referral.received),
@@ -284,7 +285,7 @@ impl Referral {
 }
 
 /// Who holds something, seen from the home.
-fn holder(gss: Option<&GssCode>, home: Option<&GssCode>, directory: &Directory) -> Holder {
+fn holder(gss: Option<&GssCode>, home: Option<&GssCode>, directory: OnDate<'_>) -> Holder {
     let authority = |gss: Option<&GssCode>| gss.and_then(|gss| directory.authority(gss));
     match (authority(gss), authority(home)) {
         (None, _) => Holder::Nobody,
@@ -293,7 +294,7 @@ fn holder(gss: Option<&GssCode>, home: Option<&GssCode>, directory: &Directory) 
     }
 }
 
-fn same_authority(home: Option<&GssCode>, located: Option<&GssCode>, directory: &Directory) -> YesNo {
+fn same_authority(home: Option<&GssCode>, located: Option<&GssCode>, directory: OnDate<'_>) -> YesNo {
     let (Some(home), Some(located)) = (home, located) else { return YesNo::Unknown };
     match (directory.authority(home), directory.authority(located)) {
         (Some(home), Some(located)) => yes_if(home.gss == located.gss),
@@ -307,7 +308,7 @@ fn same_authority(home: Option<&GssCode>, located: Option<&GssCode>, directory: 
     }
 }
 
-fn second_home(other: Option<&GssCode>, located: Option<&GssCode>, directory: &Directory) -> SecondHome {
+fn second_home(other: Option<&GssCode>, located: Option<&GssCode>, directory: OnDate<'_>) -> SecondHome {
     let authority = |gss: &GssCode| directory.authority(gss);
     match (other.and_then(authority), located.and_then(authority)) {
         (None, _) => SecondHome::None,
@@ -324,7 +325,7 @@ fn schooling(child: &ChildCircumstances) -> Schooling {
     }
 }
 
-fn sender_area(sender: &Endpoint, home: Option<&GssCode>, located: Option<&GssCode>, directory: &Directory) -> SenderArea {
+fn sender_area(sender: &Endpoint, home: Option<&GssCode>, located: Option<&GssCode>, directory: OnDate<'_>) -> SenderArea {
     let authority = |gss: &GssCode| directory.authority(gss).map(|authority| &authority.gss);
     let Some(sender) = sender.authority().and_then(authority) else { return SenderArea::Other };
     match (home.and_then(authority) == Some(sender), located.and_then(authority) == Some(sender)) {

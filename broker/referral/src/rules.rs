@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, OnDate};
 use crate::facts::{Addressed, Facts, ItemFacts};
 use crate::identifiers::{ForceCode, GssCode};
 use crate::submission::Referral;
@@ -351,7 +351,11 @@ impl Rulebook {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
         };
-        let facts = facts.once_routed(hours, AuthorityCode::Issued, addressed(referral, target.as_ref()));
+        let code = match target.as_ref().and_then(Endpoint::authority).and_then(|gss| self.on_receipt(referral).authority(gss)) {
+            Some(authority) if authority.provisional => AuthorityCode::Provisional,
+            Some(_) | None => AuthorityCode::Issued,
+        };
+        let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref()));
         let after = situation(&facts);
         let desk = tables.desk.matching(&after).next();
         let to = target.map(|target| match (target, desk) {
@@ -434,15 +438,20 @@ impl Rulebook {
         ClockStart { name, due, ends_with, by: row.reason.clone() }
     }
 
-    fn authority(&self, gss: Option<&GssCode>) -> Option<GssCode> {
-        gss.and_then(|gss| self.directory.authority(gss)).map(|authority| authority.gss.clone())
+    /// The directory on the London date of receipt.
+    fn on_receipt(&self, referral: &Referral) -> OnDate<'_> {
+        self.directory.on(london_date(referral.received))
+    }
+
+    fn authority(&self, gss: Option<&GssCode>, referral: &Referral) -> Option<GssCode> {
+        gss.and_then(|gss| self.on_receipt(referral).authority(gss)).map(|authority| authority.gss.clone())
     }
 
     /// The organisation that a route names, on the date of receipt.
     fn organisation(&self, route: RouteTo, referral: &Referral) -> Option<Endpoint> {
         let (places, said) = (&referral.places, &referral.circumstances);
         let located = || self.directory.found_at(referral);
-        let front_door = |gss: Option<&GssCode>| self.authority(gss).map(Endpoint::front_door);
+        let front_door = |gss: Option<&GssCode>| self.authority(gss, referral).map(Endpoint::front_door);
         match route {
             RouteTo::Home => front_door(places.home.as_ref()),
             RouteTo::Located => front_door(located()),
@@ -459,8 +468,8 @@ impl Rulebook {
             // not); outside England that area's own adult safeguarding does.
             RouteTo::AdultServices => {
                 let places = || places.home.as_ref().into_iter().chain(located());
-                let english = places().find_map(|gss| self.authority(Some(gss)));
-                english.or_else(|| places().find(|gss| self.is_devolved(gss)).cloned()).map(Endpoint::Adult)
+                let english = places().find_map(|gss| self.authority(Some(gss), referral));
+                english.or_else(|| places().find(|gss| self.is_devolved(gss, referral)).cloned()).map(Endpoint::Adult)
             }
             RouteTo::DevolvedHome => places.home.clone().map(Endpoint::Devolved),
             RouteTo::DevolvedLocated => located().cloned().map(Endpoint::Devolved),
@@ -470,17 +479,17 @@ impl Rulebook {
 
     /// Where the subject of an allegation works; where nobody said, where the child was found.
     fn workplace(&self, referral: &Referral) -> Option<GssCode> {
-        let stated = self.authority(referral.circumstances.employer.as_ref());
-        stated.or_else(|| self.authority(self.directory.found_at(referral))).or_else(|| self.authority(referral.places.home.as_ref()))
+        let stated = self.authority(referral.circumstances.employer.as_ref(), referral);
+        stated.or_else(|| self.authority(self.directory.found_at(referral), referral)).or_else(|| self.authority(referral.places.home.as_ref(), referral))
     }
 
     /// The authority in whose area a service of the NHS is told: home, else where the child was found.
     fn area_of_services(&self, referral: &Referral) -> Option<GssCode> {
-        self.authority(referral.places.home.as_ref()).or_else(|| self.authority(self.directory.found_at(referral)))
+        self.authority(referral.places.home.as_ref(), referral).or_else(|| self.authority(self.directory.found_at(referral), referral))
     }
 
-    fn is_devolved(&self, gss: &GssCode) -> bool {
-        matches!(self.directory.area(Some(gss)), Area::Wales | Area::Scotland | Area::NorthernIreland)
+    fn is_devolved(&self, gss: &GssCode, referral: &Referral) -> bool {
+        matches!(self.on_receipt(referral).area(Some(gss)), Area::Wales | Area::Scotland | Area::NorthernIreland)
     }
 
     fn hours(&self, target: &Endpoint) -> Option<OpeningHours> {
@@ -558,19 +567,19 @@ impl Rulebook {
         let service = |service| self.area_of_services(referral).map(|gss| Endpoint::NhsService(gss, service));
         let one = match to {
             NotifyTo::Home => match &places.home {
-                Some(home) if self.is_devolved(home) => Some(Endpoint::Devolved(home.clone())),
+                Some(home) if self.is_devolved(home, referral) => Some(Endpoint::Devolved(home.clone())),
                 _ => self.organisation(RouteTo::Home, referral),
             },
             NotifyTo::Located => self.organisation(RouteTo::Located, referral),
             NotifyTo::Placing => self.organisation(RouteTo::Placing, referral),
             NotifyTo::PlanHolder => self.organisation(RouteTo::PlanHolder, referral),
             NotifyTo::AllocatedWorker => {
-                self.authority(places.open_case.as_ref()).map(|gss| Endpoint::Authority(gss, Desk::AllocatedWorker))
+                self.authority(places.open_case.as_ref(), referral).map(|gss| Endpoint::Authority(gss, Desk::AllocatedWorker))
             }
             NotifyTo::Lado => self.workplace(referral).map(|gss| Endpoint::Authority(gss, Desk::Lado)),
             NotifyTo::Manager => manager(responsible.cloned()),
-            NotifyTo::HomeManager => manager(self.authority(places.home.as_ref())),
-            NotifyTo::LocatedManager => manager(self.authority(self.directory.found_at(referral))),
+            NotifyTo::HomeManager => manager(self.authority(places.home.as_ref(), referral)),
+            NotifyTo::LocatedManager => manager(self.authority(self.directory.found_at(referral), referral)),
             NotifyTo::Police => self.police(referral).map(Endpoint::Police),
             NotifyTo::Prevent => self.police(referral).map(Endpoint::PolicePrevent),
             NotifyTo::ReferralMechanism => Some(Endpoint::National(NationalBody::ReferralMechanism)),
@@ -588,7 +597,7 @@ impl Rulebook {
     fn police(&self, referral: &Referral) -> Option<ForceCode> {
         let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
         let places = [self.directory.found_at(referral), referral.places.home.as_ref(), sender];
-        places.into_iter().flatten().find_map(|gss| self.directory.authority(gss)).map(|authority| authority.police.clone())
+        places.into_iter().flatten().find_map(|gss| self.on_receipt(referral).authority(gss)).map(|authority| authority.police.clone())
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Withheld {
 
 /// A party's name for a reader, such as `the front door of Leeds`.
 pub fn name_of(endpoint: &Endpoint, directory: &Directory) -> String {
-    let area = |gss| directory.authority(gss).map_or_else(|| gss.to_string(), |authority| authority.name.clone());
+    let area = |gss| directory.name(gss).map_or_else(|| gss.to_string(), str::to_owned);
     match endpoint {
         Endpoint::Authority(gss, desk) => format!("{} of {}", desk_words(*desk), area(gss)),
         Endpoint::Police(force) => format!("police force {force}"),
