@@ -88,7 +88,36 @@ fn all_wrong() -> common::Submission {
     identity.age = Some(common::identity::Age::DateOfBirth("2099-01-01".to_owned()));
     child.address = Some(common::Address { postcode: wrong(), uprn: wrong(), ..Default::default() });
     let area = wrong;
-    child.places = Some(common::Places { home: area(), located: area(), placing: area(), plan_holder: area(), enquiry: area() });
+    child.places = Some(common::Places {
+        home: area(),
+        located: area(),
+        placing: area(),
+        plan_holder: area(),
+        enquiry: area(),
+        open_case: area(),
+        other_home: area(),
+    });
+    child.circumstances = Some(common::ChildCircumstances {
+        school_urn: wrong(),
+        arrangement_days: Some(70_000),
+        carer: 99,
+        trace: 99,
+        ..Default::default()
+    });
+    submission.circumstances = Some(common::Circumstances {
+        reporter: 99,
+        employer_area: wrong(),
+        contacts_in_28_days: 70_000,
+        claimed_basis: 99,
+        rating: 99,
+        happened: wrong(),
+        referral_received: wrong(),
+        next_school_day: wrong(),
+        outcome: 99,
+        reply_to: wrong(),
+        tell: vec![wrong()],
+        ..Default::default()
+    });
     let field = common::Field { name: "Kestrel's name".to_owned(), value: wrong() };
     let item = |body| common::InformationItem {
         category: common::Category::ChildHealth as i32,
@@ -128,6 +157,23 @@ const ALL_WRONG: &[&str] = &[
     "content.child.places.placing",
     "content.child.places.plan_holder",
     "content.child.places.enquiry",
+    "content.child.places.open_case",
+    "content.child.places.other_home",
+    "content.child.circumstances.school_urn",
+    "content.child.circumstances.arrangement_days",
+    "content.child.circumstances.carer",
+    "content.child.circumstances.trace",
+    "content.circumstances.reporter",
+    "content.circumstances.employer_area",
+    "content.circumstances.contacts_in_28_days",
+    "content.circumstances.claimed_basis",
+    "content.circumstances.rating",
+    "content.circumstances.happened",
+    "content.circumstances.referral_received",
+    "content.circumstances.next_school_day",
+    "content.circumstances.outcome",
+    "content.circumstances.reply_to",
+    "content.circumstances.tell[0]",
     "content.items[0].category",
     "content.items[0].subject",
     "content.items[0].knowledge",

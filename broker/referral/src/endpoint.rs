@@ -61,9 +61,7 @@ impl Endpoint {
             ["adult", gss] => GssCode::parse(gss).map(Endpoint::Adult),
             ["devolved", gss] => GssCode::parse(gss).map(Endpoint::Devolved),
             ["vcs", code] => VoluntaryCode::parse(code).map(Endpoint::Voluntary),
-            ["nhs", gss, service] => {
-                Ok(Endpoint::NhsService(GssCode::parse(gss)?, NhsService::read(service).ok_or(unknown)?))
-            }
+            ["nhs", gss, service] => Ok(Endpoint::NhsService(GssCode::parse(gss)?, NhsService::read(service).ok_or(unknown)?)),
             ["marac", gss] => GssCode::parse(gss).map(Endpoint::Marac),
             ["national", body] => NationalBody::read(body).map(Endpoint::National).ok_or(unknown),
             ["household", which] => Household::read(which).map(Endpoint::Household).ok_or(unknown),

@@ -371,7 +371,8 @@ impl Rulebook {
             // What a rule says of an item for a recipient holds the whole: it is looked at as if it went out.
             let (recipients, _) = self.recipients(tables, &after, Some(to), is_reply, true, referral, earlier);
             holds.extend(pack.hold.items.0.iter().filter(|row| {
-                let holds = |addressee: &Addressee, item: &ItemFacts| row.when.holds(&Situation::of_item(&facts, addressee.kind, item));
+                let holds =
+                    |addressee: &Addressee, item: &ItemFacts| row.when.holds(&Situation::of_item(&facts, addressee.kind, item));
                 recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
             }));
         }
@@ -480,12 +481,15 @@ impl Rulebook {
     /// Where the subject of an allegation works; where nobody said, where the child was found.
     fn workplace(&self, referral: &Referral) -> Option<GssCode> {
         let stated = self.authority(referral.circumstances.employer.as_ref(), referral);
-        stated.or_else(|| self.authority(self.directory.found_at(referral), referral)).or_else(|| self.authority(referral.places.home.as_ref(), referral))
+        stated
+            .or_else(|| self.authority(self.directory.found_at(referral), referral))
+            .or_else(|| self.authority(referral.places.home.as_ref(), referral))
     }
 
     /// The authority in whose area a service of the NHS is told: home, else where the child was found.
     fn area_of_services(&self, referral: &Referral) -> Option<GssCode> {
-        self.authority(referral.places.home.as_ref(), referral).or_else(|| self.authority(self.directory.found_at(referral), referral))
+        self.authority(referral.places.home.as_ref(), referral)
+            .or_else(|| self.authority(self.directory.found_at(referral), referral))
     }
 
     fn is_devolved(&self, gss: &GssCode, referral: &Referral) -> bool {
@@ -519,8 +523,7 @@ impl Rulebook {
         for row in tables.notify.matching(situation).filter(|row| delivered || row.outcome.even_when_held) {
             for told in self.told(row.outcome.to, referral, authority) {
                 // Whoever sent it has it. The responsible authority's front door is told by the referral itself.
-                let is_the_same_door =
-                    matches!(&told, Endpoint::Authority(gss, Desk::FrontDoor) if Some(gss) == authority);
+                let is_the_same_door = matches!(&told, Endpoint::Authority(gss, Desk::FrontDoor) if Some(gss) == authority);
                 if told == referral.sender || is_the_same_door || recipients.iter().any(|known| known.to == told) {
                     continue;
                 }
@@ -593,11 +596,17 @@ impl Rulebook {
         one.into_iter().collect()
     }
 
-    /// The force of the place: where the child was found, else home, else where the sender is.
+    /// The force of the place: where the child was found, else home, else where the sender is. A child on a ward is safe
+    /// there for now; what happened, happened at home.
     fn police(&self, referral: &Referral) -> Option<ForceCode> {
         let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
-        let places = [self.directory.found_at(referral), referral.places.home.as_ref(), sender];
-        places.into_iter().flatten().find_map(|gss| self.on_receipt(referral).authority(gss)).map(|authority| authority.police.clone())
+        let (found, home) = (self.directory.found_at(referral), referral.places.home.as_ref());
+        let places = if referral.child.inpatient { [home, found, sender] } else { [found, home, sender] };
+        places
+            .into_iter()
+            .flatten()
+            .find_map(|gss| self.on_receipt(referral).authority(gss))
+            .map(|authority| authority.police.clone())
     }
 }
 
@@ -612,9 +621,8 @@ fn flags(
     responsible: Option<&View>,
 ) -> Vec<(String, Arc<Reason>)> {
     let kind = responsible.map_or(RecipientKind::Unknown, |view| view.kind);
-    let on_items = pack.flag.items.0.iter().filter(|row| {
-        items.iter().any(|item| row.when.holds(&Situation::of_item(facts, kind, item)))
-    });
+    let on_items =
+        pack.flag.items.0.iter().filter(|row| items.iter().any(|item| row.when.holds(&Situation::of_item(facts, kind, item))));
     let rows = pack.flag.whole.matching(after).chain(on_items);
     rows.map(|row| (row.outcome.clone(), row.reason.clone())).chain(faults_of_items(referral)).collect()
 }

@@ -465,7 +465,8 @@ impl Identity {
     /// Whether a valid NHS number, or a name with an age, is there. A pupil number alone tells nobody outside the
     /// school who it is (ID-04).
     pub fn tells_apart(&self) -> bool {
-        let valid = matches!(self.nhs_number, Some(Checked::Valid(_))) || matches!(self.mother_nhs_number, Some(Checked::Valid(_)));
+        let valid =
+            matches!(self.nhs_number, Some(Checked::Valid(_))) || matches!(self.mother_nhs_number, Some(Checked::Valid(_)));
         let named = self.family_name.is_some() && !matches!(self.age, Age::NotStated);
         valid || named
     }

@@ -399,8 +399,7 @@ const HEAD: [&str; 10] =
     ["edition", "version", "effective_from", "effective_until", "kind", "authority", "enabled", "based_on", "ends", "about"];
 
 /// The tables there are.
-const TABLES: [&str; 10] =
-    ["diversion", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
+const TABLES: [&str; 10] = ["diversion", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
 
 /// Those of an area.
 const AREA_TABLES: [&str; 4] = ["withhold", "notify", "hold", "clock"];
@@ -425,7 +424,8 @@ impl Reader<'_> {
             }
         }
         let tables = Tables {
-            diversion: self.table(root, "diversion", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
+            diversion: self
+                .table(root, "diversion", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
             route: self.table(root, "route", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
             desk: self.table(root, "desk", Scope::Routed, &["desk"], |reader, row| reader.word(row, "desk")),
             hold: self.table(root, "hold", Scope::Item, &["hold"], |reader, row| reader.word(row, "hold")),
