@@ -10,6 +10,7 @@ pub mod decide;
 pub mod deliver;
 pub mod meters;
 pub mod operate;
+pub mod packs;
 pub mod receive;
 pub mod record;
 pub mod roads;

@@ -1,5 +1,7 @@
 //! safeguarding-broker: the command line.
 
+mod rules_command;
+
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -48,6 +50,9 @@ enum Command {
     /// Verify or export the ledger. Works beside a running broker.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Render, compare, prove and sign rule packs.
+    #[command(subcommand)]
+    Rules(rules_command::RulesCommand),
     /// Say how a submission would be ruled, and why. Nothing is stored or sent.
     Explain {
         /// The configuration file, for its rules and its directory.
@@ -127,6 +132,7 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
                 println!("configuration, certificates, rules, directory and topology are in order");
             }
             Command::Ledger(command) => ledger(command)?,
+            Command::Rules(command) => rules_command::run(command)?,
             Command::Explain { config, sender, received, submission } => {
                 print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
             }
