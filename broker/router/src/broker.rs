@@ -24,7 +24,8 @@ use crate::operate::Desk;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
-use crate::{packs, record, roads, topology};
+use crate::rules::Keeper;
+use crate::{record, roads, rules, topology};
 
 /// How many inputs, and how many events, may wait to be decided.
 const WAITING_MAX: usize = 1_024;
@@ -47,12 +48,9 @@ impl CannotStart {
 pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
     let endpoints = std::fs::read_to_string(&config.directory.endpoints)
         .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
-    let mut rules = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
-    if let Some(folder) = &config.policies.packs {
-        let files = packs::read(folder).map_err(CannotStart::because)?;
-        rules.library = packs::library(&files, None).map_err(CannotStart::because)?;
-    }
-    Ok(rules)
+    let mut book = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
+    book.library = rules::library(&config.rules).map_err(CannotStart::because)?;
+    Ok(book)
 }
 
 /// Everything checked, nothing started yet.
@@ -146,9 +144,12 @@ impl Ready {
         tasks.spawn(collector.run(shutdown.clone()));
         tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
 
+        let (keeper, rules) =
+            Keeper::new(self.config.rules.clone(), self.rules.clone(), ledger.clone(), self.clock, meters.clone());
+        tasks.spawn(keeper.run(shutdown.clone()));
         let desk = Desk {
             ledger: ledger.clone(),
-            rules: self.rules.clone(),
+            rules: rules.clone(),
             clock: self.clock,
             news: seen,
             events,
@@ -161,7 +162,7 @@ impl Ready {
             }
         });
 
-        let decider = Decider { ledger, rules: self.rules, clock: self.clock, meters };
+        let decider = Decider { ledger, rules, clock: self.clock, meters };
         let deciding = decider.run(to_decide, happened, orders, settler, news);
         ready.send_replace(true);
         tracing::info!("the broker is ready");

@@ -14,4 +14,5 @@ pub mod packs;
 pub mod receive;
 pub mod record;
 pub mod roads;
+pub mod rules;
 pub mod topology;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use evidence::{PublicKey, Signer};
 use referral::Digest;
-use referral::rules::library::drafts;
+use referral::rules::library::{BUILT_IN, drafts};
 use referral::rules::{Library, LibraryFault};
 
 /// The first line of what is signed: a signature for one purpose is none for another.
@@ -130,6 +130,12 @@ pub fn read(path: &Path) -> Result<Vec<PackFile>, Refused> {
     }
     paths.sort();
     paths.iter().map(|path| PackFile::read(path)).collect()
+}
+
+/// Those that come with the product. Nobody needs to sign what the program itself was built with.
+pub fn built_in() -> Vec<PackFile> {
+    let file = |&(name, text): &(&str, &str)| PackFile { name: name.to_owned(), text: text.to_owned(), signatures: None };
+    BUILT_IN.iter().map(file).collect()
 }
 
 /// Rules made of `files`. Where `trusted` is given, somebody of them must have signed each.
