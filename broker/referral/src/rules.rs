@@ -5,10 +5,12 @@
 //! the *kind* of authority; which organisation that is, on that date, is a look-up in the directory, and
 //! unknown is a review, never a guess.
 
+pub mod diff;
 pub mod explain;
 pub mod library;
 pub mod pack;
 pub mod prove;
+pub mod render;
 pub mod table;
 
 use std::fmt;

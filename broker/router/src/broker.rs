@@ -1,13 +1,12 @@
 //! The broker as a whole: what it stands on, and its tasks, from start to an orderly stop.
 
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use prometheus::Registry;
 use referral::ReferralId;
 use referral::case::Event;
-use referral::rules::{Library, Rulebook};
+use referral::rules::Rulebook;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tonic::transport::{Certificate, Identity as ServerIdentity, Server, ServerTlsConfig};
@@ -25,7 +24,8 @@ use crate::operate::Desk;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
-use crate::{record, roads, topology};
+use crate::rules::Keeper;
+use crate::{record, roads, rules, topology};
 
 /// How many inputs, and how many events, may wait to be decided.
 const WAITING_MAX: usize = 1_024;
@@ -48,24 +48,9 @@ impl CannotStart {
 pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
     let endpoints = std::fs::read_to_string(&config.directory.endpoints)
         .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
-    let mut rules = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
-    if let Some(folder) = &config.policies.packs {
-        rules.library = library(folder)?;
-    }
-    Ok(rules)
-}
-
-fn library(folder: &Path) -> Result<Library, CannotStart> {
-    let unreadable = |error: std::io::Error| CannotStart(format!("cannot read the rule packs in {}: {error}", folder.display()));
-    let mut packs = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            packs.push((name, std::fs::read_to_string(&path).map_err(unreadable)?));
-        }
-    }
-    Library::parse(packs.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(CannotStart::because)
+    let mut book = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
+    book.library = rules::library(&config.rules).map_err(CannotStart::because)?;
+    Ok(book)
 }
 
 /// Everything checked, nothing started yet.
@@ -164,9 +149,12 @@ impl Ready {
         tasks.spawn(collector.run(shutdown.clone()));
         tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
 
+        let (keeper, rules) =
+            Keeper::new(self.config.rules.clone(), self.rules.clone(), ledger.clone(), self.clock, meters.clone());
+        tasks.spawn(keeper.run(shutdown.clone()));
         let desk = Desk {
             ledger: ledger.clone(),
-            rules: self.rules.clone(),
+            rules: rules.clone(),
             clock: self.clock,
             news: seen,
             events,
@@ -179,7 +167,7 @@ impl Ready {
             }
         });
 
-        let decider = Decider { ledger, rules: self.rules, clock: self.clock, meters };
+        let decider = Decider { ledger, rules, clock: self.clock, meters };
         let deciding = decider.run(to_decide, happened, orders, settler, news);
         ready.send_replace(true);
         tracing::info!("the broker is ready");
@@ -224,7 +212,7 @@ impl Ready {
 }
 
 /// Chance is the shell's to give. A machine without any cannot keep a record that proves anything.
-fn salt() -> [u8; 32] {
+pub fn salt() -> [u8; 32] {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).unwrap_or_else(|error| {
         tracing::error!("this machine gives no random numbers: {error}");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use evidence::PublicKey;
 use serde::Deserialize;
 
 /// Everything the broker needs to know.
@@ -21,7 +22,7 @@ pub struct Config {
     pub directory: DirectoryFiles,
     /// Which rules.
     #[serde(default)]
-    pub policies: Policies,
+    pub rules: Rules,
     /// Where numbers and health are read.
     pub metrics: Listen,
     /// Logs and traces.
@@ -113,11 +114,36 @@ pub struct DirectoryFiles {
 }
 
 /// The rules' files.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Policies {
-    /// A folder of packs to use instead of those that come with the product.
+pub struct Rules {
+    /// A folder of packs to use instead of those that come with the product. Changes are taken up while the broker
+    /// runs, once proved.
     pub packs: Option<PathBuf>,
+    /// Whether somebody whose key is trusted must have signed every pack.
+    #[serde(default)]
+    pub require_signature: bool,
+    /// Whose signatures count: public keys as `rules key` prints them.
+    #[serde(default, deserialize_with = "keys")]
+    pub trusted_keys: Vec<PublicKey>,
+    /// A folder with the next edition, ruled beside the one in force and never acted on.
+    pub shadow: Option<PathBuf>,
+    /// How often the folders are looked at, in seconds.
+    #[serde(default = "ten")]
+    pub look_every_s: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { packs: None, require_signature: false, trusted_keys: Vec::new(), shadow: None, look_every_s: ten() }
+    }
+}
+
+fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<PublicKey>, D::Error> {
+    let read = |text: &String| {
+        PublicKey::parse(text).map_err(|_| serde::de::Error::custom("a trusted key is not a public key as `rules key` prints it"))
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(read).collect()
 }
 
 /// Logs and traces.
@@ -165,6 +191,9 @@ fn info() -> String {
 fn one() -> u16 {
     1
 }
+fn ten() -> u64 {
+    10
+}
 
 /// What is wrong with a configuration, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -188,6 +217,9 @@ pub enum BadConfig {
     /// A clock that runs ahead among real people.
     #[error("[rehearsal] time_shift_hours is set without allowed = true: a shifted clock is for rehearsals only")]
     RehearsalNotAllowed,
+    /// Signatures are required, and none can be there.
+    #[error("[rules] require_signature needs packs, the folder of the signed packs, and trusted_keys, whose signatures count")]
+    NobodyCanSign,
 }
 
 impl Config {
@@ -206,11 +238,15 @@ impl Config {
             &mut config.directory.endpoints,
             &mut config.rabbitmq.management.password_file,
         ];
-        for file in files.into_iter().chain(config.policies.packs.as_mut()) {
+        for file in files.into_iter().chain(config.rules.packs.as_mut()).chain(config.rules.shadow.as_mut()) {
             *file = base.join(&*file);
         }
         if config.rehearsal.time_shift_hours != 0 && !config.rehearsal.allowed {
             return Err(BadConfig::RehearsalNotAllowed);
+        }
+        let rules = &config.rules;
+        if rules.require_signature && (rules.packs.is_none() || rules.trusted_keys.is_empty()) {
+            return Err(BadConfig::NobodyCanSign);
         }
         Ok(config)
     }

@@ -12,7 +12,7 @@ use prost::Message as _;
 use proto::tell;
 use referral::case::{Case, Effect, Event, News, Question, Step, Surprise, step};
 use referral::facts::Facts;
-use referral::rules::{Decision as Ruled, Rulebook, Ruling};
+use referral::rules::{Decision as Ruled, Ruling};
 use referral::submission::{Arrival, Says, What};
 use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
@@ -26,6 +26,7 @@ use crate::deliver::Order;
 use crate::meters::Meters;
 use crate::record::{Commit, Committed, Content, Kind, Ledger, LedgerError, Owed, Progress, Recorded, Version};
 use crate::roads;
+use crate::rules::Rules;
 
 /// How many messages are decided and recorded together at most.
 const BATCH_MAX: usize = 256;
@@ -87,7 +88,7 @@ pub struct Decider<L> {
     /// Where steps are recorded.
     pub ledger: L,
     /// The rules.
-    pub rules: Rulebook,
+    pub rules: Rules,
     /// What the time is.
     pub clock: Clock,
     /// What operators see.
@@ -255,7 +256,13 @@ impl<L: Ledger> Decider<L> {
             self.surprised(id, event, Surprise::Duplicate);
             return None;
         }
-        let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &self.rules);
+        let rules = self.rules.now();
+        let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &rules.book);
+        if let (Some(ruling), Some(next)) = (&ruling, &rules.shadow)
+            && let Some(shadow) = step(current.case.clone(), event.clone(), now, next).ruling
+        {
+            self.meters.rehearsed(ruling, &shadow);
+        }
         if let Some(surprise) = surprise {
             self.surprised(id, event, surprise);
             if !could_be_news_later(event, surprise) {
@@ -272,7 +279,7 @@ impl<L: Ledger> Decider<L> {
             match effect {
                 Effect::Deliver(disclosure) => {
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
-                    let encoded = tell::disclosure(disclosure, order, self.rules.directory.format(disclosure.to()));
+                    let encoded = tell::disclosure(disclosure, order, rules.book.directory.format(disclosure.to()));
                     case.was_encoded(disclosure.delivery(), encoded.digest);
                     owed.push(roads::delivery(
                         disclosure.delivery(),
@@ -285,7 +292,7 @@ impl<L: Ledger> Decider<L> {
                 }
                 Effect::Notify(notice) => {
                     let order = order_of(&case, &notice.to, notice.delivery);
-                    let encoded = tell::notice(notice, order, self.rules.directory.format(&notice.to));
+                    let encoded = tell::notice(notice, order, rules.book.directory.format(&notice.to));
                     case.was_encoded(notice.delivery, encoded.digest);
                     owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, traceparent.as_deref()));
                 }
@@ -326,7 +333,7 @@ impl<L: Ledger> Decider<L> {
     fn holds_what_is_marked<Token>(&self, input: &Input<Token>) -> bool {
         input.events.iter().any(|(_, event)| match event {
             Event::Submitted(referral) | Event::Amended(referral) => {
-                Facts::derive(referral, &self.rules.directory).marking == Marking::AboveOfficialSensitive
+                Facts::derive(referral, &self.rules.now().book.directory).marking == Marking::AboveOfficialSensitive
             }
             Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
         })

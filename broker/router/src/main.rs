@@ -1,5 +1,7 @@
 //! safeguarding-broker: the command line.
 
+mod rules_command;
+
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -50,6 +52,9 @@ enum Command {
     /// Verify or export the ledger. Works beside a running broker.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Render, compare, prove and sign rule packs.
+    #[command(subcommand)]
+    Rules(rules_command::RulesCommand),
     /// Say how a submission would be ruled, and why. Nothing is stored or sent.
     Explain {
         /// The configuration file, for its rules and its directory.
@@ -141,6 +146,7 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
             }
             Command::Ledger(command) => ledger(command)?,
             Command::Cases { config, files } => return run_cases(config.as_deref(), &files),
+            Command::Rules(command) => rules_command::run(command)?,
             Command::Explain { config, sender, received, submission } => {
                 print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
             }

@@ -4,7 +4,9 @@
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use referral::case::{News, Question, Surprise};
 use referral::rules::Ruling;
+use referral::rules::diff::between;
 use referral::rules::pack::Extent;
+use referral::vocab::Vocabulary as _;
 
 use crate::decide::news_word;
 
@@ -25,6 +27,12 @@ pub struct Meters {
     oldest_owed_s: IntGauge,
     quarantine: IntGauge,
     leaves: IntGauge,
+    rules_replaced: IntCounter,
+    rules_refused: IntCounter,
+    rules_days_left: IntGauge,
+    calendar_days_left: IntGauge,
+    shadow_rulings: IntCounter,
+    shadow_differences: IntCounterVec,
 }
 
 impl Meters {
@@ -65,6 +73,19 @@ impl Meters {
             oldest_owed_s: gauge("safeguarding_oldest_owed_seconds", "Age of the oldest delivery not confirmed, in seconds")?,
             quarantine: gauge("safeguarding_quarantine_messages", "Messages in quarantine")?,
             leaves: gauge("safeguarding_ledger_leaves", "Entries of the ledger's log")?,
+            rules_replaced: counter("safeguarding_rules_reloads_total", "Times new rules took the place of the old")?,
+            rules_refused: counter("safeguarding_rules_reload_refused_total", "Times new rules were refused and the old stayed")?,
+            rules_days_left: gauge(
+                "safeguarding_rules_days_left",
+                "Days for which everything now in force stays so; 0 when nothing is, 36525 when no end is known",
+            )?,
+            calendar_days_left: gauge("safeguarding_calendar_days_left", "Days for which bank holidays are known")?,
+            shadow_rulings: counter("safeguarding_shadow_rulings_total", "Rulings made by the next edition too")?,
+            shadow_differences: counters(
+                "safeguarding_shadow_differences_total",
+                "Rulings in which the next edition differs, by what differs",
+                "what",
+            )?,
         })
     }
 
@@ -104,6 +125,27 @@ impl Meters {
         for verdict in ruling.views().iter().flat_map(|view| view.verdicts()).filter(|verdict| verdict.given != Extent::Whole) {
             let rule = verdict.by.first().map_or("DM-01", |reason| reason.rule.0.as_str());
             self.withheld.with_label_values(&[rule]).inc();
+        }
+    }
+
+    pub(crate) fn rules_replaced(&self) {
+        self.rules_replaced.inc();
+    }
+
+    pub(crate) fn rules_refused(&self) {
+        self.rules_refused.inc();
+    }
+
+    pub(crate) fn days_left(&self, rules: i64, calendar: i64) {
+        self.rules_days_left.set(rules);
+        self.calendar_days_left.set(calendar);
+    }
+
+    /// What the next edition would have ruled, beside what was ruled.
+    pub(crate) fn rehearsed(&self, ruling: &Ruling, shadow: &Ruling) {
+        self.shadow_rulings.inc();
+        for difference in between(ruling, shadow) {
+            self.shadow_differences.with_label_values(&[difference.as_str()]).inc();
         }
     }
 

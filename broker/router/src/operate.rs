@@ -12,7 +12,6 @@ use proto::wire::broker::v1::case_service_server::{CaseService, CaseServiceServe
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
 use referral::case::{Case, Event, Routing, Stage};
-use referral::rules::Rulebook;
 use referral::{Endpoint, IdempotencyKey, ReferralId};
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status};
@@ -21,6 +20,7 @@ use transport::shutdown::Shutdown;
 
 use crate::record::{Ledger, LedgerError, Told};
 use crate::roads;
+use crate::rules::Rules;
 
 /// The doors' certificates carry this name.
 const ADAPTER: &str = "service.adapter";
@@ -32,7 +32,7 @@ pub struct Desk<L> {
     /// What was recorded.
     pub ledger: L,
     /// The rules, for previews.
-    pub rules: Rulebook,
+    pub rules: Rules,
     /// What the time is.
     pub clock: Clock,
     /// Grows whenever somebody has news.
@@ -125,9 +125,10 @@ impl<L: Ledger> CaseService for Caller<L> {
         let submission = proto::read::submission(&sender, nothing_is_stored, desk.clock.now(), &content)
             .map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
         let referrals = submission.split();
+        let rules = desk.rules.now();
         let children = referrals.iter().zip(0u32..).map(|(referral, nth)| {
-            let ruling = desk.rules.rule(referral, &[]);
-            tell::preview(nth, &Routing::of(&ruling, &desk.rules))
+            let ruling = rules.book.rule(referral, &[]);
+            tell::preview(nth, &Routing::of(&ruling, &rules.book))
         });
         Ok(Response::new(wire::PreviewResponse { children: children.collect() }))
     }

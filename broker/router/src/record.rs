@@ -44,6 +44,8 @@ pub struct Kind(&'static str);
 impl Kind {
     /// A step of a case that was decided.
     pub const DECISION: Kind = Kind("decision");
+    /// Which rules are in force.
+    pub const RULES: Kind = Kind("rules");
     pub(crate) const DELIVERY: Kind = Kind(evidence::DELIVERY);
     pub(crate) const ERASED: Kind = Kind("erased");
 
@@ -347,6 +349,17 @@ pub struct QuarantinedEntry {
     pub length: u64,
 }
 
+/// Something about the broker itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What its leaf is about.
+    pub kind: Kind,
+    /// What it says, in full. No personal data.
+    pub record: Vec<u8>,
+    /// Since when.
+    pub at: Moment,
+}
+
 /// Who erased a referral's content, and why. Kept, and committed to in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
@@ -488,6 +501,10 @@ pub trait Ledger: Clone + Send + Sync + 'static {
 
     /// Removes the content, the decisions and the salts of a closed referral. The log still verifies.
     fn erase(&self, erasure: Erasure) -> impl Future<Output = Result<Erased, LedgerError>> + Send;
+
+    /// Records something about the broker itself, such as which rules are in force. It belongs to no referral, says
+    /// nothing of anybody, and is kept for ever. Answers with its place in the log.
+    fn note(&self, note: Note) -> impl Future<Output = Result<u64, LedgerError>> + Send;
 }
 
 /// The laws a commit must keep by itself, whatever the ledger holds.

@@ -11,8 +11,8 @@ use router::record::log::{Checkpoint, Proof, digest};
 use router::record::memory::{Fate, MemoryLedger, Write};
 use router::record::sqlite::SqliteLedger;
 use router::record::{
-    Commit, Committed, Counts, Delivery, Erased, Erasure, Kind, Ledger, LedgerError, Progress, Quarantined, Refusal, Stored,
-    Version, key,
+    Commit, Committed, Counts, Delivery, Erased, Erasure, Kind, Ledger, LedgerError, Note, Progress, Quarantined, Refusal,
+    Stored, Version, key,
 };
 use uuid::Uuid;
 
@@ -47,6 +47,7 @@ laws! {
     the_counts_are_right
     the_quarantine_keeps_a_message_once_until_it_is_released
     erasing_removes_the_content_and_leaves_a_leaf
+    a_note_is_a_leaf_of_the_log_and_belongs_to_no_referral
     everything_is_there_after_opening_again
     many_at_once_are_all_recorded_and_all_in_order
 }
@@ -360,6 +361,18 @@ async fn the_last_decision_can_be_read(home: impl Home) {
     let last = ledger.latest_record(referral(1)).await.unwrap().unwrap();
     assert_eq!((last.leaf, last.kind.as_str(), last.at), (3, "answered", at(1)));
     assert_eq!(last.record, format!("decision 1 on {}", referral(1)).into_bytes());
+}
+
+async fn a_note_is_a_leaf_of_the_log_and_belongs_to_no_referral(home: impl Home) {
+    let ledger = home.open();
+    recorded(commit_one(&ledger, step(referral(1), 0)).await);
+    let note = Note { kind: Kind::RULES, record: b"WT2026/1".to_vec(), at: at(5) };
+    assert_eq!(ledger.note(note.clone()).await.unwrap(), 3);
+    assert_eq!(ledger.note(note).await.unwrap(), 4);
+    let checkpoint = Checkpoint::open(&ledger.checkpoint().await.unwrap(), &public_key()).unwrap();
+    assert_eq!(checkpoint.size, 5);
+    assert_eq!(ledger.latest_record(referral(1)).await.unwrap().unwrap().leaf, 0);
+    assert_eq!(ledger.list("school.100000", 0, 10).await.unwrap().len(), 1);
 }
 
 async fn the_counts_are_right(home: impl Home) {

@@ -12,7 +12,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::pack::{Draft, PackFault, PackKind, Tables};
-use super::prove::{self, ProofFailure};
+use super::prove::{self, Examined, ProofFailure};
 use super::table::{Row, Table};
 use super::{PackId, RulePack};
 use crate::Digest;
@@ -90,15 +90,7 @@ impl Library {
     /// Reads packs (name and text of each), lays overlays over editions and areas over both, and proves what is
     /// in force on every date on which that changes.
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Library, LibraryFault> {
-        let mut packs = Vec::new();
-        for (file, text) in files {
-            let draft = text.parse().map_err(|faults| LibraryFault::Unreadable { file: file.to_owned(), faults })?;
-            packs.push(Filed { file: file.to_owned(), draft });
-        }
-        packs.sort_by(|a, b| {
-            let order = |filed: &Filed| (filed.draft.head.effective_from, filed.draft.head.name());
-            order(a).cmp(&order(b))
-        });
+        let packs = filed(files)?;
         let shelf = Shelf(&packs);
         let on: Vec<&Filed> = packs.iter().filter(|filed| filed.draft.head.enabled).collect();
         let everywhere = shelf.timeline(&on, None)?;
@@ -106,16 +98,17 @@ impl Library {
             return Err(LibraryFault::Empty);
         }
         let mut areas = BTreeMap::new();
-        for filed in &on {
-            if let PackKind::Area(authority) = &filed.draft.head.kind
-                && !areas.contains_key(authority)
-            {
-                areas.insert(authority.clone(), shelf.timeline(&on, Some(authority))?);
-            }
+        for authority in areas_of(&on).into_iter().flatten() {
+            areas.insert(authority.clone(), shelf.timeline(&on, Some(authority))?);
         }
         // What is off is proved as if it were on, alone, so that switching it on holds no surprise.
-        for filed in packs.iter().filter(|filed| !filed.draft.head.enabled) {
-            shelf.as_if_on(&on, filed)?;
+        for off in packs.iter().filter(|filed| !filed.draft.head.enabled) {
+            let packs = switched_on(&on, off);
+            let area = match &off.draft.head.kind {
+                PackKind::Area(authority) => Some(authority),
+                PackKind::Edition | PackKind::Overlay => None,
+            };
+            shelf.timeline(&packs, area)?;
         }
         let listed =
             packs.into_iter().map(|Filed { file, draft: Draft { head, hash, .. } }| Listed { file, head, hash }).collect();
@@ -142,10 +135,102 @@ impl Library {
         self.everywhere.iter().filter_map(|(from, pack)| pack.as_ref().map(|pack| (*from, pack)))
     }
 
+    /// The last London date, from `on`, on which everything that is in force on `on` still is: the day before one
+    /// with no edition, or the last day of an overlay or an area. None where no end is known.
+    pub fn stands_until(&self, on: Date) -> Option<Date> {
+        let gaps = self.everywhere.iter().filter(|(from, pack)| *from > on && pack.is_none());
+        let last_covered = gaps.map(|(from, _)| from.saturating_sub(1.day()));
+        let lying = self.listed.iter().filter(|pack| pack.head.enabled && pack.head.kind != PackKind::Edition);
+        let ends = lying.filter(|pack| pack.head.covers(on)).filter_map(|pack| pack.head.effective_until);
+        last_covered.chain(ends).min()
+    }
+
+    /// This library as if its last day had come: what rules then rules on every date. For rehearsing the next
+    /// edition beside the one in force.
+    pub fn as_if_come(&self) -> Library {
+        let come = |timeline: &Timeline| -> Timeline {
+            timeline
+                .iter()
+                .rev()
+                .find(|(_, pack)| pack.is_some())
+                .map(|(_, pack)| (Date::MIN, pack.clone()))
+                .into_iter()
+                .collect()
+        };
+        Library {
+            everywhere: come(&self.everywhere),
+            areas: self.areas.iter().map(|(authority, timeline)| (authority.clone(), come(timeline))).collect(),
+            listed: self.listed.clone(),
+        }
+    }
+
+    /// One digest of every file, those that are switched off too.
+    pub fn hash(&self) -> Digest {
+        let hashes: Vec<&[u8]> = self.listed.iter().map(|pack| pack.hash.as_bytes().as_slice()).collect();
+        Digest::of(&hashes)
+    }
+
     /// Every file, those that are switched off too.
     pub fn listed(&self) -> &[Listed] {
         &self.listed
     }
+}
+
+/// What stands together from a date on, in one authority's area where one is named, and what became of every
+/// property of it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// From this date.
+    pub from: Date,
+    /// Whose area; none for everybody else's.
+    pub area: Option<GssCode>,
+    /// Which packs.
+    pub id: PackId,
+    /// Their rows together.
+    pub tables: Tables,
+    /// Every property.
+    pub examined: Vec<Examined>,
+}
+
+/// Lays packs together as a [`Library`] does, those that are switched off too, and examines every property
+/// whether or not it holds: for the people who write packs.
+pub fn examine<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Standing>, LibraryFault> {
+    let packs = filed(files)?;
+    let shelf = Shelf(&packs);
+    let (on, off): (Vec<&Filed>, Vec<&Filed>) = packs.iter().partition(|filed| filed.draft.head.enabled);
+    let rehearsals = off.iter().map(|off| (switched_on(&on, off), Some(*off)));
+    let mut standing: Vec<Standing> = Vec::new();
+    for (packs, only) in std::iter::once((on.clone(), None)).chain(rehearsals) {
+        for area in areas_of(&packs) {
+            for from in dates_of_change(&packs) {
+                let Some((id, tables)) = shelf.composed(&packs, area, from)? else { continue };
+                let known = standing.iter().any(|known| known.id == id && known.from == from);
+                if !known && only.is_none_or(|off| off.draft.head.covers(from)) {
+                    let examined = prove::examine(&tables);
+                    standing.push(Standing { from, area: area.cloned(), id, tables, examined });
+                }
+            }
+        }
+    }
+    if standing.is_empty() { Err(LibraryFault::Empty) } else { Ok(standing) }
+}
+
+/// Reads packs without laying them together: name and text of each, in the order in which they begin to rule.
+pub fn drafts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Draft>, LibraryFault> {
+    Ok(filed(files)?.into_iter().map(|filed| filed.draft).collect())
+}
+
+fn filed<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Filed>, LibraryFault> {
+    let mut packs = Vec::new();
+    for (file, text) in files {
+        let draft = text.parse().map_err(|faults| LibraryFault::Unreadable { file: file.to_owned(), faults })?;
+        packs.push(Filed { file: file.to_owned(), draft });
+    }
+    packs.sort_by(|a, b| {
+        let order = |filed: &Filed| (filed.draft.head.effective_from, filed.draft.head.name());
+        order(a).cmp(&order(b))
+    });
+    Ok(packs)
 }
 
 /// The packs that come with the product: name and text of each.
@@ -174,14 +259,14 @@ struct Shelf<'a>(&'a [Filed]);
 impl<'a> Shelf<'a> {
     /// What is in force from each date on which that changes, as ruled everywhere or in one authority's area.
     fn timeline(&self, packs: &[&'a Filed], area: Option<&GssCode>) -> Result<Timeline, LibraryFault> {
-        let heads = packs.iter().map(|filed| &filed.draft.head);
-        let ends = heads.clone().filter_map(|head| head.effective_until).map(|until| until.saturating_add(1.day()));
-        let mut dates: Vec<Date> = heads.map(|head| head.effective_from).chain(ends).collect();
-        dates.sort_unstable();
-        dates.dedup();
         let mut timeline: Timeline = Vec::new();
-        for from in dates {
-            let pack = self.composed(packs, area, from)?;
+        for from in dates_of_change(packs) {
+            let pack = match self.composed(packs, area, from)? {
+                Some((id, tables)) => {
+                    Some(prove::prove(id, tables).map_err(|failures| LibraryFault::Unproved { from, failures })?)
+                }
+                None => None,
+            };
             if pack.is_some() || !timeline.is_empty() {
                 timeline.push((from, pack.map(Arc::new)));
             }
@@ -189,8 +274,8 @@ impl<'a> Shelf<'a> {
         Ok(timeline)
     }
 
-    /// What is in force on `on`, proved; none where no edition is.
-    fn composed(&self, packs: &[&'a Filed], area: Option<&GssCode>, on: Date) -> Result<Option<RulePack>, LibraryFault> {
+    /// What is in force on `on`, not proved yet; none where no edition is.
+    fn composed(&self, packs: &[&'a Filed], area: Option<&GssCode>, on: Date) -> Result<Option<(PackId, Tables)>, LibraryFault> {
         let editions = || packs.iter().filter(|filed| filed.draft.head.kind == PackKind::Edition);
         // The edition before does not come back when a later one ends: a gap is seen and asked about.
         let begun = editions().rfind(|filed| filed.draft.head.effective_from <= on);
@@ -216,9 +301,10 @@ impl<'a> Shelf<'a> {
         let (areas, overlays): (Vec<&Filed>, Vec<&Filed>) =
             lying.partition(|filed| matches!(filed.draft.head.kind, PackKind::Area(_)));
         layers.extend(overlays.into_iter().chain(areas));
-        let id = identity(&layers);
-        let proved = laid(&layers).and_then(|tables| prove::prove(id, tables));
-        proved.map(Some).map_err(|failures| LibraryFault::Unproved { from: on, failures })
+        match laid(&layers) {
+            Ok(tables) => Ok(Some((identity(&layers), tables))),
+            Err(failures) => Err(LibraryFault::Unproved { from: on, failures }),
+        }
     }
 
     /// The editions that `edition` stands on, the lowest first.
@@ -256,27 +342,43 @@ impl<'a> Shelf<'a> {
         below.reverse();
         Ok(below)
     }
+}
 
-    /// Proves `off` together with what is in force when its time comes.
-    fn as_if_on(&self, on: &[&'a Filed], off: &'a Filed) -> Result<(), LibraryFault> {
-        let head = &off.draft.head;
-        let mut packs: Vec<&Filed> = on
-            .iter()
-            .copied()
-            .filter(|filed| {
-                let other = &filed.draft.head;
-                // Switched on, an edition takes the place of the one of its date.
-                head.kind != PackKind::Edition || other.kind != PackKind::Edition || other.effective_from != head.effective_from
-            })
-            .collect();
-        packs.push(off);
-        packs.sort_by_key(|filed| filed.draft.head.effective_from);
-        let area = match &head.kind {
-            PackKind::Area(authority) => Some(authority),
-            PackKind::Edition | PackKind::Overlay => None,
-        };
-        self.timeline(&packs, area).map(|_| ())
+/// Those that are on, and `off` as if it were on too.
+fn switched_on<'a>(on: &[&'a Filed], off: &'a Filed) -> Vec<&'a Filed> {
+    let head = &off.draft.head;
+    // An edition takes the place of the one of its date.
+    let gives_way = |other: &Filed| {
+        let both_editions = head.kind == PackKind::Edition && other.draft.head.kind == PackKind::Edition;
+        both_editions && other.draft.head.effective_from == head.effective_from
+    };
+    let mut packs: Vec<&Filed> = on.iter().copied().filter(|filed| !gives_way(filed)).collect();
+    packs.push(off);
+    packs.sort_by_key(|filed| filed.draft.head.effective_from);
+    packs
+}
+
+/// Nobody's area, and then each authority's that has settings of its own.
+fn areas_of<'a>(packs: &[&'a Filed]) -> Vec<Option<&'a GssCode>> {
+    let mut areas = vec![None];
+    for filed in packs {
+        if let PackKind::Area(authority) = &filed.draft.head.kind
+            && !areas.contains(&Some(authority))
+        {
+            areas.push(Some(authority));
+        }
     }
+    areas
+}
+
+/// Every date from which something else is in force.
+fn dates_of_change(packs: &[&Filed]) -> Vec<Date> {
+    let heads = packs.iter().map(|filed| &filed.draft.head);
+    let ends = heads.clone().filter_map(|head| head.effective_until).map(|until| until.saturating_add(1.day()));
+    let mut dates: Vec<Date> = heads.map(|head| head.effective_from).chain(ends).collect();
+    dates.sort_unstable();
+    dates.dedup();
+    dates
 }
 
 /// The name and digest of everything that stands together.

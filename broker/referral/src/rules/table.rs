@@ -249,6 +249,16 @@ impl Cube {
         self.0.iter().copied()
     }
 
+    /// Every situation is in it.
+    pub fn is_everything(&self) -> bool {
+        self.columns().all(|(column, values)| values == column.all_values())
+    }
+
+    /// This cube, speaking of `column` no more.
+    pub fn without(&self, column: Column) -> Cube {
+        Cube(self.columns().filter(|&(own, _)| own != column).collect())
+    }
+
     /// Whether it holds `situation`.
     pub fn holds(&self, situation: &Situation) -> bool {
         self.0.iter().all(|&(column, values)| situation.bit(column) & values != 0)

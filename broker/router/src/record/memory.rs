@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::log::{self, Frontier, Hash, Leaf, Proof, Signer, Unproved};
 use super::{
     Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure, ErasureRecord, Kind, Ledger,
-    LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
+    LedgerError, Listed, Moment, Note, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
     Version, lawful, micros, micros_not_before, moment,
 };
 
@@ -37,6 +37,8 @@ pub enum Write {
     Release,
     /// A referral is erased.
     Erase,
+    /// Something about the broker itself is recorded.
+    Note,
 }
 
 /// Decides the fate of each write.
@@ -276,6 +278,14 @@ impl Inner {
         self.seal();
         Erased::Leaf(leaf)
     }
+
+    fn note(&mut self, note: &Note) -> u64 {
+        let salt = (self.salts)();
+        let leaf = self.append(note.kind, note.at, &salt, &note.record);
+        self.records.insert(leaf, Record { referral: None, bytes: note.record.clone() });
+        self.seal();
+        leaf
+    }
 }
 
 /// What is read back is what a ledger on disk would give back.
@@ -443,5 +453,9 @@ impl Ledger for MemoryLedger {
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
         self.write(Write::Erase, "erase a referral", |ledger| ledger.erase(&erasure))
+    }
+
+    async fn note(&self, note: Note) -> Result<u64, LedgerError> {
+        self.write(Write::Note, "record what is true of the broker", |ledger| ledger.note(&note))
     }
 }

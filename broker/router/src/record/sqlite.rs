@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::log::{self, Checkpoint, Frontier, Growth, Hash, Leaf, Proof, Signer, Subtree};
 use super::{
     Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure, ErasureRecord, Kind, Ledger,
-    LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
+    LedgerError, Listed, Moment, Note, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
     Version, lawful, micros, micros_not_before, moment,
 };
 
@@ -55,6 +55,7 @@ enum Request {
     Quarantine { message: Quarantined, answer: Answer<()> },
     Release { id: Uuid, released: bool, answer: Answer<bool> },
     Erase { erasure: Erasure, erased: Erased, answer: Answer<Erased> },
+    Note { note: Note, leaf: u64, answer: Answer<u64> },
 }
 
 enum Written {
@@ -364,7 +365,11 @@ impl Request {
     fn steps(&self) -> usize {
         match self {
             Request::Commit { commits, .. } => commits.len(),
-            Request::Settle { .. } | Request::Quarantine { .. } | Request::Release { .. } | Request::Erase { .. } => 1,
+            Request::Settle { .. }
+            | Request::Quarantine { .. }
+            | Request::Release { .. }
+            | Request::Erase { .. }
+            | Request::Note { .. } => 1,
         }
     }
 
@@ -389,6 +394,7 @@ impl Request {
             Request::Quarantine { message, .. } => page.quarantine(message)?,
             Request::Release { id, released, .. } => *released = page.release(*id)?,
             Request::Erase { erasure, erased, .. } => *erased = page.erase(erasure)?,
+            Request::Note { note, leaf, .. } => *leaf = page.note(note)?,
         }
         Ok(())
     }
@@ -403,6 +409,7 @@ impl Request {
             Request::Settle { answer, .. } | Request::Quarantine { answer, .. } => drop(answer.send(Ok(()))),
             Request::Release { released, answer, .. } => drop(answer.send(Ok(released))),
             Request::Erase { erased, answer, .. } => drop(answer.send(Ok(erased))),
+            Request::Note { leaf, answer, .. } => drop(answer.send(Ok(leaf))),
         }
     }
 
@@ -416,6 +423,7 @@ impl Request {
             Request::Quarantine { answer, .. } => drop(answer.send(error("keep a message in quarantine", because))),
             Request::Release { answer, .. } => drop(answer.send(error("release a message from quarantine", because))),
             Request::Erase { answer, .. } => drop(answer.send(error("erase a referral", because))),
+            Request::Note { answer, .. } => drop(answer.send(error("record what is true of the broker", because))),
         }
     }
 }
@@ -561,6 +569,12 @@ impl Page<'_> {
 
     fn release(&self, id: Uuid) -> rusqlite::Result<bool> {
         Ok(self.run("DELETE FROM quarantine WHERE id = ?1", [id.as_bytes()])? > 0)
+    }
+
+    fn note(&mut self, note: &Note) -> rusqlite::Result<u64> {
+        let (leaf, salt) = self.append(note.kind, note.at, &note.record)?;
+        self.keep_record(leaf, None, &salt, &note.record)?;
+        Ok(leaf)
     }
 
     fn erase(&mut self, erasure: &Erasure) -> rusqlite::Result<Erased> {
@@ -885,5 +899,9 @@ impl Ledger for SqliteLedger {
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
         self.write(|answer| Request::Erase { erasure, erased: Erased::Nothing, answer }).await
+    }
+
+    async fn note(&self, note: Note) -> Result<u64, LedgerError> {
+        self.write(|answer| Request::Note { note, leaf: 0, answer }).await
     }
 }

@@ -285,4 +285,8 @@ impl Ledger for ShakyLedger {
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
         self.change(self.inner.erase(erasure)).await
     }
+
+    async fn note(&self, note: Note) -> Result<u64, LedgerError> {
+        self.change(self.inner.note(note)).await
+    }
 }
