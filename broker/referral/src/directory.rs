@@ -4,6 +4,7 @@
 //! An unknown place is *unknown*, never a guess (P4). The directory is plain data handed in; reading its files
 //! is the shell's work.
 
+mod postcodes;
 mod register;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::identifiers::GssCode;
 use crate::time::OpeningHours;
 use crate::vocab::{Area, DutyScope, SenderKind};
 
+pub use postcodes::{GatherFault, Gathered, Located, PartialPostcode, Place, PostcodeKey, Postcodes, PostcodesFault, Release};
 pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Register};
 
 /// The register of children's services authorities, and the parties this broker knows.
