@@ -8,6 +8,7 @@
 pub mod explain;
 pub mod pack;
 pub mod prove;
+pub mod review;
 pub mod table;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::vocab::*;
 use crate::{Digest, Endpoint};
 use pack::{ClockEnd, ClockName, ClockSpec, Draft, Extent, Hold, LawfulBasis, NotifyTo, PackFault, PackKind, RouteTo, Tables};
 use prove::ProofFailure;
+use review::Choice;
 use table::{Evidence, Reason, Row, RuleId, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
@@ -386,7 +388,7 @@ impl Rulebook {
         let facts = Facts::derive(referral, &self.directory);
         match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier),
+            Some(pack) => self.rule_under(pack, referral, facts, earlier, None),
         }
     }
 
@@ -406,29 +408,46 @@ impl Rulebook {
         }
     }
 
-    fn rule_under(&self, pack: &RulePack, referral: &Referral, facts: Facts, earlier: &[Endpoint]) -> Ruling {
+    /// The ruling under `pack`; after a review, with what the person chose.
+    fn rule_under(
+        &self,
+        pack: &RulePack,
+        referral: &Referral,
+        facts: Facts,
+        earlier: &[Endpoint],
+        chosen: Option<&Choice>,
+    ) -> Ruling {
         let tables = &pack.tables;
         let nobody = RecipientKind::Unknown;
         let situation = |facts: &Facts| Situation::of(facts, nobody, Category::Unknown);
 
         let before = situation(&facts);
         let route = tables.route.matching(&before).next();
-        let target = route.and_then(|row| self.organisation(row.outcome, referral));
+        let named = chosen.and_then(Choice::target);
+        let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
         };
         let facts = facts.once_routed(hours, addressed(referral, target.as_ref()));
         let after = situation(&facts);
-        let desk = tables.desk.matching(&after).next();
+        let desk = tables.desk.matching(&after).next().filter(|_| named.is_none());
         let to = target.map(|target| match (target, desk) {
             (Endpoint::Authority(gss, _), Some(desk)) => Endpoint::Authority(gss, desk.outcome),
             (other, _) => other,
         });
 
-        let mut by: Vec<Arc<Reason>> = route.into_iter().map(|row| row.reason.clone()).collect();
-        let holds: Vec<&Row<Hold>> = tables.hold.matching(&after).collect();
-        let decision = decision(to, &holds);
+        let mut by: Vec<Arc<Reason>> = route.filter(|_| named.is_none()).into_iter().map(|row| row.reason.clone()).collect();
+        let mut holds: Vec<&Row<Hold>> = tables.hold.matching(&after).collect();
+        let decision = match chosen {
+            None => decision(to, &holds),
+            Some(choice) => {
+                by.push(choice.reason());
+                // What the person lifted no longer holds anything; the record says what it was.
+                holds.retain(|row| row.outcome != Hold::Review);
+                choice.decision(to, &holds)
+            }
+        };
         by.extend(holds.iter().map(|row| row.reason.clone()));
         if let (Decision::Deliver { to: Endpoint::Authority(..) }, Some(desk)) = (&decision, desk) {
             by.push(desk.reason.clone());
