@@ -1,5 +1,7 @@
 //! safeguarding-broker: the command line.
 
+mod console;
+
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use console::{QuarantineCommand, ReviewCommand};
 use prometheus::Registry;
 use prost::Message as _;
 use proto::wire::common::v1::Submission;
@@ -48,6 +51,12 @@ enum Command {
     /// Verify or export the ledger. Works beside a running broker.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// What the rules put before a person: list it, open it, release, redirect or return it.
+    #[command(subcommand)]
+    Review(ReviewCommand),
+    /// What could not be processed: list it, and process it again.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Say how a submission would be ruled, and why. Nothing is stored or sent.
     Explain {
         /// The configuration file, for its rules and its directory.
@@ -127,6 +136,8 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
                 println!("configuration, certificates, rules, directory and topology are in order");
             }
             Command::Ledger(command) => ledger(command)?,
+            Command::Review(command) => print!("{}", console::review(command).await?),
+            Command::Quarantine(command) => print!("{}", console::quarantine(command).await?),
             Command::Explain { config, sender, received, submission } => {
                 print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
             }
