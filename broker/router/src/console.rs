@@ -302,7 +302,9 @@ fn content(opened: &wire::OpenReviewResponse, reach: &Reach) -> String {
             }
             Some(common::information_item::Body::Fields(fields)) => {
                 for field in &fields.fields {
-                    let _ = writeln!(text, "  {}: {}", field.name.replace('_', " "), field.value);
+                    // Each line set in, so that no value can look like a heading or a command of ours.
+                    let value = field.value.lines().collect::<Vec<_>>().join("\n    ");
+                    let _ = writeln!(text, "  {}: {value}", field.name.replace('_', " "));
                 }
             }
             Some(common::information_item::Body::Attachment(_)) => {
