@@ -11,6 +11,7 @@ pub mod library;
 pub mod pack;
 pub mod prove;
 pub mod render;
+pub mod review;
 pub mod table;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use crate::vocab::*;
 use crate::{Digest, Endpoint};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
+use review::Choice;
 use table::{Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
@@ -320,7 +322,7 @@ impl Rulebook {
         let facts = Facts::derive(referral, &self.directory);
         match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier),
+            Some(pack) => self.rule_under(pack, referral, facts, earlier, None),
         }
     }
 
@@ -341,14 +343,23 @@ impl Rulebook {
         }
     }
 
-    fn rule_under(&self, pack: &RulePack, referral: &Referral, facts: Facts, earlier: &[Endpoint]) -> Ruling {
+    /// The ruling under `pack`; after a review, with what the person chose.
+    fn rule_under(
+        &self,
+        pack: &RulePack,
+        referral: &Referral,
+        facts: Facts,
+        earlier: &[Endpoint],
+        chosen: Option<&Choice>,
+    ) -> Ruling {
         let tables = &pack.tables;
         let situation = |facts: &Facts| Situation::of(facts, RecipientKind::Unknown, Category::Unknown);
 
         let before = situation(&facts);
         let diverted = tables.diversion.matching(&before).next();
         let route = diverted.or_else(|| tables.route.matching(&before).next());
-        let target = route.and_then(|row| self.organisation(row.outcome, referral));
+        let named = chosen.and_then(Choice::target);
+        let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
@@ -359,14 +370,14 @@ impl Rulebook {
         };
         let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref()));
         let after = situation(&facts);
-        let desk = tables.desk.matching(&after).next();
+        let desk = tables.desk.matching(&after).next().filter(|_| named.is_none());
         let to = target.map(|target| match (target, desk) {
             (Endpoint::Authority(gss, _), Some(desk)) => Endpoint::Authority(gss, desk.outcome),
             (other, _) => other,
         });
 
-        let mut by: Vec<Arc<Reason>> = route.into_iter().map(|row| row.reason.clone()).collect();
-        let is_reply = matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
+        let mut by: Vec<Arc<Reason>> = route.filter(|_| named.is_none()).into_iter().map(|row| row.reason.clone()).collect();
+        let is_reply = named.is_none() && matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
         let items: Vec<ItemFacts> = referral.items.iter().map(|item| ItemFacts::derive(item, referral)).collect();
         let mut holds: Vec<&Row<Hold>> = pack.hold.whole.matching(&after).collect();
         if let Some(to) = &to {
@@ -378,7 +389,15 @@ impl Rulebook {
                 recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
             }));
         }
-        let decision = decision(to, &holds);
+        let decision = match chosen {
+            None => decision(to, &holds),
+            Some(choice) => {
+                by.push(choice.reason());
+                // What the person lifted no longer holds anything; the record says what it was.
+                holds.retain(|row| row.outcome != Hold::Review);
+                choice.decision(to, &holds)
+            }
+        };
         by.extend(holds.iter().map(|row| row.reason.clone()));
         if let (Decision::Deliver { to: Endpoint::Authority(..) }, Some(desk)) = (&decision, desk) {
             by.push(desk.reason.clone());

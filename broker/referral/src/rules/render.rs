@@ -32,7 +32,12 @@ pub fn pack(draft: &Draft) -> String {
             &draft.tables.diversion,
             route,
         ),
-        page("Which authority, by the place", "Exactly one of these rules applies to every referral.", &draft.tables.route, route),
+        page(
+            "Which authority, by the place",
+            "Exactly one of these rules applies to every referral.",
+            &draft.tables.route,
+            route,
+        ),
         page("Which desk", "Exactly one of these rules applies to every referral.", &draft.tables.desk, desk),
         page("What holds it back", "Every rule that matches applies.", &draft.tables.hold, |hold| held(*hold).to_owned()),
         page("Who else is told", "Every rule that matches applies.", &draft.tables.notify, notify),
