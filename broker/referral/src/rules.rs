@@ -368,8 +368,15 @@ impl Rulebook {
             Some(authority) if authority.provisional => AuthorityCode::Provisional,
             Some(_) | None => AuthorityCode::Issued,
         };
-        let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref()));
+        let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref(), self.on_receipt(referral)));
         let after = situation(&facts);
+        // From here on the responsible authority's own settings lie on the rest: they tighten, and never move anything.
+        let own = target
+            .as_ref()
+            .and_then(Endpoint::authority)
+            .and_then(|gss| self.library.in_force_for(london_date(referral.received), gss));
+        let pack = own.map_or(pack, |own| own.as_ref());
+        let tables = &pack.tables;
         let desk = tables.desk.matching(&after).next().filter(|_| named.is_none());
         let to = target.map(|target| match (target, desk) {
             (Endpoint::Authority(gss, _), Some(desk)) => Endpoint::Authority(gss, desk.outcome),
@@ -648,13 +655,14 @@ fn flags(
     rows.map(|row| (row.outcome.clone(), row.reason.clone())).chain(faults_of_items(referral)).collect()
 }
 
-fn addressed(referral: &Referral, target: Option<&Endpoint>) -> Addressed {
+fn addressed(referral: &Referral, target: Option<&Endpoint>, today: OnDate<'_>) -> Addressed {
+    let council =
+        |endpoint: &Endpoint| endpoint.authority().and_then(|gss| today.authority(gss)).map(|authority| authority.gss.clone());
     match (&referral.addressed_to, target) {
         (None, _) => Addressed::Nobody,
-        // Any desk of the right authority will do: which one is the broker's business.
-        (Some(stated), Some(target))
-            if stated == target || (stated.authority().is_some() && stated.authority() == target.authority()) =>
-        {
+        // Any desk of the right authority will do, also under a code that it had before: which one is the broker's
+        // business.
+        (Some(stated), Some(target)) if stated == target || (council(stated).is_some() && council(stated) == council(target)) => {
             Addressed::Rightly
         }
         (Some(_), _) => Addressed::Wrongly,
@@ -706,7 +714,9 @@ fn kind_of(endpoint: &Endpoint, role: Role, responsible: Option<&GssCode>) -> Re
         Endpoint::Voluntary(_) => RecipientKind::VoluntaryProvider,
         Endpoint::Marac(_) => RecipientKind::Marac,
         Endpoint::National(NationalBody::ReferralMechanism) => RecipientKind::Nrm,
-        Endpoint::National(NationalBody::ReviewPanel) => RecipientKind::NationalBody,
+        Endpoint::National(NationalBody::ReviewPanel | NationalBody::Ofsted | NationalBody::DepartmentForEducation) => {
+            RecipientKind::NationalBody
+        }
         Endpoint::Household(Household::Own) => RecipientKind::Parent,
         Endpoint::Household(Household::Other) => RecipientKind::OtherHousehold,
         Endpoint::Public => RecipientKind::Unknown,

@@ -13,7 +13,7 @@ use proto::tell;
 use referral::case::{Case, Effect, Event, HeldBy, News, Question, Step, Surprise, step};
 use referral::facts::Facts;
 use referral::rules::review::{Choice, Reviewer};
-use referral::rules::{Decision as Ruled, Rulebook, Ruling};
+use referral::rules::{Decision as Ruled, Ruling};
 use referral::submission::{Arrival, Says, What};
 use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
