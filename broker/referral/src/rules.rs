@@ -5,6 +5,7 @@
 //! the *kind* of authority; which organisation that is, on that date, is a look-up in the directory, and
 //! unknown is a review, never a guess.
 
+mod area;
 pub mod diff;
 pub mod explain;
 pub mod library;
@@ -314,6 +315,13 @@ impl Rulebook {
         let before = situation(&facts);
         let route = tables.route.matching(&before).next();
         let target = route.and_then(|row| self.organisation(row.outcome, referral));
+        // Routes and desks are the same in every area, so what was decided so far stands.
+        let pack = if let Some(Endpoint::Authority(gss, _)) = &target {
+            self.library.in_force_for(london_date(referral.received), gss).map_or(pack, AsRef::as_ref)
+        } else {
+            pack
+        };
+        let tables = &pack.tables;
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
@@ -340,7 +348,7 @@ impl Rulebook {
             recipients.into_iter().map(|(to, kind, role)| view(pack, &facts, referral, to, kind, role, &mut bases)).collect();
         let delivered = matches!(decision, Decision::Deliver { .. });
         let clocks =
-            if delivered { tables.clock.matching(&after).map(|row| self.start(row, referral)).collect() } else { Vec::new() };
+            if delivered { earliest(tables.clock.matching(&after).map(|row| self.start(row, referral))) } else { Vec::new() };
         let mut flags: Vec<(String, Arc<Reason>)> =
             tables.flag.matching(&after).map(|row| (row.outcome.clone(), row.reason.clone())).collect();
         flags.extend(faults_of_items(referral));
@@ -554,6 +562,19 @@ fn view(
         verdicts.push(verdict);
     }
     View { to, kind, role, verdicts, bases }
+}
+
+/// Each clock once: where an area sets one more tightly, its own is due first.
+fn earliest(starts: impl Iterator<Item = ClockStart>) -> Vec<ClockStart> {
+    let mut clocks: Vec<ClockStart> = Vec::new();
+    for start in starts {
+        match clocks.iter_mut().find(|clock| clock.name == start.name) {
+            Some(clock) if start.due.by < clock.due.by => *clock = start,
+            Some(_) => {}
+            None => clocks.push(start),
+        }
+    }
+    clocks
 }
 
 /// Withhold beats share: the most that any row gives, and of that the least that any row leaves.
