@@ -4,42 +4,26 @@
 //! An unknown place is *unknown*, never a guess (P4). The directory is plain data handed in; reading its files
 //! is the shell's work.
 
+mod register;
+
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::Endpoint;
-use crate::identifiers::{ForceCode, GssCode};
+use crate::identifiers::GssCode;
+use crate::submission::Referral;
 use crate::time::OpeningHours;
 use crate::vocab::{Area, DutyScope, SenderKind};
+
+pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Register};
 
 /// The register of children's services authorities, and the parties this broker knows.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    authorities: BTreeMap<GssCode, Authority>,
-    /// Every other code that still means one of them: districts, and codes no longer in use.
-    also_means: BTreeMap<GssCode, Meaning>,
+    register: Register,
     parties: BTreeMap<Endpoint, Party>,
-}
-
-/// A children's services authority.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    /// Its code.
-    pub gss: GssCode,
-    /// Its name.
-    pub name: String,
-    /// The police force of its area.
-    pub police: ForceCode,
-}
-
-#[derive(Clone, Debug)]
-enum Meaning {
-    /// A district: its county answers.
-    District(GssCode),
-    /// Not in use after `ended`; one successor answers, or it cannot be told from the code alone.
-    Retired { now: Vec<GssCode> },
 }
 
 /// What the directory knows of a party.
@@ -75,37 +59,6 @@ impl std::error::Error for DirectoryFaults {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RegisterFile {
-    #[serde(rename = "as_at")]
-    _as_at: Date,
-    authority: Vec<AuthorityEntry>,
-    #[serde(default)]
-    retired: Vec<RetiredEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthorityEntry {
-    gss: GssCode,
-    name: String,
-    police: ForceCode,
-    #[serde(default)]
-    districts: Vec<GssCode>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetiredEntry {
-    gss: GssCode,
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(rename = "ended")]
-    _ended: Option<Date>,
-    now: Vec<GssCode>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PartiesFile {
     #[serde(default)]
     endpoint: Vec<PartyEntry>,
@@ -137,32 +90,33 @@ pub enum Format {
     Json,
 }
 
+/// The directory as it stands on one date: every question asked of it is asked of that day.
+#[derive(Clone, Copy, Debug)]
+pub struct OnDate<'a> {
+    directory: &'a Directory,
+    date: Date,
+}
+
+impl<'a> OnDate<'a> {
+    /// The authority that answers for `gss`.
+    pub fn authority(self, gss: &GssCode) -> Option<&'a Authority> {
+        self.directory.authority(gss, self.date)
+    }
+
+    /// In whose area `gss` lies.
+    pub fn area(self, gss: Option<&GssCode>) -> Area {
+        self.directory.area(gss, self.date)
+    }
+}
+
 impl Directory {
     /// Reads the register (`policies/directory`) and the parties of this deployment (`endpoints.toml`).
     pub fn parse(register: &str, parties: &str) -> Result<Self, DirectoryFaults> {
-        let register: RegisterFile =
-            toml::from_str(register).map_err(|fault| DirectoryFaults(vec![format!("register: {fault}")]))?;
+        let register = Register::parse(register).map_err(DirectoryFaults)?;
         let parties: PartiesFile =
             toml::from_str(parties).map_err(|fault| DirectoryFaults(vec![format!("endpoints: {fault}")]))?;
         let mut faults = Vec::new();
-        let mut directory = Directory::default();
-        for entry in register.authority {
-            for district in entry.districts {
-                if directory.also_means.insert(district.clone(), Meaning::District(entry.gss.clone())).is_some() {
-                    faults.push(format!("district {district} stands under two authorities"));
-                }
-            }
-            let authority = Authority { gss: entry.gss.clone(), name: entry.name, police: entry.police };
-            if directory.authorities.insert(entry.gss.clone(), authority).is_some() {
-                faults.push(format!("authority {} stands there twice", entry.gss));
-            }
-        }
-        for entry in register.retired {
-            for successor in entry.now.iter().filter(|successor| !directory.authorities.contains_key(*successor)) {
-                faults.push(format!("retired code {} points to {successor}, which is not an authority", entry.gss));
-            }
-            directory.also_means.insert(entry.gss, Meaning::Retired { now: entry.now });
-        }
+        let mut directory = Directory { register, parties: BTreeMap::new() };
         for entry in parties.endpoint {
             match directory.party_of(entry) {
                 Ok(party) => {
@@ -184,16 +138,10 @@ impl Directory {
             Some(hours) => OpeningHours::parse(hours)
                 .ok_or_else(|| format!("endpoint {name}: hours need the form \"Mon-Fri 09:00-17:00\""))?,
         };
-        let stated = entry.authority.or_else(|| name.authority().cloned());
-        let located = match stated {
-            None => None,
-            Some(gss) => Some(
-                self.authority(&gss)
-                    .ok_or_else(|| format!("endpoint {name}: {gss} is no children's services authority"))?
-                    .gss
-                    .clone(),
-            ),
-        };
+        let located = entry.authority.or_else(|| name.authority().cloned());
+        if let Some(gss) = located.as_ref().filter(|gss| !self.register.knows(gss)) {
+            return Err(format!("endpoint {name}: {gss} is no children's services authority"));
+        }
         let kind = match name.sender_kind() {
             SenderKind::School if entry.independent => SenderKind::IndependentSchool,
             kind => kind,
@@ -218,29 +166,69 @@ impl Directory {
         Ok(Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live })
     }
 
-    /// The authority that answers for `gss`: itself, its county, or its one successor (RA-07).
-    pub fn authority(&self, gss: &GssCode) -> Option<&Authority> {
-        self.authorities.get(gss).or_else(|| match self.also_means.get(gss)? {
-            Meaning::District(county) => self.authorities.get(county),
-            Meaning::Retired { now } => match now.as_slice() {
-                [one] => self.authorities.get(one),
-                _ => None,
-            },
-        })
+    /// The same directory with `party` known in it, in place of what was known of it.
+    pub fn with(mut self, party: Party) -> Directory {
+        self.parties.insert(party.endpoint.clone(), party);
+        self
     }
 
-    /// In whose area a stated code lies. A code this directory does not know is unknown.
-    pub fn area(&self, gss: Option<&GssCode>) -> Area {
+    /// The directory as it stands on a London date.
+    pub fn on(&self, date: Date) -> OnDate<'_> {
+        OnDate { directory: self, date }
+    }
+
+    /// The register.
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// The authority that answers for `gss` on that day: itself, its county, or the one that followed (RA-07).
+    pub fn authority(&self, gss: &GssCode, on: Date) -> Option<&Authority> {
+        self.register.authority(gss, on)
+    }
+
+    /// The code of the place that worked cases call by this name.
+    pub fn called(&self, name: &str) -> Option<&GssCode> {
+        self.register.called(name)
+    }
+
+    /// The name of the place of a code, whatever the date.
+    pub fn name(&self, gss: &GssCode) -> Option<&str> {
+        self.register.name(gss)
+    }
+
+    /// In whose area a stated code lies on that day. A code this directory does not know is unknown.
+    pub fn area(&self, gss: Option<&GssCode>, on: Date) -> Area {
         match gss {
             None => Area::Unknown,
             Some(gss) => match gss.as_str().get(..1) {
                 Some("W") => Area::Wales,
                 Some("S") => Area::Scotland,
                 Some("N") => Area::NorthernIreland,
-                _ if self.authority(gss).is_some() => Area::England,
+                _ if self.authority(gss, on).is_some() => Area::England,
                 _ => Area::Unknown,
             },
         }
+    }
+
+    /// Where the child was found: as stated; else at the school that reports it (RA-01, "found"). A helpline, a force
+    /// or a surgery reports children who are elsewhere.
+    pub fn found_at<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
+        let at_school = || {
+            let party = self.party(&referral.sender)?;
+            match party.kind {
+                SenderKind::School | SenderKind::IndependentSchool => party.located.as_ref(),
+                SenderKind::Police
+                | SenderKind::Nhs
+                | SenderKind::Authority
+                | SenderKind::OtherAuthority
+                | SenderKind::Voluntary
+                | SenderKind::Public
+                | SenderKind::Operator
+                | SenderKind::Broker => None,
+            }
+        };
+        referral.places.located.as_ref().or_else(at_school)
     }
 
     /// What is known of a party.
@@ -258,9 +246,9 @@ impl Directory {
         self.parties.values()
     }
 
-    /// Every authority, in order of code.
-    pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
-        self.authorities.values()
+    /// The authorities of a day, in order of code.
+    pub fn authorities(&self, on: Date) -> impl Iterator<Item = &Authority> {
+        self.register.authorities(on)
     }
 }
 
@@ -269,35 +257,6 @@ mod tests {
     use super::*;
 
     const REGISTER: &str = include_str!("../../../policies/directory/england.toml");
-
-    fn directory() -> Directory {
-        Directory::parse(REGISTER, "").unwrap()
-    }
-
-    fn answers_for(gss: &str) -> Option<String> {
-        directory().authority(&GssCode::parse(gss).unwrap()).map(|authority| authority.gss.to_string())
-    }
-
-    #[test]
-    fn the_register_holds_every_english_authority_and_district() {
-        let directory = directory();
-        let districts = directory.also_means.values().filter(|meaning| matches!(meaning, Meaning::District(_))).count();
-        let alone = directory.authorities.keys().filter(|gss| gss.kind() != "E10").count();
-        assert_eq!((directory.authorities.len(), districts + alone), (153, 296));
-    }
-
-    #[test]
-    fn a_district_answers_with_its_county() {
-        assert_eq!(answers_for("E07000106").as_deref(), Some("E10000016")); // Canterbury: Kent
-        assert_eq!(answers_for("E08000035").as_deref(), Some("E08000035")); // Leeds: itself
-    }
-
-    #[test]
-    fn a_retired_code_answers_with_its_successor_or_is_unknown() {
-        assert_eq!(answers_for("E06000028").as_deref(), Some("E06000058")); // Bournemouth
-        assert_eq!(answers_for("E10000021"), None); // Northamptonshire became two
-        assert_eq!(answers_for("E06999999"), None);
-    }
 
     #[test]
     fn every_fault_of_an_endpoint_file_is_named_at_once() {

@@ -703,6 +703,7 @@ fn a_recipient_that_is_not_connected_is_put_before_a_person_and_never_forgotten(
 fn three_children() -> Submission {
     let mut submission = common::submission(7);
     let sibling = |name: &str, home: &str| Child {
+        circumstances: ChildCircumstances::default(),
         identity: Identity {
             given_name: Some(name.into()),
             family_name: Some("Canary".into()),
@@ -832,6 +833,7 @@ fn canaries(received: Moment) -> Submission {
     let mut submission = common::submission(5);
     submission.received = received;
     submission.child = Child {
+        circumstances: ChildCircumstances::default(),
         identity: Identity {
             given_name: Some("Zebedee".into()),
             family_name: Some("Quillfeather".into()),

@@ -33,7 +33,8 @@ fn every_row_has_a_sentence_with_its_reason_its_source_and_how_well_it_is_founde
     for draft in &drafts {
         let page = render::pack(draft);
         let tables = &draft.tables;
-        let count = tables.route.0.len()
+        let count = tables.diversion.0.len()
+            + tables.route.0.len()
             + tables.desk.0.len()
             + tables.hold.0.len()
             + tables.notify.0.len()
@@ -131,9 +132,15 @@ fn table<Outcome: Clone + std::fmt::Debug + 'static>(
 }
 
 fn tables() -> impl Strategy<Value = Tables> {
-    let clock = |days, ends_with| ClockSpec { name: ClockName::LaAckDecision1Wd, amount: Amount::WorkingDays(days), ends_with };
+    let clock = |days, ends_with| ClockSpec {
+        name: ClockName::LaAckDecision1Wd,
+        starts: ClockAnchor::Receipt,
+        amount: Amount::WorkingDays(days),
+        ends_with,
+    };
     let told = |to, even_when_held| Notify { to, even_when_held };
     (
+        table(false, vec![RouteTo::Located, RouteTo::Placing]),
         table(false, vec![RouteTo::Home, RouteTo::Located]),
         table(false, vec![Desk::FrontDoor, Desk::Lado]),
         table(false, vec![Hold::Review, Hold::ReturnToSender]),
@@ -144,7 +151,8 @@ fn tables() -> impl Strategy<Value = Tables> {
         table(false, vec![clock(1, ClockEnd::Decided), clock(2, ClockEnd::Decided)]),
         table(false, vec!["seen".to_owned(), "heard".to_owned()]),
     )
-        .prop_map(|(route, desk, hold, notify, share, withhold, basis, clock, flag)| Tables {
+        .prop_map(|(diversion, route, desk, hold, notify, share, withhold, basis, clock, flag)| Tables {
+            diversion,
             route,
             desk,
             hold,
@@ -170,7 +178,8 @@ fn outcomes(tables: &Tables, situation: &Situation) -> Vec<(&'static str, String
         found.dedup();
         found
     }
-    all.extend(first(&tables.route, situation).map(|outcome| ("route", outcome)));
+    let route = first(&tables.diversion, situation).or_else(|| first(&tables.route, situation));
+    all.extend(route.map(|outcome| ("route", outcome)));
     all.extend(first(&tables.desk, situation).map(|outcome| ("desk", outcome)));
     all.extend(every("hold", &tables.hold, situation));
     all.extend(every("notify", &tables.notify, situation));

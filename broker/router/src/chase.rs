@@ -29,8 +29,9 @@ pub async fn chase<L: Ledger>(
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
-            _ = look.tick() => {}
+            biased;
             () = shutdown.requested() => return,
+            _ = look.tick() => {}
         }
         let now = clock.now();
         match ledger.overdue(now, WAKE_MAX).await {

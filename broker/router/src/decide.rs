@@ -125,7 +125,10 @@ impl<L: Ledger> Decider<L> {
         let mut unsure = false;
         while more_inputs || more_events || !batch.is_empty() {
             if batch.is_empty() {
+                // In this order, so that a simulated life is the same again; neither can starve the other, because what
+                // else is there is taken along below.
                 tokio::select! {
+                    biased;
                     count = inputs.recv_many(&mut arrived, BATCH_MAX), if more_inputs => more_inputs = count > 0,
                     count = events.recv_many(&mut happened, BATCH_MAX), if more_events => more_events = count > 0,
                 }

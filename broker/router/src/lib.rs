@@ -4,6 +4,7 @@
 //! loses what it judged. It never knows a child: it carries sealed content and words from closed vocabularies.
 
 pub mod broker;
+pub mod cases;
 pub mod chase;
 pub mod config;
 pub mod decide;

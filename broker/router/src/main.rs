@@ -13,8 +13,10 @@ use prometheus::Registry;
 use prost::Message as _;
 use proto::wire::common::v1::Submission;
 use referral::case::Routing;
+use referral::rules::Rulebook;
 use referral::{Endpoint, IdempotencyKey, Moment};
 use router::broker::Ready;
+use router::cases;
 use router::config::Config;
 use router::record::log::PublicKey;
 use router::record::verify::{self, Records};
@@ -67,6 +69,17 @@ enum Command {
         /// A file with an encoded safeguarding.common.v1.Submission, or in protobuf's JSON mapping.
         submission: PathBuf,
     },
+    /// Run worked cases, one JSON object a line, through the rules, and say where they answer otherwise.
+    ///
+    /// Ends with "N passed, N failed", and with status 1 if any failed. Contested cases are reported apart.
+    Cases {
+        /// The configuration file, for its rules; the built-in ones if left out.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Files of cases.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What can be done with a ledger.
@@ -113,7 +126,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     transport::tls::install_crypto();
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(why) => {
             eprintln!("safeguarding-broker: {why}");
             ExitCode::from(2)
@@ -121,7 +134,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match cli.command {
@@ -132,13 +145,32 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
                 println!("configuration, certificates, rules, directory and topology are in order");
             }
             Command::Ledger(command) => ledger(command)?,
+            Command::Cases { config, files } => return run_cases(config.as_deref(), &files),
             Command::Rules(command) => rules_command::run(command)?,
             Command::Explain { config, sender, received, submission } => {
                 print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Runs worked cases and says what came of them.
+fn run_cases(config: Option<&Path>, files: &[PathBuf]) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let rules = match config {
+        Some(config) => Ready::check(Config::read(config)?)?.rules().clone(),
+        None => Rulebook::built_in("")?,
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        let report = cases::run(&text, &rules);
+        print!("{}\n{report}\n", file.display());
+        passed += report.passed();
+        failed += report.failed();
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn public_key(config: &Config) -> Result<PublicKey, LedgerError> {

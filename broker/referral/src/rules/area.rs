@@ -48,15 +48,22 @@ fn clocks(beneath: &Tables, with: &Tables) -> Vec<String> {
 
 /// Whether `own` is never due after `beneath`, whenever both start, and is stopped by the same.
 fn tightens(beneath: &ClockSpec, own: &ClockSpec) -> bool {
-    let no_later = match (own.amount, beneath.amount) {
-        (Amount::WorkingDays(own), Amount::WorkingDays(beneath)) => own <= beneath,
-        (Amount::ElapsedHours(own), Amount::ElapsedHours(beneath)) => own <= beneath,
-        // Counting begins the day after, so a working day is at least 24 hours long.
-        (Amount::ElapsedHours(own), Amount::WorkingDays(beneath)) => u32::from(own) <= 24 * u32::from(beneath),
-        // A weekend can always lie between.
-        (Amount::WorkingDays(_), Amount::ElapsedHours(_)) => false,
+    let no_later = match own.amount {
+        Amount::WorkingDays(own) => matches!(beneath.amount, Amount::WorkingDays(beneath) if own <= beneath),
+        Amount::SchoolDays(own) => matches!(beneath.amount, Amount::SchoolDays(beneath) if own <= beneath),
+        Amount::Months(own) => matches!(beneath.amount, Amount::Months(beneath) if own <= beneath),
+        Amount::NextSchoolDay => beneath.amount == Amount::NextSchoolDay,
+        Amount::ElapsedHours(own) => match beneath.amount {
+            Amount::ElapsedHours(beneath) => own <= beneath,
+            // Counting begins the day after, so each of these days is at least 24 hours long.
+            Amount::WorkingDays(days) | Amount::SchoolDays(days) => u32::from(own) <= 24 * u32::from(days),
+            // The shortest month, and an hour lost to the summer.
+            Amount::Months(months) => u32::from(own) <= 24 * 27 * u32::from(months),
+            // It can begin within the hour.
+            Amount::NextSchoolDay => false,
+        },
     };
-    no_later && own.ends_with == beneath.ends_with
+    no_later && own.starts == beneath.starts && own.ends_with == beneath.ends_with
 }
 
 fn emptied(beneath: &Tables, with: &Tables) -> Vec<String> {

@@ -40,7 +40,9 @@ impl fmt::Display for Change {
 /// Every change from `old` to `new`.
 pub fn diff(old: &Tables, new: &Tables) -> Vec<Change> {
     let mut changes = Vec::new();
-    changes.extend(the_one("route", &old.route, &new.route, render::route));
+    // A diversion goes before any route, and of each there is one: laid in this order, the first that matches rules.
+    let routes = |tables: &Tables| Table(tables.diversion.0.iter().chain(&tables.route.0).cloned().collect());
+    changes.extend(the_one("route", &routes(old), &routes(new), render::route));
     changes.extend(the_one("desk", &old.desk, &new.desk, render::desk));
     changes.extend(each("hold", &old.hold, &new.hold, |hold| render::held(*hold).to_owned()));
     changes.extend(each("notify", &old.notify, &new.notify, render::notify));

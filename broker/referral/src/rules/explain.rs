@@ -9,7 +9,7 @@ use super::table::Reason;
 use super::{Decision, Role, Ruling, View};
 use crate::Endpoint;
 use crate::directory::Directory;
-use crate::vocab::{Category, Desk, RecipientKind, Vocabulary};
+use crate::vocab::{Category, Desk, Household, NationalBody, NhsService, RecipientKind, Vocabulary};
 
 /// A sentence of an explanation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ pub struct Withheld {
 
 /// A party's name for a reader, such as `the front door of Leeds`.
 pub fn name_of(endpoint: &Endpoint, directory: &Directory) -> String {
-    let area = |gss| directory.authority(gss).map_or_else(|| gss.to_string(), |authority| authority.name.clone());
+    let area = |gss| directory.name(gss).map_or_else(|| gss.to_string(), str::to_owned);
     match endpoint {
         Endpoint::Authority(gss, desk) => format!("{} of {}", desk_words(*desk), area(gss)),
         Endpoint::Police(force) => format!("police force {force}"),
@@ -45,6 +45,22 @@ pub fn name_of(endpoint: &Endpoint, directory: &Directory) -> String {
         Endpoint::Adult(gss) => format!("adult safeguarding of {}", area(gss)),
         Endpoint::Devolved(gss) => format!("children's services of {gss}"),
         Endpoint::Voluntary(code) => format!("voluntary organisation {code}"),
+        Endpoint::NhsService(gss, service) => format!("{} in {}", nhs_words(*service), area(gss)),
+        Endpoint::Marac(gss) => format!("the multi-agency risk assessment conference of {}", area(gss)),
+        Endpoint::National(NationalBody::ReferralMechanism) => "the national referral mechanism".to_owned(),
+        Endpoint::National(NationalBody::ReviewPanel) => "the Child Safeguarding Practice Review Panel".to_owned(),
+        Endpoint::Household(Household::Own) => "the household in which the child lives".to_owned(),
+        Endpoint::Household(Household::Other) => "the other household".to_owned(),
+        Endpoint::Public => "a member of the public".to_owned(),
+        Endpoint::Operator => "whoever runs this broker".to_owned(),
+    }
+}
+
+fn nhs_words(service: NhsService) -> &'static str {
+    match service {
+        NhsService::HealthVisiting => "health visiting",
+        NhsService::NamedProfessional => "the named professional for safeguarding",
+        NhsService::ChildDeathOverview => "child death review",
     }
 }
 

@@ -204,7 +204,7 @@ pub fn examine<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Resul
         for area in areas_of(&packs) {
             for from in dates_of_change(&packs) {
                 let Some((id, tables)) = shelf.composed(&packs, area, from)? else { continue };
-                let known = standing.iter().any(|known| known.id == id && known.from == from);
+                let known = standing.iter().any(|known| known.id == id);
                 if !known && only.is_none_or(|off| off.draft.head.covers(from)) {
                     let mut examined = prove::examine(&tables);
                     examined.extend(shelf.of_area(&packs, area, from, &tables)?);
@@ -236,8 +236,18 @@ fn filed<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<
 
 /// The packs that come with the product: name and text of each.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("wt2023.toml", include_str!("../../../../policies/packs/wt2023.toml")),
     ("wt2026.toml", include_str!("../../../../policies/packs/wt2026.toml")),
+    ("encompass-2025-11-07.toml", include_str!("../../../../policies/packs/encompass-2025-11-07.toml")),
+    ("rli-2026-02-05.toml", include_str!("../../../../policies/packs/rli-2026-02-05.toml")),
+    ("kcsie2026-09-01.toml", include_str!("../../../../policies/packs/kcsie2026-09-01.toml")),
     ("isd-2026-09-30.toml", include_str!("../../../../policies/packs/isd-2026-09-30.toml")),
+    ("lgr-surrey-2027-04-01.toml", include_str!("../../../../policies/packs/lgr-surrey-2027-04-01.toml")),
+    ("csa-reporting.toml", include_str!("../../../../policies/packs/csa-reporting.toml")),
+    ("macpt-2027.toml", include_str!("../../../../policies/packs/macpt-2027.toml")),
+    ("consistent-id.toml", include_str!("../../../../policies/packs/consistent-id.toml")),
+    ("local-clocks.toml", include_str!("../../../../policies/packs/local-clocks.toml")),
+    ("vital-interests.toml", include_str!("../../../../policies/packs/vital-interests.toml")),
     ("areas/example.toml", include_str!("../../../../policies/areas/example.toml")),
 ];
 
@@ -428,6 +438,7 @@ fn laid(layers: &[&Filed]) -> Result<Tables, Vec<ProofFailure>> {
             below.0.retain(|row: &Row<Outcome>| !ended(&row.reason.rule.0));
             below.0.extend(above.0.iter().cloned());
         }
+        lay(&mut tables.diversion, &layer.tables.diversion, ended);
         lay(&mut tables.route, &layer.tables.route, ended);
         lay(&mut tables.desk, &layer.tables.desk, ended);
         lay(&mut tables.hold, &layer.tables.hold, ended);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::table::{Column, Cube, Evidence, Reason, Row, RuleId, Table};
+use super::table::{Column, Cube, Evidence, Reason, Row, RuleId, Scope, Table};
 use crate::Digest;
 use crate::identifiers::GssCode;
 use crate::time::Amount;
@@ -30,6 +30,18 @@ crate::vocab::vocabulary! {
         PlanHolder => "plan_holder",
         /// The authority with enquiries under way.
         Enquiry => "enquiry",
+        /// Where the subject of an allegation works (RA-15).
+        Workplace => "workplace",
+        /// The child's school (RA-21, CL-13).
+        School => "school",
+        /// Whoever had referred (FB-01).
+        Referrer => "referrer",
+        /// The provider that is named (DM-11).
+        Provider => "provider",
+        /// The first household that is named (DM-02).
+        Household => "household",
+        /// The Child Safeguarding Practice Review Panel (CL-12).
+        ReviewPanel => "review_panel",
         /// Adult safeguarding of the home area.
         AdultServices => "adult_services",
         /// Children's services of the Welsh, Scottish or Northern Irish home area.
@@ -62,8 +74,36 @@ crate::vocab::vocabulary! {
         Located => "located",
         /// The placing authority.
         Placing => "placing",
+        /// The authority that holds the child protection plan.
+        PlanHolder => "plan_holder",
+        /// The worker of the authority with an open case.
+        AllocatedWorker => "allocated_worker",
+        /// The designated officer where the subject of an allegation works.
+        Lado => "lado",
+        /// The manager of the responsible front door.
+        Manager => "manager",
+        /// The manager of the home authority's front door.
+        HomeManager => "home_manager",
+        /// The manager of the front door where the child was found.
+        LocatedManager => "located_manager",
         /// The police of the place: where the child was found, else home, else where the sender is.
         Police => "police",
+        /// The Prevent team of the same police.
+        Prevent => "prevent",
+        /// The national referral mechanism.
+        ReferralMechanism => "nrm",
+        /// The multi-agency risk assessment conference of the home area.
+        Marac => "marac",
+        /// Health visiting of the home area.
+        HealthVisiting => "health_visiting",
+        /// Child death review of the home area.
+        ChildDeathOverview => "child_death_overview",
+        /// The child's school.
+        School => "school",
+        /// Whoever had referred.
+        Referrer => "referrer",
+        /// Whom the sender asks to be told.
+        Requested => "requested",
     }
 }
 
@@ -141,6 +181,46 @@ crate::vocab::vocabulary! {
         LaAckDecision1Wd => "la_ack_decision_1wd",
         /// The referrer follows up if nothing came (CL-02).
         ReferrerFollowup3Wd => "referrer_followup_3wd",
+        /// The initial child protection conference (CL-03).
+        Icpc15Wd => "icpc_15wd",
+        /// The core group meets (CL-03b).
+        CoreGroup10Wd => "core_group_10wd",
+        /// The first review conference (CL-03b).
+        ReviewConference3M => "review_conference_3m",
+        /// The assessment is complete (CL-04).
+        Assessment45Wd => "assessment_45wd",
+        /// The designated officer is told of an allegation (CL-05).
+        LadoNotify1Wd => "lado_notify_1wd",
+        /// Female genital mutilation is reported to police, best practice (CL-06).
+        FgmReportNextWd => "fgm_report_next_wd",
+        /// Female genital mutilation is reported to police, at the latest (CL-06).
+        FgmReportMax1M => "fgm_report_max_1m",
+        /// The return interview (CL-07).
+        Rhi72H => "rhi_72h",
+        /// The transfer-in conference (CL-08).
+        TransferInConference15Wd => "transfer_in_conference_15wd",
+        /// The school knows before its next day begins (CL-09).
+        EncompassNextSchoolDay => "encompass_next_school_day",
+        /// Police protection ends (CL-10).
+        PoliceProtection72H => "police_protection_72h",
+        /// The private fostering visit (CL-11).
+        PrivateFosteringVisit7Wd => "private_fostering_visit_7wd",
+        /// The Panel is notified (CL-12).
+        SeriousIncidentNotify5Wd => "serious_incident_notify_5wd",
+        /// The rapid review (CL-12).
+        RapidReview15Wd => "rapid_review_15wd",
+        /// The child protection file follows the child (CL-13).
+        CpFileTransfer5D => "cp_file_transfer_5d",
+        /// A hub answers what it rated red (CL-14).
+        HubRed => "hub_red",
+        /// A hub answers what it rated amber (CL-14).
+        HubAmber => "hub_amber",
+        /// A hub answers what it rated green (CL-14).
+        HubGreen => "hub_green",
+        /// A telephone referral is confirmed in writing (CL-15).
+        WrittenConfirmation => "written_confirmation",
+        /// A suspected sexual offence against a child is reported, at the latest (CL-16).
+        CsaReport7D => "csa_report_7d",
     }
 }
 
@@ -154,11 +234,25 @@ crate::vocab::vocabulary! {
     }
 }
 
-/// A clock that starts at receipt.
+crate::vocab::vocabulary! {
+    /// From when a clock runs.
+    pub enum ClockAnchor = "starts" {
+        /// From receipt of this message.
+        Receipt => "receipt",
+        /// From what it reports: the return, the taking into protection. From receipt where that is not said.
+        Event => "event",
+        /// From receipt of the referral that it is about. From receipt of this message where that is not said.
+        Referral => "referral",
+    }
+}
+
+/// A clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClockSpec {
     /// Which clock.
     pub name: ClockName,
+    /// From when it runs.
+    pub starts: ClockAnchor,
     /// How long it runs.
     pub amount: Amount,
     /// What stops it.
@@ -177,7 +271,10 @@ pub struct Notify {
 /// The tables of a pack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tables {
-    /// Which authority. Exactly one row matches.
+    /// Messages that somebody else answers than the authority of the place. At most one row matches, and it goes
+    /// before any route.
+    pub diversion: Table<RouteTo>,
+    /// Which authority, by the place. Exactly one row matches.
     pub route: Table<RouteTo>,
     /// Which desk of it. Exactly one row matches.
     pub desk: Table<Desk>,
@@ -297,47 +394,12 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
-/// Columns that a table may speak of, beyond the facts before routing.
-#[derive(Clone, Copy, PartialEq)]
-enum Scope {
-    /// Before the authority is known.
-    Referral,
-    /// Once it is.
-    Routed,
-    /// For each recipient and item.
-    Item,
-}
-
-impl Scope {
-    fn allows(self, column: Column) -> bool {
-        match column {
-            Column::Hours | Column::Addressed => self != Scope::Referral,
-            Column::Recipient | Column::Category => self == Scope::Item,
-            Column::Sender
-            | Column::Event
-            | Column::Level
-            | Column::Harm
-            | Column::Agreement
-            | Column::Duty
-            | Column::DutyDecision
-            | Column::Age
-            | Column::Home
-            | Column::Located
-            | Column::SameAuthority
-            | Column::HarmPlace
-            | Column::Identified
-            | Column::Purpose
-            | Column::Marking => true,
-        }
-    }
-}
-
 /// What a pack's head may say.
 const HEAD: [&str; 10] =
     ["edition", "version", "effective_from", "effective_until", "kind", "authority", "enabled", "based_on", "ends", "about"];
 
 /// The tables there are.
-const TABLES: [&str; 9] = ["route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
+const TABLES: [&str; 10] = ["diversion", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
 
 /// Those of an area.
 const AREA_TABLES: [&str; 4] = ["withhold", "notify", "hold", "clock"];
@@ -362,9 +424,11 @@ impl Reader<'_> {
             }
         }
         let tables = Tables {
+            diversion: self
+                .table(root, "diversion", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
             route: self.table(root, "route", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
             desk: self.table(root, "desk", Scope::Routed, &["desk"], |reader, row| reader.word(row, "desk")),
-            hold: self.table(root, "hold", Scope::Routed, &["hold"], |reader, row| reader.word(row, "hold")),
+            hold: self.table(root, "hold", Scope::Item, &["hold"], |reader, row| reader.word(row, "hold")),
             notify: self.table(root, "notify", Scope::Routed, &["to", "even_when_held"], |reader, row| {
                 let even_when_held = reader.truth(row, "even_when_held");
                 Some(Notify { to: reader.word(row, "to")?, even_when_held })
@@ -379,13 +443,14 @@ impl Reader<'_> {
                 root,
                 "clock",
                 Scope::Routed,
-                &["clock", "working_days", "elapsed_hours", "ends_with"],
+                &["clock", "starts", "working_days", "school_days", "elapsed_hours", "months", "next_school_day", "ends_with"],
                 |reader, row| {
                     let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
-                    Some(ClockSpec { name: name?, amount: reader.amount(row)?, ends_with: ends_with? })
+                    let starts = if row.contains_key("starts") { reader.word(row, "starts") } else { Some(ClockAnchor::Receipt) };
+                    Some(ClockSpec { name: name?, starts: starts?, amount: reader.amount(row)?, ends_with: ends_with? })
                 },
             ),
-            flag: self.table(root, "flag", Scope::Routed, &["flag"], |reader, row| reader.token(row, "flag")),
+            flag: self.table(root, "flag", Scope::Item, &["flag"], |reader, row| reader.token(row, "flag")),
         };
         let head = self.head(root);
         if let PackKind::Area(_) = head.kind {
@@ -598,7 +663,7 @@ impl Reader<'_> {
             self.fault(at, format!("there is no column \"{name}\"; there are {}", Column::ALL.map(Column::name).join(", ")));
             return None;
         };
-        if !scope.allows(column) {
+        if column.scope() > scope {
             self.fault(at, format!("{table} is decided before {name} is known"));
             return None;
         }
@@ -649,20 +714,30 @@ impl Reader<'_> {
     }
 
     fn amount(&mut self, row: &DeTable<'_>) -> Option<Amount> {
-        let entry = match (row.get("working_days"), row.get("elapsed_hours")) {
-            (Some(_), Some(second)) => {
-                self.fault(second.span().start, "a clock runs for working_days or for elapsed_hours, not for both");
+        const LENGTHS: [&str; 5] = ["working_days", "school_days", "elapsed_hours", "months", "next_school_day"];
+        let stated: Vec<&str> = LENGTHS.into_iter().filter(|name| row.contains_key(*name)).collect();
+        let (name, entry) = match stated.as_slice() {
+            [name] => (*name, row.get(*name)?),
+            [_, second, ..] => {
+                let at = row.get(*second).map_or(0, |entry| entry.span().start);
+                self.fault(at, format!("a clock runs for one of {}, not for two", LENGTHS.join(", ")));
                 return None;
             }
-            (one, other) => one.or(other)?,
+            [] => return None,
         };
-        let in_days = row.contains_key("working_days");
-        let length = self.number(row, if in_days { "working_days" } else { "elapsed_hours" })?;
-        let Ok(length) = u16::try_from(length) else {
-            self.fault(entry.span().start, format!("a clock runs for at most {} days or hours", u16::MAX));
+        if name == "next_school_day" {
+            return self.truth(row, name).then_some(Amount::NextSchoolDay);
+        }
+        let Ok(length) = u16::try_from(self.number(row, name)?) else {
+            self.fault(entry.span().start, format!("a clock runs for at most {} days, hours or months", u16::MAX));
             return None;
         };
-        Some(if in_days { Amount::WorkingDays(length) } else { Amount::ElapsedHours(length) })
+        Some(match name {
+            "working_days" => Amount::WorkingDays(length),
+            "school_days" => Amount::SchoolDays(length),
+            "months" => Amount::Months(length),
+            _ => Amount::ElapsedHours(length),
+        })
     }
 
     fn number(&mut self, row: &DeTable<'_>, name: &str) -> Option<u32> {

@@ -56,6 +56,10 @@ pub const SPECIAL: &[Category] = &[
     Category::SpecialCategoryOther,
 ];
 
+/// Messages that answer a referral, or tell a family or an operator something: no authority waits for them.
+pub const NO_REFERRALS: &[EventKind] =
+    &[EventKind::Acknowledgement, EventKind::ReferralOutcome, EventKind::OutcomeNotice, EventKind::OperatorQuery];
+
 /// One property, and what breaks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examined {
@@ -81,6 +85,7 @@ pub fn examine(tables: &Tables) -> Vec<Examined> {
     check("Every row can match some situation", dead_rows(tables));
     check("Every referral has a route", words(tables.route.uncovered()));
     check("No referral has two routes", doubles(&tables.route));
+    check("No message has two diversions", doubles(&tables.diversion));
     check("Every referral has a desk", words(tables.desk.uncovered()));
     check("No referral has two desks", doubles(&tables.desk));
     check("Nothing at significant harm or above is held back, but for the three exceptions", held_at_significant_harm(tables));
@@ -107,7 +112,8 @@ fn rows(tables: &Tables) -> Vec<(&str, &Cube)> {
     fn of<Outcome>(table: &Table<Outcome>) -> impl Iterator<Item = (&str, &Cube)> {
         table.0.iter().map(|row: &Row<Outcome>| (row.reason.rule.0.as_str(), &row.when))
     }
-    of(&tables.route)
+    of(&tables.diversion)
+        .chain(of(&tables.route))
         .chain(of(&tables.desk))
         .chain(of(&tables.hold))
         .chain(of(&tables.notify))
@@ -152,7 +158,7 @@ fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
         let rest = left(&row.when, &exceptions_for(row.outcome));
         rest.into_iter().map(|cube| format!("{} holds it when {cube}", row.reason.rule))
     });
-    let lost = tables.route.0.iter().flat_map(|row| {
+    let lost = tables.diversion.0.iter().chain(&tables.route.0).flat_map(|row| {
         let rest = left(&row.when, &places_for(row.outcome));
         rest.into_iter().map(|cube| format!("{} names an authority that is not known when {cube}", row.reason.rule))
     });
@@ -163,9 +169,14 @@ fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
 /// do the child more harm; what is marked above OFFICIAL-SENSITIVE is refused; nothing goes back.
 fn exceptions_for(hold: Hold) -> Vec<Cube> {
     match hold {
-        Hold::Review => vec![Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental]))],
+        Hold::Review => vec![
+            Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental])),
+            // A letter to a family is no referral: no authority waits for it.
+            Cube::everything().and(Column::Event, only(&[EventKind::OutcomeNotice])),
+        ],
         Hold::Refuse => vec![Cube::everything().and(Column::Marking, only(&[Marking::AboveOfficialSensitive]))],
-        Hold::ReturnToSender => Vec::new(),
+        // Nor is a question of whoever runs this broker.
+        Hold::ReturnToSender => vec![Cube::everything().and(Column::Event, only(&[EventKind::OperatorQuery]))],
     }
 }
 
@@ -179,13 +190,27 @@ fn places_for(route: RouteTo) -> Vec<Cube> {
         RouteTo::Located => known(Column::Located, only(&[Area::England])),
         RouteTo::DevolvedHome => known(Column::Home, devolved),
         RouteTo::DevolvedLocated => known(Column::Located, devolved),
+        RouteTo::Placing => known(Column::Placing, !only(&[Holder::Nobody])),
+        RouteTo::PlanHolder => known(Column::Plan, !only(&[Holder::Nobody])),
+        RouteTo::Enquiry => known(Column::Enquiry, !only(&[Holder::Nobody])),
+        RouteTo::Workplace => [
+            known(Column::Workplace, only(&[YesNo::Yes])),
+            known(Column::Located, only(&[Area::England])),
+            known(Column::Home, only(&[Area::England])),
+        ]
+        .concat(),
+        RouteTo::School => known(Column::School, only(&[Schooling::Known])),
+        RouteTo::Referrer => known(Column::ReferrerKnown, only(&[YesNo::Yes])),
+        RouteTo::Provider => known(Column::Provider, only(&[YesNo::Yes])),
+        RouteTo::Household => known(Column::Household, only(&[YesNo::Yes])),
+        RouteTo::ReviewPanel => vec![Cube::everything()],
         // Adult safeguarding is found wherever any place is known.
         RouteTo::AdultServices => known(Column::Age, only(&[AgeBand::Adult])),
-        RouteTo::Nobody => {
-            vec![Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown]))]
-        }
-        // No column says yet whether these are known.
-        RouteTo::Placing | RouteTo::PlanHolder | RouteTo::Enquiry => Vec::new(),
+        RouteTo::Nobody => vec![
+            Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown])),
+            // What answers a referral, or tells a family or an operator something, is itself none.
+            Cube::everything().and(Column::Event, only(NO_REFERRALS)),
+        ],
     }
 }
 
@@ -198,7 +223,7 @@ fn consent_bars(tables: &Tables) -> Vec<String> {
         };
         table.0.iter().filter(asks).map(|row| format!("{} asks for agreement", row.reason.rule))
     }
-    let who = asking(&tables.route).chain(asking(&tables.desk)).chain(asking(&tables.notify));
+    let who = asking(&tables.diversion).chain(asking(&tables.route)).chain(asking(&tables.desk)).chain(asking(&tables.notify));
     who.chain(asking(&tables.share)).chain(asking(&tables.withhold)).collect()
 }
 

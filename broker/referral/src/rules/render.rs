@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use super::pack::{ClockSpec, Draft, Extent, Hold, LawfulBasis, Notify, PackKind, RouteTo};
+use super::pack::{ClockAnchor, ClockSpec, Draft, Extent, Hold, LawfulBasis, Notify, PackKind, RouteTo};
 use super::table::{Cube, Row, Table};
 use crate::time::Amount;
 use crate::vocab::{Desk, Vocabulary};
@@ -26,7 +26,18 @@ edit this file, edit the packs.
 /// One pack: what it says of itself, and a page for each of its tables.
 pub fn pack(draft: &Draft) -> String {
     let pages = [
-        page("Which authority", "Exactly one of these rules applies to every referral.", &draft.tables.route, route),
+        page(
+            "Who answers instead of the authority of the place",
+            "At most one of these rules applies, and it goes before the next page.",
+            &draft.tables.diversion,
+            route,
+        ),
+        page(
+            "Which authority, by the place",
+            "Exactly one of these rules applies to every referral.",
+            &draft.tables.route,
+            route,
+        ),
         page("Which desk", "Exactly one of these rules applies to every referral.", &draft.tables.desk, desk),
         page("What holds it back", "Every rule that matches applies.", &draft.tables.hold, |hold| held(*hold).to_owned()),
         page("Who else is told", "Every rule that matches applies.", &draft.tables.notify, notify),
@@ -147,10 +158,18 @@ pub(super) fn basis(basis: &LawfulBasis) -> String {
 pub(super) fn clock(clock: &ClockSpec) -> String {
     let counted = |number: u16, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
     let length = match clock.amount {
-        Amount::WorkingDays(days) => counted(days, "working day", "working days"),
-        Amount::ElapsedHours(hours) => counted(hours, "hour", "hours"),
+        Amount::WorkingDays(days) => format!("for {}", counted(days, "working day", "working days")),
+        Amount::SchoolDays(days) => format!("for {}", counted(days, "school day", "school days")),
+        Amount::ElapsedHours(hours) => format!("for {}", counted(hours, "hour", "hours")),
+        Amount::Months(months) => format!("for {}", counted(months, "month", "months")),
+        Amount::NextSchoolDay => "to the beginning of the next school day".to_owned(),
     };
-    format!("the clock `{}` runs for {length} from receipt, until: {}", clock.name, clock.ends_with.words())
+    let from = match clock.starts {
+        ClockAnchor::Receipt => "receipt",
+        ClockAnchor::Event => "what is reported, or receipt where that is not said",
+        ClockAnchor::Referral => "receipt of the referral that it is about",
+    };
+    format!("the clock `{}` runs {length}, from {from}, until: {}", clock.name, clock.ends_with.words())
 }
 
 pub(super) fn flag(flag: &(impl Display + ?Sized)) -> String {
