@@ -5,6 +5,7 @@
 //! the *kind* of authority; which organisation that is, on that date, is a look-up in the directory, and
 //! unknown is a review, never a guess.
 
+mod area;
 pub mod diff;
 pub mod explain;
 pub mod library;
@@ -435,7 +436,7 @@ impl Rulebook {
         }
         let delivered = matches!(decision, Decision::Deliver { .. });
         let clocks =
-            if delivered { tables.clock.matching(&after).map(|row| self.start(row, referral)).collect() } else { Vec::new() };
+            if delivered { earliest(tables.clock.matching(&after).map(|row| self.start(row, referral))) } else { Vec::new() };
         let flags = flags(pack, &after, &facts, referral, &items, views.first());
         let redirected_from = match facts.addressed {
             Addressed::Wrongly => referral.addressed_to.clone(),
@@ -758,6 +759,19 @@ fn view(
         verdicts.push(verdict);
     }
     View { to, kind, role, verdicts, bases }
+}
+
+/// Each clock once: where an area sets one more tightly, its own is due first.
+fn earliest(starts: impl Iterator<Item = ClockStart>) -> Vec<ClockStart> {
+    let mut clocks: Vec<ClockStart> = Vec::new();
+    for start in starts {
+        match clocks.iter_mut().find(|clock| clock.name == start.name) {
+            Some(clock) if start.due.by < clock.due.by => *clock = start,
+            Some(_) => {}
+            None => clocks.push(start),
+        }
+    }
+    clocks
 }
 
 /// Withhold beats share: the most that any row gives, and of that the least that any row leaves.

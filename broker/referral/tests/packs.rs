@@ -1083,6 +1083,99 @@ fn an_area_says_whose_it_is() {
     );
 }
 
+#[test]
+fn an_area_that_lengthens_a_clock_or_ends_it_otherwise_is_refused_with_the_situation() {
+    let clock =
+        |cells: &str| added("clock", "PLANTED", &format!("clock = \"la_ack_decision_1wd\"\nlevel = [\"in_need\"]\n{cells}"));
+    check_area(
+        "",
+        &clock("working_days = 2\nends_with = \"decided\""),
+        expect![[r#"
+            the rules in force from 2026-10-01 break a promise:
+              No clock of an area runs longer, or ends otherwise, than the rules beneath it say. This breaks it: PLANTED loosens CL-01 when event is referral, and level is in need, and age is anything but adult"#]],
+    );
+    check_area(
+        "",
+        &clock("elapsed_hours = 25\nends_with = \"decided\""),
+        expect![[r#"
+            the rules in force from 2026-10-01 break a promise:
+              No clock of an area runs longer, or ends otherwise, than the rules beneath it say. This breaks it: PLANTED loosens CL-01 when event is referral, and level is in need, and age is anything but adult"#]],
+    );
+    check_area(
+        "",
+        &clock("working_days = 1\nends_with = \"acknowledged\""),
+        expect![[r#"
+            the rules in force from 2026-10-01 break a promise:
+              No clock of an area runs longer, or ends otherwise, than the rules beneath it say. This breaks it: PLANTED loosens CL-01 when event is referral, and level is in need, and age is anything but adult"#]],
+    );
+    check_area("", &clock("elapsed_hours = 24\nends_with = \"decided\""), expect![["accepted"]]);
+}
+
+#[test]
+fn an_area_that_would_empty_or_stop_a_referral_at_significant_harm_is_refused_with_the_situation() {
+    let withheld = |cells: &str| added("withhold", "PLANTED", &format!("category = [\"child_health\"]\n{cells}"));
+    check_area(
+        "",
+        &withheld("recipient = [\"front_door\", \"police\"]"),
+        expect![[r#"
+        the rules in force from 2026-10-01 break a promise:
+          At significant harm or above an area leaves whoever is responsible all that the rules beneath it give. This breaks it: PLANTED withholds it when level is immediate danger or significant harm, and recipient is front door, and category is child health"#]],
+    );
+    check_area(
+        "",
+        &withheld("recipient = [\"front_door\"]\nlevel = [\"significant_harm\"]\nleaves = \"minimum\""),
+        expect![[r#"
+            the rules in force from 2026-10-01 break a promise:
+              At significant harm or above an area leaves whoever is responsible all that the rules beneath it give. This breaks it: PLANTED withholds it when level is significant harm, and recipient is front door, and category is child health"#]],
+    );
+    check_area("", &withheld("recipient = [\"front_door\"]\nlevel = [\"in_need\"]"), expect![["accepted"]]);
+    check_area("", &withheld("recipient = [\"police\", \"school\"]"), expect![["accepted"]]);
+    check_area(
+        "",
+        &added("hold", "PLANTED", "sender = [\"vcs\"]\nhold = \"review\""),
+        expect![[r#"
+            the rules in force from 2026-10-01 break a promise:
+              Nothing at significant harm or above is held back, but for the three exceptions. This breaks it: PLANTED holds it when sender is vcs, and event is anything but outcome notice, and level is immediate danger or significant harm, and duty decision is share or not recorded"#]],
+    );
+    check_area(
+        "",
+        &added("hold", "PLANTED", "sender = [\"vcs\"]\nlevel = [\"in_need\"]\nhold = \"review\""),
+        expect![["accepted"]],
+    );
+}
+
+#[test]
+fn an_area_that_is_off_is_proved_too() {
+    let planted = added("hold", "PLANTED", "sender = [\"vcs\"]\nhold = \"review\"");
+    let refusal = refusal(&[("edition.toml", EDITION), ("leeds.toml", &area("enabled = false", &planted))]);
+    assert!(refusal.contains("PLANTED holds it when"), "{refusal}");
+}
+
+#[test]
+fn an_areas_clock_is_due_first_where_it_is_responsible_and_nobody_elses_changes() {
+    let clock = added(
+        "clock",
+        "LEEDS-1",
+        "clock = \"la_ack_decision_1wd\"\nevent = [\"referral\"]\nlevel = [\"significant_harm\"]\nelapsed_hours = 4\nends_with = \"decided\"",
+    );
+    let mut rules = common::rulebook();
+    rules.library = Library::parse([("a", EDITION), ("b", OVERLAY), ("c", &area("", &clock))]).unwrap();
+    let due = |gss: &str| {
+        let mut one = common::referral();
+        one.places.home = Some(common::gss(gss));
+        let ruling = rules.rule(&one, &[]);
+        let clocks: Vec<String> = ruling
+            .clocks()
+            .iter()
+            .filter(|clock| clock.name.to_string() == "la_ack_decision_1wd")
+            .map(|clock| format!("{} by {}", clock.due.by, clock.by.rule))
+            .collect();
+        format!("{}: {}", ruling.pack().unwrap(), clocks.join(" and "))
+    };
+    expect!["WT2026/1+ISD-2026-09-30/1+LEEDS/1: 2026-11-23T14:00:00Z by LEEDS-1"].assert_eq(&due("E08000035"));
+    expect!["WT2026/1+ISD-2026-09-30/1: 2026-11-25T00:00:00Z by CL-01"].assert_eq(&due("E10000016"));
+}
+
 // ---------------------------------------------------------------- set algebra against plain enumeration
 
 mod algebra {

@@ -49,7 +49,7 @@ pub enum Refused {
 /// A pack and what stands beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackFile {
-    /// Its name, without its folder.
+    /// Its name in its folder.
     pub name: String,
     /// The pack.
     pub text: String,
@@ -115,21 +115,31 @@ pub fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The packs of a folder, by name; or the one at a path.
+/// The packs of a folder, and those of areas in its folder `areas`, by name; or the one at a path.
 pub fn read(path: &Path) -> Result<Vec<PackFile>, Refused> {
-    let unreadable = |source| Refused::Unreadable { path: path.to_owned(), source };
     if !path.is_dir() {
         return Ok(vec![PackFile::read(path)?]);
     }
+    let mut files = of_folder(path, "")?;
+    let areas = path.join("areas");
+    if areas.is_dir() {
+        files.extend(of_folder(&areas, "areas/")?);
+    }
+    Ok(files)
+}
+
+fn of_folder(folder: &Path, prefix: &str) -> Result<Vec<PackFile>, Refused> {
+    let unreadable = |source| Refused::Unreadable { path: folder.to_owned(), source };
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             paths.push(path);
         }
     }
     paths.sort();
-    paths.iter().map(|path| PackFile::read(path)).collect()
+    let read = |path: &PathBuf| PackFile::read(path).map(|file| PackFile { name: format!("{prefix}{}", file.name), ..file });
+    paths.iter().map(read).collect()
 }
 
 /// Those that come with the product. Nobody needs to sign what the program itself was built with.

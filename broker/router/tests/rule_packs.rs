@@ -79,7 +79,7 @@ fn two_people_sign_one_pack_and_signing_again_changes_nothing() {
 #[test]
 fn a_folder_is_read_by_name_with_the_signatures_beside_its_packs() {
     let folder = std::env::temp_dir().join(format!("rule-packs-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(folder.join("areas")).unwrap();
     for file in built_in() {
         let file = signed(file, &signer("guardian", 1));
         std::fs::write(folder.join(&file.name), &file.text).unwrap();

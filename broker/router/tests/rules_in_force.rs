@@ -42,6 +42,7 @@ impl Scene {
     fn new(name: &str, date: &str, change: impl FnOnce(&mut config::Rules, &Path)) -> Scene {
         let folder = std::env::temp_dir().join(format!("rules-in-force-{name}-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("shadow")).unwrap();
+        std::fs::create_dir_all(folder.join("areas")).unwrap();
         BUILT_IN.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
         let mut files = config::Rules { packs: Some(folder.clone()), ..config::Rules::default() };
         change(&mut files, &folder);

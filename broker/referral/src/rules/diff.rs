@@ -135,20 +135,30 @@ fn difference(these: &[Cube], those: &[Cube]) -> Vec<Cube> {
     each.flatten().collect()
 }
 
-/// What a recipient is given of a category in the end: withholding beats giving. Told cell by cell of the matrix.
+/// What a recipient is given of a category in the end.
 fn extents(old: &Tables, new: &Tables) -> impl Iterator<Item = Change> {
+    let say = |extent| Some(format!("the recipient is given {}", render::given(extent)));
     let mut changed = Changed::new();
+    for (when, was, becomes) in given_otherwise(old, new, &Cube::everything()) {
+        changed.entry((say(was), say(becomes))).or_default().push(when);
+    }
+    told("share", changed)
+}
+
+/// Where in `region` a recipient is given of a category something else by `new` than by `old`, and what: withholding
+/// beats giving. Worked out cell by cell of the matrix, of which few rows speak.
+pub(super) fn given_otherwise(old: &Tables, new: &Tables, region: &Cube) -> Vec<(Cube, Extent, Extent)> {
+    let mut otherwise = Vec::new();
     for recipient in RecipientKind::ALL {
         for category in Category::ALL {
-            let cell = Cube::everything()
-                .and(Column::Recipient, 1 << recipient.ordinal())
-                .and(Column::Category, 1 << category.ordinal());
+            let cell =
+                region.clone().and(Column::Recipient, 1 << recipient.ordinal()).and(Column::Category, 1 << category.ordinal());
             let rows = |table: &Table<Extent>| -> Vec<(Cube, Extent)> {
                 let inside = table.0.iter().map(|row: &Row<Extent>| (row.when.intersect(&cell), row.outcome));
                 inside.filter(|(when, _)| !when.is_empty()).collect()
             };
             let (before, after) = ((rows(&old.share), rows(&old.withhold)), (rows(&new.share), rows(&new.withhold)));
-            if before == after {
+            if cell.is_empty() || before == after {
                 continue;
             }
             let (before, after) = (given(&cell, &before.0, &before.1), given(&cell, &after.0, &after.1));
@@ -156,14 +166,13 @@ fn extents(old: &Tables, new: &Tables) -> impl Iterator<Item = Change> {
                 for (when, becomes) in after.iter().filter(|(_, becomes)| becomes != was) {
                     let both = was_when.intersect(when);
                     if !both.is_empty() {
-                        let say = |extent| Some(format!("the recipient is given {}", render::given(extent)));
-                        changed.entry((say(*was), say(*becomes))).or_default().push(both);
+                        otherwise.push((both, *was, *becomes));
                     }
                 }
             }
         }
     }
-    told("share", changed)
+    otherwise
 }
 
 /// The cell cut into pieces, each with what is given in it.

@@ -93,13 +93,13 @@ impl Library {
         let packs = filed(files)?;
         let shelf = Shelf(&packs);
         let on: Vec<&Filed> = packs.iter().filter(|filed| filed.draft.head.enabled).collect();
-        let everywhere = shelf.timeline(&on, None)?;
+        let everywhere = shelf.timeline(&on, None, &Vec::new())?;
         if everywhere.is_empty() {
             return Err(LibraryFault::Empty);
         }
         let mut areas = BTreeMap::new();
         for authority in areas_of(&on).into_iter().flatten() {
-            areas.insert(authority.clone(), shelf.timeline(&on, Some(authority))?);
+            areas.insert(authority.clone(), shelf.timeline(&on, Some(authority), &everywhere)?);
         }
         // What is off is proved as if it were on, alone, so that switching it on holds no surprise.
         for off in packs.iter().filter(|filed| !filed.draft.head.enabled) {
@@ -108,7 +108,7 @@ impl Library {
                 PackKind::Area(authority) => Some(authority),
                 PackKind::Edition | PackKind::Overlay => None,
             };
-            shelf.timeline(&packs, area)?;
+            shelf.timeline(&packs, area, &everywhere)?;
         }
         let listed =
             packs.into_iter().map(|Filed { file, draft: Draft { head, hash, .. } }| Listed { file, head, hash }).collect();
@@ -204,9 +204,10 @@ pub fn examine<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Resul
         for area in areas_of(&packs) {
             for from in dates_of_change(&packs) {
                 let Some((id, tables)) = shelf.composed(&packs, area, from)? else { continue };
-                let known = standing.iter().any(|known| known.id == id && known.from == from);
+                let known = standing.iter().any(|known| known.id == id);
                 if !known && only.is_none_or(|off| off.draft.head.covers(from)) {
-                    let examined = prove::examine(&tables);
+                    let mut examined = prove::examine(&tables);
+                    examined.extend(shelf.of_area(&packs, area, from, &tables)?);
                     standing.push(Standing { from, area: area.cloned(), id, tables, examined });
                 }
             }
@@ -247,6 +248,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("consistent-id.toml", include_str!("../../../../policies/packs/consistent-id.toml")),
     ("local-clocks.toml", include_str!("../../../../policies/packs/local-clocks.toml")),
     ("vital-interests.toml", include_str!("../../../../policies/packs/vital-interests.toml")),
+    ("areas/example.toml", include_str!("../../../../policies/areas/example.toml")),
 ];
 
 fn in_force(timeline: &Timeline, on: Date) -> Option<&Arc<RulePack>> {
@@ -257,21 +259,37 @@ fn in_force(timeline: &Timeline, on: Date) -> Option<&Arc<RulePack>> {
 struct Shelf<'a>(&'a [Filed]);
 
 impl<'a> Shelf<'a> {
-    /// What is in force from each date on which that changes, as ruled everywhere or in one authority's area.
-    fn timeline(&self, packs: &[&'a Filed], area: Option<&GssCode>) -> Result<Timeline, LibraryFault> {
+    /// What is in force from each date on which that changes, as ruled everywhere or in one authority's area. What
+    /// was `proved` before is not proved again.
+    fn timeline(&self, packs: &[&'a Filed], area: Option<&GssCode>, proved: &Timeline) -> Result<Timeline, LibraryFault> {
         let mut timeline: Timeline = Vec::new();
         for from in dates_of_change(packs) {
             let pack = match self.composed(packs, area, from)? {
-                Some((id, tables)) => {
-                    Some(prove::prove(id, tables).map_err(|failures| LibraryFault::Unproved { from, failures })?)
-                }
+                Some((id, tables)) => Some(self.proved(packs, area, from, id, tables, proved)?),
                 None => None,
             };
             if pack.is_some() || !timeline.is_empty() {
-                timeline.push((from, pack.map(Arc::new)));
+                timeline.push((from, pack));
             }
         }
         Ok(timeline)
+    }
+
+    fn proved(
+        &self,
+        packs: &[&'a Filed],
+        area: Option<&GssCode>,
+        from: Date,
+        id: PackId,
+        tables: Tables,
+        proved: &Timeline,
+    ) -> Result<Arc<RulePack>, LibraryFault> {
+        // The same files laid together are the same pack.
+        if let Some(known) = proved.iter().filter_map(|(_, pack)| pack.as_ref()).find(|pack| *pack.id() == id) {
+            return Ok(known.clone());
+        }
+        let of_area = self.of_area(packs, area, from, &tables)?;
+        prove::prove(id, tables, of_area).map(Arc::new).map_err(|failures| LibraryFault::Unproved { from, failures })
     }
 
     /// What is in force on `on`, not proved yet; none where no edition is.
@@ -304,6 +322,23 @@ impl<'a> Shelf<'a> {
         match laid(&layers) {
             Ok(tables) => Ok(Some((identity(&layers), tables))),
             Err(failures) => Err(LibraryFault::Unproved { from: on, failures }),
+        }
+    }
+
+    /// What an area has to keep beyond what every pack has: nothing where there is none.
+    fn of_area(
+        &self,
+        packs: &[&'a Filed],
+        area: Option<&GssCode>,
+        on: Date,
+        with: &Tables,
+    ) -> Result<Vec<Examined>, LibraryFault> {
+        match area {
+            None => Ok(Vec::new()),
+            Some(_) => {
+                let beneath = self.composed(packs, None, on)?;
+                Ok(beneath.map(|(_, beneath)| super::area::examine(&beneath, with)).unwrap_or_default())
+            }
         }
     }
 

@@ -32,7 +32,7 @@ fn only<Word: Vocabulary>(words: &[Word]) -> u64 {
 }
 
 /// Significant harm and above.
-fn significant_harm() -> u64 {
+pub(super) fn significant_harm() -> u64 {
     only(&[Level::ImmediateDanger, Level::SignificantHarm])
 }
 
@@ -69,9 +69,9 @@ pub struct Examined {
     pub situations: Vec<String>,
 }
 
-/// Makes a pack of tables of which every property holds.
-pub fn prove(id: PackId, tables: Tables) -> Result<RulePack, Vec<ProofFailure>> {
-    let broken = examine(&tables).into_iter().filter(|examined| !examined.situations.is_empty());
+/// Makes a pack of tables of which every property holds, and what else was `examined`.
+pub fn prove(id: PackId, tables: Tables, examined: Vec<Examined>) -> Result<RulePack, Vec<ProofFailure>> {
+    let broken = examine(&tables).into_iter().chain(examined).filter(|examined| !examined.situations.is_empty());
     let failures: Vec<ProofFailure> =
         broken.map(|Examined { property, situations }| ProofFailure { property, situations }).collect();
     if failures.is_empty() { Ok(RulePack::proved(id, tables)) } else { Err(failures) }
