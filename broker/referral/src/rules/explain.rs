@@ -36,10 +36,12 @@ pub struct Withheld {
 /// A party's name for a reader, such as `the front door of Leeds`.
 pub fn name_of(endpoint: &Endpoint, directory: &Directory) -> String {
     let area = |gss| directory.name(gss).map_or_else(|| gss.to_string(), str::to_owned);
+    let force =
+        |code| directory.register().force(code).map_or_else(|| format!("police force {code}"), |force| force.name.clone());
     match endpoint {
         Endpoint::Authority(gss, desk) => format!("{} of {}", desk_words(*desk), area(gss)),
-        Endpoint::Police(force) => format!("police force {force}"),
-        Endpoint::PolicePrevent(force) => format!("the Prevent team of police force {force}"),
+        Endpoint::Police(code) => force(code),
+        Endpoint::PolicePrevent(code) => format!("the Prevent team of {}", force(code)),
         Endpoint::School(urn) => format!("school {urn}"),
         Endpoint::Nhs(ods) => format!("NHS organisation {ods}"),
         Endpoint::Adult(gss) => format!("adult safeguarding of {}", area(gss)),
@@ -141,7 +143,13 @@ fn list(categories: impl IntoIterator<Item = Category>) -> String {
 /// the sender, for whom `reader` is none, learns of everybody.
 pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) -> Vec<Sentence> {
     let mut sentences = Vec::new();
-    let mut say = |text: String, reason: Option<&Arc<Reason>>| sentences.push(Sentence { text, reason: reason.cloned() });
+    let mut say = |text: String, reason: Option<&Arc<Reason>>| {
+        let text = match reason {
+            Some(reason) if reason.contested => format!("{text} The sector does not agree on this rule."),
+            Some(_) | None => text,
+        };
+        sentences.push(Sentence { text, reason: reason.cloned() });
+    };
 
     match &ruling.decision {
         Decision::Deliver { to } => say(format!("It goes to {} ({to}).", name_of(to, directory)), None),
@@ -163,7 +171,10 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
         say(format!("{}.", reason.because), Some(reason));
     }
     for view in ruling.views.iter().filter(|view| reader.is_none_or(|reader| reader.to == view.to)) {
-        say(format!("{} receives: {}.", view.to, list(view.given())), None);
+        let name = name_of(&view.to, directory);
+        let given = view.given();
+        let given = if given.is_empty() { "nothing of what was sent".to_owned() } else { list(given) };
+        say(format!("{} receives: {given}.", capital(&name)), None);
         let withheld = if reader.is_none() { view.withheld_for_the_record() } else { view.withheld() };
         for withheld in withheld {
             let how = match withheld.given {
@@ -174,7 +185,8 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
             };
             let reason =
                 view.verdicts.iter().find(|verdict| verdict.category == withheld.category).and_then(|verdict| verdict.by.first());
-            say(format!("{} {how} {}: {} ({}).", view.to, withheld.category.words(), withheld.because, withheld.rule), reason);
+            let because = uncapital(&withheld.because);
+            say(format!("{} {how} {}: {because} ({}).", capital(&name), withheld.category.words(), withheld.rule), reason);
         }
     }
     for (asked, why) in ruling.not_told.iter().filter(|_| reader.is_none()) {
@@ -199,5 +211,20 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
 }
 
 fn sentence(text: &str) -> String {
-    format!("{text}.")
+    format!("{}.", capital(text))
+}
+
+/// The text as the beginning of a sentence.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The text as it goes on in a sentence; a word in capitals stays as it is.
+fn uncapital(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), text.chars().nth(1)) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => first.to_lowercase().chain(letters).collect(),
+        _ => text.to_owned(),
+    }
 }
