@@ -194,6 +194,7 @@ pub const PARTIES: &[&str] = &[
     "la.E09000025.front-door",
     "police.13",
     "police.46",
+    "operator.desk",
 ];
 
 impl Stack {
@@ -383,16 +384,24 @@ impl Stack {
 
     /// Runs a command of the broker's and gives its status and everything it printed.
     pub fn broker_command(&self, arguments: &[&str]) -> (bool, String) {
-        let output = Command::new(program("safeguarding-broker"))
-            .args(arguments)
-            .arg("--config")
-            .arg(self.broker_config())
-            .output()
-            .expect("the program runs");
-        (
-            output.status.success(),
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        )
+        said(Command::new(program("safeguarding-broker")).args(arguments).arg("--config").arg(self.broker_config()))
+    }
+
+    /// Runs `review` or `quarantine` with a party's certificate, as at an operator's desk, and gives its status and
+    /// everything it printed.
+    pub fn at_the_desk(&self, party: &str, arguments: &[&str]) -> (bool, String) {
+        let certificates = self.node.certificates();
+        let path = |file: String| certificates.join(file).display().to_string();
+        let config = self.folder.join(format!("{party}.desk.toml"));
+        let text = format!(
+            "[broker]\naddress = {:?}\n[tls]\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            self.operate(),
+            path("ca.pem".to_owned()),
+            path(format!("{party}.pem")),
+            path(format!("{party}.key")),
+        );
+        fs::write(&config, text).expect("the desk's configuration");
+        said(Command::new(program("safeguarding-broker")).args(arguments).arg("--config").arg(config))
     }
 
     /// Everything both programs logged.
@@ -402,6 +411,13 @@ impl Stack {
             .map(|name| fs::read_to_string(self.log(name)).unwrap_or_default())
             .collect()
     }
+}
+
+/// A program's status and everything it printed.
+fn said(command: &mut Command) -> (bool, String) {
+    let output = command.output().expect("the program runs");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
 }
 
 /// Ends a program of ours: at once, or in order (SIGTERM), and waits for it.

@@ -4,9 +4,13 @@
 //! An unknown place is *unknown*, never a guess (P4). The directory is plain data handed in; reading its files
 //! is the shell's work.
 
+mod answer;
+mod organisations;
+mod postcodes;
 mod register;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -17,13 +21,21 @@ use crate::submission::Referral;
 use crate::time::OpeningHours;
 use crate::vocab::{Area, DutyScope, SenderKind};
 
+pub use answer::{Answer, Asked, Basis, Doubt};
+pub use organisations::{Extract, HealthBody, List, ListFault, Listed, School, Standing};
+pub use postcodes::{GatherFault, Gathered, Located, PartialPostcode, Place, PostcodeKey, Postcodes, PostcodesFault, Release};
 pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Register};
 
 /// The register of children's services authorities, and the parties this broker knows.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    register: Register,
+    register: Arc<Register>,
     parties: BTreeMap<Endpoint, Party>,
+    postcodes: Option<Arc<Postcodes>>,
+    /// Nobody imported a release; the postcodes are the few that ship.
+    only_a_sample: bool,
+    schools: Option<Arc<List<School>>>,
+    health: Option<Arc<List<HealthBody>>>,
 }
 
 /// What the directory knows of a party.
@@ -116,7 +128,7 @@ impl Directory {
         let parties: PartiesFile =
             toml::from_str(parties).map_err(|fault| DirectoryFaults(vec![format!("endpoints: {fault}")]))?;
         let mut faults = Vec::new();
-        let mut directory = Directory { register, parties: BTreeMap::new() };
+        let mut directory = Directory { register: Arc::new(register), ..Directory::default() };
         for entry in parties.endpoint {
             match directory.party_of(entry) {
                 Ok(party) => {
@@ -175,6 +187,26 @@ impl Directory {
     /// The directory as it stands on a London date.
     pub fn on(&self, date: Date) -> OnDate<'_> {
         OnDate { directory: self, date }
+    }
+
+    /// With these postcodes; `only_a_sample` when they are the few that ship.
+    pub fn with_postcodes(self, postcodes: Arc<Postcodes>, only_a_sample: bool) -> Self {
+        Directory { postcodes: Some(postcodes), only_a_sample, ..self }
+    }
+
+    /// With these schools.
+    pub fn with_schools(self, schools: Arc<List<School>>) -> Self {
+        Directory { schools: Some(schools), ..self }
+    }
+
+    /// With these NHS organisations.
+    pub fn with_health_bodies(self, health: Arc<List<HealthBody>>) -> Self {
+        Directory { health: Some(health), ..self }
+    }
+
+    /// The postcodes in use.
+    pub fn postcodes(&self) -> Option<&Postcodes> {
+        self.postcodes.as_deref()
     }
 
     /// The register.

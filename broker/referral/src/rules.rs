@@ -12,6 +12,7 @@ pub mod library;
 pub mod pack;
 pub mod prove;
 pub mod render;
+pub mod review;
 pub mod table;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::vocab::*;
 use crate::{Digest, Endpoint};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
+use review::Choice;
 use table::{Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
@@ -321,7 +323,7 @@ impl Rulebook {
         let facts = Facts::derive(referral, &self.directory);
         match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier),
+            Some(pack) => self.rule_under(pack, referral, facts, earlier, None),
         }
     }
 
@@ -342,21 +344,23 @@ impl Rulebook {
         }
     }
 
-    fn rule_under(&self, pack: &RulePack, referral: &Referral, facts: Facts, earlier: &[Endpoint]) -> Ruling {
+    /// The ruling under `pack`; after a review, with what the person chose.
+    fn rule_under(
+        &self,
+        pack: &RulePack,
+        referral: &Referral,
+        facts: Facts,
+        earlier: &[Endpoint],
+        chosen: Option<&Choice>,
+    ) -> Ruling {
         let tables = &pack.tables;
         let situation = |facts: &Facts| Situation::of(facts, RecipientKind::Unknown, Category::Unknown);
 
         let before = situation(&facts);
         let diverted = tables.diversion.matching(&before).next();
         let route = diverted.or_else(|| tables.route.matching(&before).next());
-        let target = route.and_then(|row| self.organisation(row.outcome, referral));
-        // Routes and desks are the same in every area, so what was decided so far stands.
-        let pack = if let Some(Endpoint::Authority(gss, _)) = &target {
-            self.library.in_force_for(london_date(referral.received), gss).map_or(pack, AsRef::as_ref)
-        } else {
-            pack
-        };
-        let tables = &pack.tables;
+        let named = chosen.and_then(Choice::target);
+        let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
@@ -365,16 +369,23 @@ impl Rulebook {
             Some(authority) if authority.provisional => AuthorityCode::Provisional,
             Some(_) | None => AuthorityCode::Issued,
         };
-        let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref()));
+        let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref(), self.on_receipt(referral)));
         let after = situation(&facts);
-        let desk = tables.desk.matching(&after).next();
+        // From here on the responsible authority's own settings lie on the rest: they tighten, and never move anything.
+        let own = target
+            .as_ref()
+            .and_then(Endpoint::authority)
+            .and_then(|gss| self.library.in_force_for(london_date(referral.received), gss));
+        let pack = own.map_or(pack, |own| own.as_ref());
+        let tables = &pack.tables;
+        let desk = tables.desk.matching(&after).next().filter(|_| named.is_none());
         let to = target.map(|target| match (target, desk) {
             (Endpoint::Authority(gss, _), Some(desk)) => Endpoint::Authority(gss, desk.outcome),
             (other, _) => other,
         });
 
-        let mut by: Vec<Arc<Reason>> = route.into_iter().map(|row| row.reason.clone()).collect();
-        let is_reply = matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
+        let mut by: Vec<Arc<Reason>> = route.filter(|_| named.is_none()).into_iter().map(|row| row.reason.clone()).collect();
+        let is_reply = named.is_none() && matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
         let items: Vec<ItemFacts> = referral.items.iter().map(|item| ItemFacts::derive(item, referral)).collect();
         let mut holds: Vec<&Row<Hold>> = pack.hold.whole.matching(&after).collect();
         if let Some(to) = &to {
@@ -386,7 +397,15 @@ impl Rulebook {
                 recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
             }));
         }
-        let decision = decision(to, &holds);
+        let decision = match chosen {
+            None => decision(to, &holds),
+            Some(choice) => {
+                by.push(choice.reason());
+                // What the person lifted no longer holds anything; the record says what it was.
+                holds.retain(|row| row.outcome != Hold::Review);
+                choice.decision(to, &holds)
+            }
+        };
         by.extend(holds.iter().map(|row| row.reason.clone()));
         if let (Decision::Deliver { to: Endpoint::Authority(..) }, Some(desk)) = (&decision, desk) {
             by.push(desk.reason.clone());
@@ -637,13 +656,14 @@ fn flags(
     rows.map(|row| (row.outcome.clone(), row.reason.clone())).chain(faults_of_items(referral)).collect()
 }
 
-fn addressed(referral: &Referral, target: Option<&Endpoint>) -> Addressed {
+fn addressed(referral: &Referral, target: Option<&Endpoint>, today: OnDate<'_>) -> Addressed {
+    let council =
+        |endpoint: &Endpoint| endpoint.authority().and_then(|gss| today.authority(gss)).map(|authority| authority.gss.clone());
     match (&referral.addressed_to, target) {
         (None, _) => Addressed::Nobody,
-        // Any desk of the right authority will do: which one is the broker's business.
-        (Some(stated), Some(target))
-            if stated == target || (stated.authority().is_some() && stated.authority() == target.authority()) =>
-        {
+        // Any desk of the right authority will do, also under a code that it had before: which one is the broker's
+        // business.
+        (Some(stated), Some(target)) if stated == target || (council(stated).is_some() && council(stated) == council(target)) => {
             Addressed::Rightly
         }
         (Some(_), _) => Addressed::Wrongly,
@@ -695,7 +715,9 @@ fn kind_of(endpoint: &Endpoint, role: Role, responsible: Option<&GssCode>) -> Re
         Endpoint::Voluntary(_) => RecipientKind::VoluntaryProvider,
         Endpoint::Marac(_) => RecipientKind::Marac,
         Endpoint::National(NationalBody::ReferralMechanism) => RecipientKind::Nrm,
-        Endpoint::National(NationalBody::ReviewPanel) => RecipientKind::NationalBody,
+        Endpoint::National(NationalBody::ReviewPanel | NationalBody::Ofsted | NationalBody::DepartmentForEducation) => {
+            RecipientKind::NationalBody
+        }
         Endpoint::Household(Household::Own) => RecipientKind::Parent,
         Endpoint::Household(Household::Other) => RecipientKind::OtherHousehold,
         Endpoint::Public => RecipientKind::Unknown,

@@ -785,6 +785,10 @@ vocabulary! {
         ReferralMechanism => "nrm",
         /// The Child Safeguarding Practice Review Panel.
         ReviewPanel => "review-panel",
+        /// Ofsted.
+        Ofsted => "ofsted",
+        /// The Department for Education.
+        DepartmentForEducation => "dfe",
     }
 }
 

@@ -1,13 +1,16 @@
 //! The register that ships: who answers for which place, counted, proved and checked place by place.
 
+use std::sync::LazyLock;
+
 use referral::directory::Directory;
 use referral::identifiers::{ForceCode, GssCode};
 use referral::vocab::Area;
 
 const REGISTER: &str = include_str!("../../../policies/directory/england.toml");
 
-fn directory() -> Directory {
-    Directory::parse(REGISTER, "").unwrap()
+fn directory() -> &'static Directory {
+    static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| Directory::parse(REGISTER, "").unwrap());
+    &DIRECTORY
 }
 
 fn answers_for(gss: &str, on: &str) -> Option<String> {

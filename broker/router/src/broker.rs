@@ -18,9 +18,10 @@ use transport::tls::{Files, Identity};
 use crate::chase::chase;
 use crate::config::Config;
 use crate::decide::{Decider, Input};
-use crate::deliver::Deliverer;
+use crate::deliver::{Deliverer, Post};
 use crate::meters::Meters;
 use crate::operate::Desk;
+use crate::operate::operators::Operators;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
@@ -128,16 +129,17 @@ impl Ready {
         };
 
         let mut tasks = JoinSet::new();
+        let post = Publisher::start(self.nodes.clone(), "router delivery", amqp.clone());
         let deliverer = Deliverer {
             ledger: ledger.clone(),
-            post: Publisher::start(self.nodes.clone(), "router delivery", amqp.clone()),
+            post: post.clone(),
             clock: self.clock,
             meters: meters.clone(),
             confirmed: events.clone(),
         };
         tasks.spawn(deliverer.run(to_deliver, shutdown.clone()));
         tasks.spawn(
-            Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs }
+            Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs: inputs.clone() }
                 .run(shutdown.clone()),
         );
         let collector = Collector {
@@ -160,7 +162,8 @@ impl Ready {
             events,
             shutdown: shutdown.clone(),
         };
-        let server = self.server(desk, shutdown.clone())?;
+        let operators = Operators { ledger: ledger.clone(), rules: self.rules.clone(), clock: self.clock, inputs, post };
+        let server = self.server(desk, operators, shutdown.clone())?;
         tasks.spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!("the doors can no longer ask the broker: {error}");
@@ -182,11 +185,12 @@ impl Ready {
         Ok(())
     }
 
-    fn server<L: Ledger>(
+    fn server<L: Ledger, P: Post>(
         &self,
         desk: Desk<L>,
+        operators: Operators<L, P>,
         shutdown: Shutdown,
-    ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L>, CannotStart> {
+    ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L, P>, CannotStart> {
         let identity = &self.identity;
         let tls = ServerTlsConfig::new()
             .identity(ServerIdentity::from_pem(identity.certificate_pem(), identity.key_pem()))
@@ -205,7 +209,8 @@ impl Ready {
             .max_frame_size(Some(256 * 1024))
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .add_service(desk.service());
+            .add_service(desk.service())
+            .add_service(operators.service());
         let incoming = tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
         Ok(server.serve_with_incoming_shutdown(incoming, async move { shutdown.requested().await }))
     }

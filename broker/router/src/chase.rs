@@ -48,8 +48,7 @@ pub async fn chase<L: Ledger>(
             }
         }
         if let Ok(counts) = ledger.counts().await {
-            let age = counts.oldest_owed.map_or(0, |oldest| now.duration_since(oldest).as_secs());
-            meters.counted(&counts, age);
+            meters.counted(&counts, now);
         }
     }
 }

@@ -176,6 +176,44 @@ pub struct Rehearsal {
     pub time_shift_hours: i64,
 }
 
+/// How an operator's command line reaches the running broker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorConfig {
+    /// The broker.
+    pub broker: Reached,
+    /// The operator's certificate.
+    pub tls: Tls,
+}
+
+/// The broker, seen from outside.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// `https://host:port`, the `[operate]` address of the broker.
+    pub address: String,
+    /// The name that its certificate is for.
+    #[serde(default = "localhost")]
+    pub server_name: String,
+}
+
+impl OperatorConfig {
+    /// Reads a file. Relative paths in it are relative to the file.
+    pub fn read(path: &Path) -> Result<OperatorConfig, BadConfig> {
+        let mut config: OperatorConfig = parse(path)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for file in [&mut config.tls.ca, &mut config.tls.certificate, &mut config.tls.key] {
+            *file = base.join(&*file);
+        }
+        Ok(config)
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, BadConfig> {
+    let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })
+}
+
 fn vhost() -> String {
     "safeguarding".to_owned()
 }
@@ -225,9 +263,7 @@ pub enum BadConfig {
 impl Config {
     /// Reads a file. Relative paths in it are relative to the file.
     pub fn read(path: &Path) -> Result<Config, BadConfig> {
-        let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
-        let mut config: Config =
-            toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })?;
+        let mut config: Config = parse(path)?;
         let base = path.parent().unwrap_or(Path::new("."));
         let files = [
             &mut config.tls.ca,

@@ -1,5 +1,6 @@
 //! safeguarding-broker: the command line.
 
+mod console;
 mod rules_command;
 
 use std::fs::File;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use console::{QuarantineCommand, ReviewCommand};
 use prometheus::Registry;
 use prost::Message as _;
 use proto::wire::common::v1::Submission;
@@ -55,6 +57,12 @@ enum Command {
     /// Render, compare, prove and sign rule packs.
     #[command(subcommand)]
     Rules(rules_command::RulesCommand),
+    /// What the rules put before a person: list it, open it, release, redirect or return it.
+    #[command(subcommand)]
+    Review(ReviewCommand),
+    /// What could not be processed: list it, and process it again.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Say how a submission would be ruled, and why. Nothing is stored or sent.
     Explain {
         /// The configuration file, for its rules and its directory.
@@ -147,6 +155,8 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Command::Ledger(command) => ledger(command)?,
             Command::Cases { config, files } => return run_cases(config.as_deref(), &files),
             Command::Rules(command) => rules_command::run(command)?,
+            Command::Review(command) => print!("{}", console::review(command).await?),
+            Command::Quarantine(command) => print!("{}", console::quarantine(command).await?),
             Command::Explain { config, sender, received, submission } => {
                 print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
             }

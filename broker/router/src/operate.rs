@@ -2,6 +2,8 @@
 //! mutual TLS, and nobody else. A party is told of its own referrals only: another's is not found, in the same
 //! words as one that never was.
 
+pub mod operators;
+
 use std::pin::Pin;
 
 use futures_util::Stream;
@@ -80,7 +82,7 @@ fn no_such_referral() -> Status {
 }
 
 fn not_now(error: LedgerError) -> Status {
-    tracing::error!("a question of a door could not be answered: {error}");
+    tracing::error!("a question could not be answered: {error}");
     Status::unavailable("the ledger does not answer just now; try again")
 }
 

@@ -407,7 +407,7 @@ async fn what_was_erased_is_nowhere_in_the_files() {
         bytes: canary.into(),
     };
     ledger.quarantine(message).await.unwrap();
-    ledger.release(referral(9)).await.unwrap();
+    ledger.release(release(referral(9))).await.unwrap();
     let holds_canary = || {
         ["ledger.db", "ledger.db-wal"].into_iter().any(|name| {
             let bytes = std::fs::read(home.0.path(name)).unwrap_or_default();
@@ -417,7 +417,7 @@ async fn what_was_erased_is_nowhere_in_the_files() {
     assert!(holds_canary());
     ledger.settle(owed.iter().map(|owed| owed.id).collect(), at(5)).await.unwrap();
     let (by, reason) = ("records.manager".to_owned(), "retention over".to_owned());
-    assert_eq!(ledger.erase(Erasure { referral: referral(1), by, reason, at: at(9) }).await.unwrap(), Erased::Leaf(4));
+    assert_eq!(ledger.erase(Erasure { referral: referral(1), by, reason, at: at(9) }).await.unwrap(), Erased::Leaf(5));
     assert!(!holds_canary());
     assert_eq!(found(&verified(&home, None)), []);
 }

@@ -405,9 +405,9 @@ impl Register {
         self.formerly.get(gss).unwrap_or(gss)
     }
 
-    /// The last day of a code that has one.
-    pub fn until(&self, gss: &GssCode) -> Option<Date> {
-        self.entries.get(gss)?.until
+    /// Whether a code stands for a council or a district on that day. An older code of the same body does not.
+    pub fn is_in_force(&self, gss: &GssCode, on: Date) -> bool {
+        self.entries.get(gss).is_some_and(|entry| entry.is_in_force(on))
     }
 
     /// A council outside England.

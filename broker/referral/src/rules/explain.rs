@@ -49,6 +49,8 @@ pub fn name_of(endpoint: &Endpoint, directory: &Directory) -> String {
         Endpoint::Marac(gss) => format!("the multi-agency risk assessment conference of {}", area(gss)),
         Endpoint::National(NationalBody::ReferralMechanism) => "the national referral mechanism".to_owned(),
         Endpoint::National(NationalBody::ReviewPanel) => "the Child Safeguarding Practice Review Panel".to_owned(),
+        Endpoint::National(NationalBody::Ofsted) => "Ofsted".to_owned(),
+        Endpoint::National(NationalBody::DepartmentForEducation) => "the Department for Education".to_owned(),
         Endpoint::Household(Household::Own) => "the household in which the child lives".to_owned(),
         Endpoint::Household(Household::Other) => "the other household".to_owned(),
         Endpoint::Public => "a member of the public".to_owned(),
@@ -174,6 +176,12 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
                 view.verdicts.iter().find(|verdict| verdict.category == withheld.category).and_then(|verdict| verdict.by.first());
             say(format!("{} {how} {}: {} ({}).", view.to, withheld.category.words(), withheld.because, withheld.rule), reason);
         }
+    }
+    for (asked, why) in ruling.not_told.iter().filter(|_| reader.is_none()) {
+        say(
+            format!("You asked that {} be told. It may have nothing of this, so it is not told.", name_of(asked, directory)),
+            why.first(),
+        );
     }
     for (basis, reason) in &ruling.bases {
         if reader.is_none_or(|view| view.bases.contains(basis)) {

@@ -185,7 +185,7 @@ fn called(endpoint: &Endpoint, bound: &Bound) -> String {
         Endpoint::Voluntary(code) => format!("VCS:{code}"),
         Endpoint::Marac(gss) => format!("MARAC:{gss}"),
         Endpoint::National(NationalBody::ReferralMechanism) => "NRM".to_owned(),
-        Endpoint::National(NationalBody::ReviewPanel) => "NATIONAL:review_panel".to_owned(),
+        Endpoint::National(body) => format!("NATIONAL:{}", body.as_str().replace('-', "_")),
         Endpoint::Household(Household::Own) => "PARENT".to_owned(),
         Endpoint::Household(Household::Other) => "PARENT:other_household".to_owned(),
         Endpoint::Public => "PUBLIC".to_owned(),

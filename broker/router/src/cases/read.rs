@@ -237,6 +237,10 @@ pub fn party(text: &str, directory: &Directory) -> Result<Endpoint, String> {
         ["ODS", code] => OdsCode::parse(code).map(Endpoint::Nhs).map_err(|fault| fault.to_string()),
         ["VCS", code] => Ok(Endpoint::Voluntary(code_of(code)?)),
         ["NRM"] => Ok(Endpoint::National(NationalBody::ReferralMechanism)),
+        ["NATIONAL", body, ..] if body.eq_ignore_ascii_case("ofsted") => Ok(Endpoint::National(NationalBody::Ofsted)),
+        ["NATIONAL", body, ..] if body.eq_ignore_ascii_case("dfe") => {
+            Ok(Endpoint::National(NationalBody::DepartmentForEducation))
+        }
         ["NATIONAL", ..] => Ok(Endpoint::National(NationalBody::ReviewPanel)),
         ["PUBLIC"] => Ok(Endpoint::Public),
         ["OPS", ..] | ["BROKER", ..] => Ok(Endpoint::Operator),
@@ -292,8 +296,8 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
             (Endpoint::School(_) | Endpoint::Nhs(_) | Endpoint::Voluntary(_), EventKind::ClockBreached) => {
                 reply_to = Some(to.clone());
             }
-            // A national body has one endpoint here; only its name is the case's.
-            (Endpoint::National(_), _) => {}
+            // Whom the rules find; only the name is the case's.
+            (Endpoint::National(NationalBody::ReviewPanel), _) if is_first => {}
             (Endpoint::Voluntary(_), EventKind::ServiceRequest) | (Endpoint::Household(_), EventKind::OutcomeNotice)
                 if is_first =>
             {
