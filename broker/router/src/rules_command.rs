@@ -7,7 +7,7 @@ use clap::Subcommand;
 use jiff::civil::Date;
 use referral::rules::diff::diff;
 use referral::rules::library::{BUILT_IN, Standing, drafts, examine};
-use referral::rules::pack::PackKind;
+use referral::rules::pack::{Head, PackKind};
 use referral::rules::render;
 use router::packs::{self, PackFile};
 use router::record::key;
@@ -32,7 +32,7 @@ pub enum RulesCommand {
         /// Packs that stand or lie with both.
         #[arg(long)]
         with: Vec<PathBuf>,
-        /// The London date whose rules are compared; the last on which anything changes if left out.
+        /// The London date whose rules are compared; the first on which all of NEW rules if left out.
         #[arg(long)]
         on: Option<Date>,
     },
@@ -125,17 +125,25 @@ fn texts(files: &[PackFile]) -> Vec<(&str, &str)> {
 
 fn difference(old: &Path, new: &Path, with: &[PathBuf], on: Option<Date>) -> Result<String, Failure> {
     let (old, new, with) = (packs::read(old)?, packs::read(new)?, read(with)?);
-    let alone = drafts(texts(&new))?.iter().any(|draft| draft.head.kind == PackKind::Edition && draft.head.based_on.is_none());
+    let proposed: Vec<Head> = drafts(texts(&new))?.into_iter().map(|draft| draft.head).collect();
+    let alone = proposed.iter().any(|head| head.kind == PackKind::Edition && head.based_on.is_none());
+    let on = on.or_else(|| proposed.iter().map(|head| head.effective_from).max()).ok_or("there is no pack in NEW")?;
     let before = [old.clone(), with.clone()].concat();
-    let after = if alone { [new, with].concat() } else { [old, new, with].concat() };
-    let (before, after) = (examine(texts(&before))?, examine(texts(&after))?);
-    let last = |standing: &[Standing]| -> Result<Standing, Failure> {
-        let begun = standing.iter().filter(|standing| on.is_none_or(|on| standing.from <= on));
-        begun.max_by_key(|standing| standing.from).cloned().ok_or_else(|| "there are no rules on that date".into())
-    };
-    let (before, after) = (last(&before)?, last(&after)?);
+    // What has the same name is taken from NEW: a folder may hold the file that is compared with it.
+    let kept: Vec<PackFile> = old.into_iter().filter(|file| !alone && !new.iter().any(|next| next.name == file.name)).collect();
+    let after = [kept, new, with].concat();
+
+    let names: Vec<String> = proposed.iter().map(Head::name).collect();
+    let off: Vec<String> =
+        drafts(texts(&before))?.iter().filter(|draft| !draft.head.enabled).map(|draft| draft.head.name()).collect();
+    // Packs that are off are put beside the rest one by one; here only those of NEW are meant.
+    let others: Vec<String> = off.into_iter().filter(|name| !names.contains(name)).collect();
+    let before = on_date(examine(texts(&before))?, on, |standing| {
+        standing.area.is_none() && !speaks_of(standing, &others) && (alone || !speaks_of(standing, &names))
+    })?;
+    let after = on_date(examine(texts(&after))?, on, |standing| speaks_of(standing, &names) && !speaks_of(standing, &others))?;
     let changes = diff(&before.tables, &after.tables);
-    let mut text = format!("From {} to {}:\n", before.id, after.id);
+    let mut text = format!("From {} to {}, as of {on}:\n", before.id, after.id);
     if changes.is_empty() {
         text.push_str("No situation is ruled differently.\n");
     }
@@ -143,6 +151,20 @@ fn difference(old: &Path, new: &Path, with: &[PathBuf], on: Option<Date>) -> Res
         text.push_str(&format!("  {}: {change}\n", change.table));
     }
     Ok(text)
+}
+
+fn speaks_of(standing: &Standing, names: &[String]) -> bool {
+    // A name may hold a plus sign of its own.
+    let all = format!("+{}+", standing.id.edition);
+    names.iter().any(|name| all.contains(&format!("+{name}+")))
+}
+
+/// What rules on `on`, if it can be what is `meant`; else the last that stands.
+fn on_date(standing: Vec<Standing>, on: Date, meant: impl Fn(&Standing) -> bool) -> Result<Standing, Failure> {
+    let begun = || standing.iter().filter(|standing| standing.from <= on);
+    let found = begun().filter(|standing| meant(standing)).max_by_key(|standing| standing.from);
+    let found = found.or_else(|| begun().max_by_key(|standing| standing.from));
+    found.cloned().ok_or_else(|| format!("nothing is in force on {on}; name another date with --on").into())
 }
 
 fn breaks(standing: &Standing) -> bool {

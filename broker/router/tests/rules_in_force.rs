@@ -1,17 +1,23 @@
 //! The rules in force while the broker runs: good ones take the place of good ones, bad ones of none.
 
+#[path = "../../referral/tests/common/mod.rs"]
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use evidence::Signer;
 use prometheus::Registry;
 use referral::Moment;
+use referral::case::Event;
 use referral::rules::Rulebook;
 use referral::rules::library::BUILT_IN;
+use referral::vocab::{Agreement, Level};
 use router::config;
+use router::decide::{Decider, Input};
 use router::meters::Meters;
 use router::packs::{self, PackFile};
-use router::record::Ledger;
 use router::record::memory::MemoryLedger;
+use router::record::{Ledger, Owed, Recorded};
 use router::rules::{Keeper, Rules};
 use transport::clock::Clock;
 
@@ -24,6 +30,7 @@ struct Scene {
     rules: Rules,
     ledger: MemoryLedger,
     registry: Registry,
+    meters: Meters,
 }
 
 impl Drop for Scene {
@@ -56,8 +63,8 @@ impl Scene {
         let meters = Meters::register(&registry).unwrap();
         let mut book = Rulebook::built_in(ENDPOINTS).unwrap();
         book.library = router::rules::library(&files).unwrap();
-        let (keeper, rules) = Keeper::new(files, book, ledger.clone(), clock(date), meters);
-        Scene { folder, keeper, rules, ledger, registry }
+        let (keeper, rules) = Keeper::new(files, book, ledger.clone(), clock(date), meters.clone());
+        Scene { folder, keeper, rules, ledger, registry, meters }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -179,6 +186,33 @@ async fn a_shadow_is_rehearsed_as_if_its_day_had_come_and_never_in_force() {
     scene.look_until_it_rests().await;
     assert!(scene.rules.now().shadow.is_some(), "what was rehearsed before goes on");
     assert_eq!(scene.metric("safeguarding_rules_reload_refused_total"), 1.0);
+}
+
+#[tokio::test]
+async fn what_the_shadow_would_do_otherwise_is_counted_and_nothing_of_it_is_done() {
+    let mut scene = Scene::new("rehearsal", "2026-11-23", |files, folder| files.shadow = Some(folder.join("shadow")));
+    let withholds = WITHHOLDS
+        .replace("[\"police\"]", "[\"front_door\"]")
+        .replace("[\"child_health\"]", "[\"concern_narrative\"]\nlevel = [\"in_need\"]");
+    scene.write("shadow/next.toml", &overlay("NEXT", "", &withholds).replace("2026-10-01", "2031-01-01"));
+    scene.keeper.look().await;
+    let mut one = common::referral();
+    (one.level, one.agreement) = (Level::InNeed, Agreement::Given);
+    let decided = |rules: Rules, ledger: MemoryLedger, meters: Meters| {
+        let decider = Decider { ledger, rules, clock: clock("2026-11-23"), meters };
+        let input = Input::<()>::inside(one.id, Event::Submitted(Box::new(one.clone())));
+        async move { decider.decide(vec![input]).await.unwrap_or_else(|(error, _)| panic!("{error}")).owed }
+    };
+    let with = decided(scene.rules.clone(), scene.ledger.clone(), scene.meters.clone()).await;
+    let alone =
+        Rules::fixed(Rulebook { library: scene.rules.now().book.library.clone(), ..Rulebook::built_in(ENDPOINTS).unwrap() });
+    let without =
+        decided(alone, MemoryLedger::new(Signer::new("localhost/test", &[7; 32]), Box::new(|| [9; 32])), scene.meters.clone())
+            .await;
+    assert_eq!(scene.metric("safeguarding_shadow_rulings_total"), 1.0);
+    assert_eq!(scene.metric("safeguarding_shadow_differences_total"), 1.0);
+    let bodies = |owed: &[Recorded<Owed>]| owed.iter().map(|owed| (owed.routing_key.clone(), owed.digest)).collect::<Vec<_>>();
+    assert_eq!((bodies(&with), with.is_empty()), (bodies(&without), false));
 }
 
 #[tokio::test]
