@@ -25,7 +25,7 @@ use crate::operate::Desk;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
-use crate::{record, roads, topology};
+use crate::{directory, record, roads, topology};
 
 /// How many inputs, and how many events, may wait to be decided.
 const WAITING_MAX: usize = 1_024;
@@ -49,6 +49,7 @@ pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
     let endpoints = std::fs::read_to_string(&config.directory.endpoints)
         .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
     let mut rules = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
+    rules.directory = directory::with_imported(rules.directory, &config.directory.imported).map_err(CannotStart::because)?;
     if let Some(folder) = &config.policies.packs {
         rules.library = library(folder)?;
     }

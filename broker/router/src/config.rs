@@ -110,6 +110,9 @@ pub struct Listen {
 pub struct DirectoryFiles {
     /// The parties of this deployment.
     pub endpoints: PathBuf,
+    /// The folder of what `directory import` imported. Until something was, the small sample that ships is used.
+    #[serde(default = "imported")]
+    pub imported: PathBuf,
 }
 
 /// The rules' files.
@@ -159,6 +162,9 @@ fn localhost() -> String {
 fn origin() -> String {
     "localhost/safeguarding-ledger".to_owned()
 }
+fn imported() -> PathBuf {
+    PathBuf::from("directory")
+}
 fn info() -> String {
     "info".to_owned()
 }
@@ -204,6 +210,7 @@ impl Config {
             &mut config.ledger.path,
             &mut config.ledger.key,
             &mut config.directory.endpoints,
+            &mut config.directory.imported,
             &mut config.rabbitmq.management.password_file,
         ];
         for file in files.into_iter().chain(config.policies.packs.as_mut()) {
