@@ -65,6 +65,7 @@ impl Climb {
             Some(Step::ReturnedToSender(_) | Step::Refused(_)) => return Reached::Ended,
             Some(
                 Step::Held(_)
+                | Step::Reviewed(_)
                 | Step::Amended(_)
                 | Step::Withdrawn(_)
                 | Step::ClockBreached(_)
@@ -100,6 +101,22 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             rung(&mut text, "HELD", &format!("for a person to decide: {} [{}]{intended}", held.why, held.rule_id));
             reasons(&mut text, &held.sentences);
             flags(&mut text, &held.flags);
+        }
+        Some(Step::Reviewed(reviewed)) => {
+            let what = match reviewed.choice() {
+                common::ReviewChoice::Unspecified => "decided about in a way that this program is too old to know".to_owned(),
+                common::ReviewChoice::Released => "it was held, and a person released it".to_owned(),
+                common::ReviewChoice::Redirected => {
+                    format!("it was held, and a person redirected it to {}", reviewed.redirected_to)
+                }
+                common::ReviewChoice::Returned => "it was held, and a person gives it back to you".to_owned(),
+            };
+            let lifted: Vec<&str> = reviewed.lifted.iter().map(|held| held.rule_id.as_str()).collect();
+            let role = on_one_line(&reviewed.by_role);
+            rung(&mut text, "REVIEWED", &format!("{what} ({role}); held by {}", lifted.join(", ")));
+            for line in reviewed.reason.lines() {
+                let _ = write!(text, "\n    {line}");
+            }
         }
         Some(Step::ReturnedToSender(returned)) => {
             rung(&mut text, "RETURNED", &format!("to you: {} [{}]", returned.why, returned.rule_id));

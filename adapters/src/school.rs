@@ -163,6 +163,7 @@ pub fn referral(form: form::ReferralForm) -> Translated {
             handling: writing.handling,
             referrer: writing.referrer,
             items: writing.items,
+            circumstances: None,
         },
         faults: writing.faults,
         origins: writing.origins,
@@ -373,7 +374,12 @@ impl Writing {
         if let Some(record) = &pupil.record {
             self.record(&format!("{origin}.record"), nth, record);
         }
-        common::Child { identity: pupil.identity.clone(), address: pupil.address.clone(), places: pupil.places.clone() }
+        common::Child {
+            identity: pupil.identity.clone(),
+            address: pupil.address.clone(),
+            places: pupil.places.clone(),
+            circumstances: None,
+        }
     }
 
     fn record(&mut self, origin: &str, nth: u32, record: &form::SchoolRecord) {

@@ -41,7 +41,13 @@ fn may_come_through(party: &Endpoint, door: Door) -> bool {
         | Endpoint::Nhs(_)
         | Endpoint::Adult(_)
         | Endpoint::Devolved(_)
-        | Endpoint::Voluntary(_) => false,
+        | Endpoint::Voluntary(_)
+        | Endpoint::NhsService(..)
+        | Endpoint::Marac(_)
+        | Endpoint::National(_)
+        | Endpoint::Household(_)
+        | Endpoint::Public
+        | Endpoint::Operator => false,
     }
 }
 

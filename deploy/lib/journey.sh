@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # programs and run are set by use_stack, in stack.sh
+# shellcheck disable=SC2154 # programs, run and operator are set in stack.sh
 # Synthetic referrals, sent as schools and answered as front doors with the same two programs
 # that anybody else would use. They print the ladder themselves; this only tells them what to do.
 # Sourced, never run. Every person named here is invented.
@@ -51,3 +51,17 @@ answer() {
     at_the_desk "$desk" acknowledge "$delivery" --as "$person" &&
         at_the_desk "$desk" decide "$delivery" --as "$person" --outcome "$outcome" --reason "$reason"
 }
+
+# One that a rule puts before a person: nobody receives it until somebody at the operator's desk decides.
+show_review() {
+    printf '\n-- school.999001 raises "early-help-refused": a person decides whether it goes\n'
+    as_school_once school.999001 refer --sample early-help-refused </dev/null | as_said_by school
+    wait_until 30 something_waits || fail "nothing waits for a review" "The broker's log: $run/log/broker.log"
+    at_the_operators review list | as_said_by operator
+}
+
+as_school_once() { (as_school "$@") || fail "the school could not send it" "What went wrong stands above."; }
+at_the_operators() { "$programs/safeguarding-broker" "$@" --config "$run/$operator.toml" 2>&1; }
+# The referral that waits longest, in the list's words.
+waiting_referral() { at_the_operators review list | grep -oE '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' | head -n 1; }
+something_waits() { [[ -n $(waiting_referral) ]]; }

@@ -9,6 +9,8 @@ senders=(school.999001 school.999002)
 councils=(la.E08000035 la.E10000016 la.E09000025)
 desks=(front-door edt early-help front-door-manager)
 forces=(police.13 police.46)
+# Whoever runs the broker: no party, sends and receives nothing.
+operator=operator.desk
 
 parties() {
     local council desk
@@ -60,6 +62,7 @@ write_configurations() {
     mkdir -p "$run/ledger" "$run/log"
     configuration broker.toml | write_if_changed "$run/broker.toml"
     configuration adapter.toml | write_if_changed "$run/adapter.toml"
+    configuration operator.toml "$operator" | write_if_changed "$run/$operator.toml"
     while read -r party; do
         party_configuration "$party" | write_if_changed "$run/$party.toml"
     done < <(parties)
@@ -81,7 +84,7 @@ hand_out_ledger_key() {
 make_certificates() {
     local names
     mapfile -t names < <(parties)
-    "$root/deploy/certificates" "$run/certificates" rabbitmq service.router service.adapter "${names[@]}"
+    "$root/deploy/certificates" "$run/certificates" rabbitmq service.router service.adapter "$operator" "${names[@]}"
 }
 
 start_node() {

@@ -45,6 +45,11 @@ pub mod wire {
             tonic::include_proto!("safeguarding.childrens_services.v1");
         }
     }
+    pub mod operator {
+        pub mod v1 {
+            tonic::include_proto!("safeguarding.operator.v1");
+        }
+    }
     pub mod broker {
         pub mod v1 {
             tonic::include_proto!("safeguarding.broker.v1");

@@ -5,10 +5,10 @@ use std::fmt;
 
 use jiff::civil::Date;
 use prost::Message;
-use referral::identifiers::{GssCode, Malformed, NhsNumber, Postcode, Upn, Uprn};
+use referral::identifiers::{GssCode, Malformed, NhsNumber, Postcode, Upn, Uprn, Urn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission,
-    What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, Circumstances, Field, FrontDoorAnswer, Identity, Item,
+    Places, Practitioner, Says, Submission, What,
 };
 use referral::time::london_date;
 use referral::vocab::{Category, HandlingFlag, Level};
@@ -33,6 +33,8 @@ pub const FIELD_NAME_BYTES_MAX: usize = 64;
 pub const FURTHER_CHILDREN_MAX: usize = 19;
 /// The most handling conditions in one place.
 pub const HANDLING_MAX: usize = 32;
+/// The most parties that a sender may ask to be told.
+pub const TELL_MAX: usize = 16;
 /// The oldest age that is believed, in years.
 pub const AGE_YEARS_MAX: u32 = 120;
 
@@ -287,6 +289,10 @@ fn read_submission(
     let referrer = read_practitioner(faults, "content.referrer", content.referrer.as_ref());
     let items = faults.at_most("content.items", &content.items, ITEMS_MAX);
     let items = each(items, |nth, item| read_item(faults, &format!("content.items[{nth}]"), item, children_count));
+    let circumstances = match &content.circumstances {
+        None => Some(Circumstances::default()),
+        Some(said) => read_circumstances(faults, said),
+    };
 
     Some(Submission {
         sender: sender.clone(),
@@ -306,6 +312,60 @@ fn read_submission(
         handling: handling?,
         referrer: referrer?,
         items: items?,
+        circumstances: circumstances?,
+    })
+}
+
+fn read_circumstances(faults: &mut Faults, said: &common::Circumstances) -> Option<Circumstances> {
+    let at = |name: &str| format!("content.circumstances.{name}");
+    let employer = faults.parsed_if_any(&at("employer_area"), &said.employer_area, GssCode::parse);
+    let mut moment = |name: &str, text: &str| faults.moment_if_any(&at(name), text);
+    let happened = moment("happened", &said.happened);
+    let referral_received = moment("referral_received", &said.referral_received);
+    let next_school_day = moment("next_school_day", &said.next_school_day);
+    let reply_to = faults.parsed_if_any(&at("reply_to"), &said.reply_to, Endpoint::parse);
+    let tell = faults.at_most(&at("tell"), &said.tell, TELL_MAX);
+    let tell = each(tell, |nth, to| faults.parsed(&format!("content.circumstances.tell[{nth}]"), to, Endpoint::parse));
+    let contacts = u16::try_from(said.contacts_in_28_days).ok();
+    if contacts.is_none() {
+        faults.add(&at("contacts_in_28_days"), "limit", "is more than 65535");
+    }
+    Some(Circumstances {
+        other_holder_refused: said.other_holder_refused,
+        reporter: faults.word_if_any(&at("reporter"), said.reporter),
+        accused_controls_feedback: said.accused_controls_feedback,
+        employer,
+        contacts_in_28_days: contacts?,
+        claimed_basis: faults.word_if_any(&at("claimed_basis"), said.claimed_basis),
+        possibly_related: said.possibly_related,
+        by_telephone: said.by_telephone,
+        rating: faults.word_if_any(&at("rating"), said.rating),
+        happened,
+        referral_received,
+        next_school_day,
+        outcome: faults.word_if_any(&at("outcome"), said.outcome),
+        reply_to,
+        tell: tell?,
+    })
+}
+
+fn read_child_circumstances(faults: &mut Faults, field: &str, said: &common::ChildCircumstances) -> Option<ChildCircumstances> {
+    let days = said.arrangement_days.map(|days| u16::try_from(days).ok());
+    if days == Some(None) {
+        faults.add(&format!("{field}.arrangement_days"), "limit", "is more than 65535");
+    }
+    Some(ChildCircumstances {
+        looked_after: said.looked_after,
+        age_disputed: said.age_disputed,
+        deceased: said.deceased,
+        disabled: said.disabled,
+        home_educated: said.home_educated,
+        inpatient: said.inpatient,
+        non_mobile: said.non_mobile,
+        school: faults.parsed_if_any(&format!("{field}.school_urn"), &said.school_urn, Urn::parse),
+        arrangement_days: days.flatten(),
+        carer: faults.word_if_any(&format!("{field}.carer"), said.carer),
+        trace: faults.word_if_any(&format!("{field}.trace"), said.trace),
     })
 }
 
@@ -421,7 +481,11 @@ impl Reading {
         };
         let address = child.address.as_ref().map(|address| self.address(faults, &format!("{field}.address"), address));
         let places = child.places.as_ref().map(|places| read_places(faults, &format!("{field}.places"), places));
-        Some(Child { identity: identity?, address, places: places.unwrap_or_default() })
+        let circumstances = match &child.circumstances {
+            None => Some(ChildCircumstances::default()),
+            Some(said) => read_child_circumstances(faults, &format!("{field}.circumstances"), said),
+        };
+        Some(Child { identity: identity?, address, places: places.unwrap_or_default(), circumstances: circumstances? })
     }
 
     fn identity(&self, faults: &mut Faults, field: &str, identity: &common::Identity) -> Option<Identity> {
@@ -524,6 +588,8 @@ fn read_places(faults: &mut Faults, field: &str, places: &common::Places) -> Pla
         placing: area("placing", &places.placing),
         plan_holder: area("plan_holder", &places.plan_holder),
         enquiry: area("enquiry", &places.enquiry),
+        open_case: area("open_case", &places.open_case),
+        other_home: area("other_home", &places.other_home),
     }
 }
 
@@ -578,6 +644,20 @@ impl Faults {
             Err(NotAWord::Unspecified) => self.refuse(field, "required", "is missing: zero is not an answer"),
             Err(NotAWord::Unknown) => self.refuse(field, "vocabulary", "is not a word that this edition of the contract knows"),
         }
+    }
+
+    /// A word that may be left out.
+    fn word_if_any<W: Word>(&mut self, field: &str, number: i32) -> Option<W> {
+        if number == 0 { None } else { self.word(field, number) }
+    }
+
+    /// A moment that may be left out.
+    fn moment_if_any(&mut self, field: &str, text: &str) -> Option<Moment> {
+        if text.is_empty() {
+            return None;
+        }
+        let read = text.parse().ok();
+        read.or_else(|| self.refuse(field, "form", "is not a moment in the form 2026-11-23T10:00:00Z"))
     }
 
     fn sized(&mut self, field: &str, text: &str, bytes_max: usize) -> Option<String> {

@@ -126,6 +126,7 @@ fn condition_words(condition: HandlingFlag) -> &'static str {
         HandlingFlag::NotForEducation => "not for education",
         HandlingFlag::NotForFamily => "not for the family",
         HandlingFlag::PoliceOnly => "for police only",
+        HandlingFlag::DoNotContactSuspectOrWitness => "do not approach suspects or witnesses",
         HandlingFlag::Secret => "marked SECRET",
     }
 }

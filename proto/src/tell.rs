@@ -1,11 +1,12 @@
 //! What the broker tells, domain to wire: deliveries to recipients, and the ladder to senders. Cannot fail.
 
 use prost::Message as _;
-use referral::case::{Case, Clock, ClockState, News, RecipientNews, Routing, Rung, Stage};
+use referral::case::{Case, Clock, ClockState, HeldBy, News, RecipientNews, ReviewNews, Routing, Rung, Stage};
 use referral::directory::Format;
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
 use referral::rules::explain::{Sentence, Withheld};
 use referral::rules::pack::{ClockEnd, Extent};
+use referral::rules::review::Choice;
 use referral::rules::table::Evidence;
 use referral::rules::{ClockStart, Decision, PackId, Role};
 use referral::time::Due;
@@ -136,6 +137,7 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         }),
         News::Routed(routing) => Step::Routed(routed(routing)),
         News::Held(routing) => Step::Held(held(routing)),
+        News::Reviewed(news) => Step::Reviewed(reviewed(news)),
         News::ReturnedToSender(routing) => Step::ReturnedToSender(returned(routing)),
         News::Refused(routing) => Step::Refused(refused(routing)),
         News::Amended { same_key } => {
@@ -214,7 +216,8 @@ pub fn summary(case: &Case) -> common::ReferralSummary {
     }
 }
 
-fn stage(case: &Case) -> common::Stage {
+/// How far a referral has come, as its sender sees it.
+pub fn stage(case: &Case) -> common::Stage {
     match case.stage() {
         _ if case.is_withdrawn() && case.stage() < Stage::Decided => common::Stage::Withdrawn,
         Stage::Held => common::Stage::Held,
@@ -286,6 +289,26 @@ fn held(routing: &Routing) -> common::Held {
         flags: routing.flags.clone(),
         edition: routing.pack.as_ref().map(edition),
     }
+}
+
+fn reviewed(news: &ReviewNews) -> common::Reviewed {
+    let (choice, redirected_to) = match &news.choice {
+        Choice::Release => (common::ReviewChoice::Released, String::new()),
+        Choice::Redirect { to } => (common::ReviewChoice::Redirected, to.to_string()),
+        Choice::Return => (common::ReviewChoice::Returned, String::new()),
+    };
+    common::Reviewed {
+        choice: choice as i32,
+        redirected_to,
+        by_role: news.role.open().clone(),
+        reason: news.reason.as_ref().map(|reason| reason.open().clone()).unwrap_or_default(),
+        lifted: held_by(&news.lifted),
+    }
+}
+
+/// The rules that hold a referral, or held it.
+pub fn held_by(rules: &[HeldBy]) -> Vec<common::HeldBy> {
+    rules.iter().map(|held| common::HeldBy { rule_id: held.rule.clone(), reason: held.because.clone() }).collect()
 }
 
 fn returned(routing: &Routing) -> common::ReturnedToSender {

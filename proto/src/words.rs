@@ -45,7 +45,7 @@ same_words! {
     Referral LowLevelConcern Allegation Correction ConsentWithdrawn ProfessionalDisagreement ServiceRequest
     CpFileTransfer CpPlanTransferAccepted CpisAttendance MissingChildReturn OperationEncompass PoliceProtectionS46
     PrivateFosteringNotification SeriousIncident StrategyDiscussionHeld TransferRefused Acknowledgement
-    ReferralOutcome OutcomeNotice ClockBreached OperatorQuery
+    ReferralOutcome OutcomeNotice ClockBreached OperatorQuery IcpcHeld
 }
 same_words!(Level: ImmediateDanger SignificantHarm InNeed EarlyHelp Information);
 same_words! {
@@ -57,7 +57,7 @@ same_words! {
     NotStated
 }
 same_words!(HarmPlace: Home Found Elsewhere NotStated);
-same_words!(Agreement: Given Refused Awaited NotSoughtWithReason NotSoughtNoReason NotStated);
+same_words!(Agreement: Given Refused Awaited NotSoughtWithReason NotSoughtNoReason NotStated GivenWithoutStanding);
 same_words!(DutyDecision: Share MoreDetrimental NotRecorded);
 same_words! {
     Category:
@@ -73,10 +73,15 @@ same_words! {
     HandlingFlag:
     AddressProtected PdsSensitive DoNotInformParents ReferrerAnonymousToFamily ConflictOfInterestRecipientStaff
     PoliceHandlingP PoliceHandlingC PoliceHandlingLegacy5 Unsanitised NotForEducation NotForFamily PoliceOnly
-    Secret
+    Secret DoNotContactSuspectOrWitness
 }
 same_words! {
     Outcome:
     NoFurtherAction InformationAdvice EarlyHelp S17Assessment StrategyDiscussionS47 EmergencyAction AlreadyOpen
     TransferOutOfArea AdultServices Lado PrivateFostering ReturnedMoreInformation
 }
+same_words!(Reporter: Regulated Other NotStated);
+same_words!(ClaimedBasis: None Consent Other);
+same_words!(Rating: Red Amber Green NotRated);
+same_words!(Carer: Parent CloseRelative AnybodyElse NotStated);
+same_words!(TraceResult: Matched Mismatch NotTraced);

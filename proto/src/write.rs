@@ -2,7 +2,8 @@
 
 use prost::Message;
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, Circumstances, FrontDoorAnswer, Identity, Item, Places,
+    Practitioner, Says, Submission, What,
 };
 use referral::vocab::HandlingFlag;
 use referral::{Endpoint, Moment, ReferralId, Sealed};
@@ -98,7 +99,51 @@ pub fn submission(submission: &Submission) -> common::Submission {
         handling: handling(&submission.handling),
         referrer: Some(practitioner(&submission.referrer)),
         items: submission.items.iter().map(item).collect(),
+        // Left out when nothing is said, as a sender would.
+        circumstances: (submission.circumstances != Circumstances::default()).then(|| circumstances(&submission.circumstances)),
     }
+}
+
+fn circumstances(said: &Circumstances) -> common::Circumstances {
+    let moment = |moment: &Option<referral::Moment>| moment.as_ref().map(ToString::to_string).unwrap_or_default();
+    common::Circumstances {
+        other_holder_refused: said.other_holder_refused,
+        reporter: word(said.reporter),
+        accused_controls_feedback: said.accused_controls_feedback,
+        employer_area: said.employer.as_ref().map(ToString::to_string).unwrap_or_default(),
+        contacts_in_28_days: u32::from(said.contacts_in_28_days),
+        claimed_basis: word(said.claimed_basis),
+        possibly_related: said.possibly_related,
+        by_telephone: said.by_telephone,
+        rating: word(said.rating),
+        happened: moment(&said.happened),
+        referral_received: moment(&said.referral_received),
+        next_school_day: moment(&said.next_school_day),
+        outcome: word(said.outcome),
+        reply_to: said.reply_to.as_ref().map(Endpoint::to_string).unwrap_or_default(),
+        tell: said.tell.iter().map(Endpoint::to_string).collect(),
+    }
+}
+
+fn child_circumstances(said: &ChildCircumstances) -> common::ChildCircumstances {
+    common::ChildCircumstances {
+        looked_after: said.looked_after,
+        age_disputed: said.age_disputed,
+        deceased: said.deceased,
+        disabled: said.disabled,
+        home_educated: said.home_educated,
+        inpatient: said.inpatient,
+        non_mobile: said.non_mobile,
+        school_urn: said.school.as_ref().map(ToString::to_string).unwrap_or_default(),
+        arrangement_days: said.arrangement_days.map(u32::from),
+        carer: word(said.carer),
+        trace: word(said.trace),
+    }
+}
+
+/// A word's number, or zero where nothing was said.
+fn word<W: Word>(word: Option<W>) -> i32 {
+    word.map_or(0, W::number)
 }
 
 /// A named person.
@@ -151,6 +196,7 @@ fn child(child: &Child) -> common::Child {
         address: child.address.as_ref().map(address),
         // Left out when nothing is said, as a sender would.
         places: (child.places != Places::default()).then(|| places(&child.places)),
+        circumstances: (child.circumstances != ChildCircumstances::default()).then(|| child_circumstances(&child.circumstances)),
     }
 }
 
@@ -198,6 +244,8 @@ fn places(places: &Places) -> common::Places {
         placing: code(&places.placing),
         plan_holder: code(&places.plan_holder),
         enquiry: code(&places.enquiry),
+        open_case: code(&places.open_case),
+        other_home: code(&places.other_home),
     }
 }
 

@@ -58,6 +58,7 @@ fn submission() -> Submission {
         identity: Identity { family_name: Some(Sealed::from(family)), age, ..Identity::default() },
         address: None,
         places: Places { home: GssCode::parse("E08000035").ok(), ..Places::default() },
+        circumstances: Default::default(),
     };
     let mut first = child("Quillfeather", Age::Born(Sealed::new(date(2015, 2, 3))));
     first.identity.given_name = Some(Sealed::from("Tamsin"));
@@ -83,6 +84,7 @@ fn submission() -> Submission {
         digest: Digest::from_bytes([0xab; 32]),
     };
     let mut submission = Submission {
+        circumstances: Default::default(),
         sender: Endpoint::parse("school.999001").unwrap(),
         key: IdempotencyKey::parse("6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11").unwrap(),
         received: received(),

@@ -24,6 +24,7 @@ fn good() -> wire::Submission {
             }),
             address: Some(wire::Address { lines: CANARY.to_owned(), ..wire::Address::default() }),
             places: Some(wire::Places { home: "E08000035".to_owned(), ..wire::Places::default() }),
+            circumstances: None,
         }),
         agreement: wire::Agreement::Given as i32,
         duty_decision: wire::DutyDecision::NotRecorded as i32,

@@ -63,6 +63,7 @@ pub fn content(family: &str, worry: &str) -> common::Submission {
                 located: "E08000035".to_owned(),
                 ..common::Places::default()
             }),
+            circumstances: None,
         }),
         agreement: common::Agreement::NotSoughtWithReason as i32,
         duty_decision: common::DutyDecision::NotRecorded as i32,

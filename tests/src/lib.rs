@@ -6,5 +6,6 @@
 
 pub mod client;
 pub mod kept;
+pub mod road;
 pub mod stack;
 pub mod wait;

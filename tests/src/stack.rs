@@ -64,6 +64,59 @@ impl Node {
     }
 }
 
+/// A RabbitMQ node of a test's own, in a folder of its own, to be killed. It ends with the value, whatever happened.
+pub struct OwnNode {
+    folder: PathBuf,
+}
+
+impl OwnNode {
+    /// Starts one on ports that are free.
+    pub fn start(name: &str) -> OwnNode {
+        let node = OwnNode { folder: std::env::temp_dir().join(format!("safeguarding-node-{name}-{}", std::process::id())) };
+        // The places that deploy/rabbitmq gives its listeners; below the range of outgoing connections, and away
+        // from the one that the run's own node takes.
+        let is_free = |base: &u16| (71..=75).all(|place| TcpListener::bind(("127.0.0.1", base + place)).is_ok());
+        let base = (26_600..32_000).step_by(100).find(is_free).expect("a free range of ports");
+        node.told(&["start"], &[&base.to_string()]);
+        node
+    }
+
+    /// The node, for whoever connects to it.
+    pub fn node(&self) -> Node {
+        Node::in_folder(&self.folder)
+    }
+
+    /// Ends it without warning.
+    pub fn kill(&self) {
+        self.told(&["kill"], &[]);
+    }
+
+    /// Brings it back, with whatever it had on disk.
+    pub fn bring_back(&self) {
+        self.told(&["start"], &[]);
+    }
+
+    fn told(&self, action: &[&str], more: &[&str]) {
+        let output = Command::new(repository().join("deploy/rabbitmq")).args(action).arg(&self.folder).args(more).output();
+        let output = output.expect("deploy/rabbitmq runs");
+        assert!(output.status.success(), "deploy/rabbitmq {action:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for OwnNode {
+    fn drop(&mut self) {
+        let told = |action| Command::new(repository().join("deploy/rabbitmq")).arg(action).arg(&self.folder).output();
+        // Nobody needs what it holds, so it is not asked to put it in order; `stop` ends the rest.
+        let _ = told("kill");
+        let stopped = told("stop");
+        if std::thread::panicking() || !stopped.is_ok_and(|output| output.status.success()) {
+            eprintln!("the node's data and log are in {}", self.folder.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
 /// The root of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_owned()
@@ -109,6 +162,15 @@ pub struct Stack {
     otlp: String,
 }
 
+/// One of the two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// safeguarding-broker.
+    Broker,
+    /// safeguarding-adapter.
+    Adapter,
+}
+
 struct Ports {
     gateway: u16,
     operate: u16,
@@ -132,6 +194,7 @@ pub const PARTIES: &[&str] = &[
     "la.E09000025.front-door",
     "police.13",
     "police.46",
+    "operator.desk",
 ];
 
 impl Stack {
@@ -269,7 +332,33 @@ impl Stack {
 
     async fn ready(&self, address: &str, program: &str) {
         let what = format!("{program} is ready (log: {})", self.log(program).display());
-        until(&what, || async { (http_get(address, "/health/ready").await?.starts_with("HTTP/1.1 200")).then_some(()) }).await;
+        until(&what, || async { is_ready(address).await.then_some(()) }).await;
+    }
+
+    /// Ends a program without warning.
+    pub fn kill(&mut self, program: Program) {
+        end(self.child(program).take(), true);
+    }
+
+    /// Starts a program again as it was started before, and waits for nothing.
+    pub fn launch(&mut self, program: Program) {
+        let child = match program {
+            Program::Broker => self.spawn("safeguarding-broker", &self.broker_config()),
+            Program::Adapter => self.spawn("safeguarding-adapter", &self.folder.join("adapter.toml")),
+        };
+        *self.child(program) = Some(child);
+    }
+
+    /// Whether a program has ended, be it by itself.
+    pub fn has_ended(&mut self, program: Program) -> bool {
+        !self.child(program).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    fn child(&mut self, program: Program) -> &mut Option<Child> {
+        match program {
+            Program::Broker => &mut self.broker,
+            Program::Adapter => &mut self.adapter,
+        }
     }
 
     /// Ends the broker without warning.
@@ -295,16 +384,24 @@ impl Stack {
 
     /// Runs a command of the broker's and gives its status and everything it printed.
     pub fn broker_command(&self, arguments: &[&str]) -> (bool, String) {
-        let output = Command::new(program("safeguarding-broker"))
-            .args(arguments)
-            .arg("--config")
-            .arg(self.broker_config())
-            .output()
-            .expect("the program runs");
-        (
-            output.status.success(),
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        )
+        said(Command::new(program("safeguarding-broker")).args(arguments).arg("--config").arg(self.broker_config()))
+    }
+
+    /// Runs `review` or `quarantine` with a party's certificate, as at an operator's desk, and gives its status and
+    /// everything it printed.
+    pub fn at_the_desk(&self, party: &str, arguments: &[&str]) -> (bool, String) {
+        let certificates = self.node.certificates();
+        let path = |file: String| certificates.join(file).display().to_string();
+        let config = self.folder.join(format!("{party}.desk.toml"));
+        let text = format!(
+            "[broker]\naddress = {:?}\n[tls]\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            self.operate(),
+            path("ca.pem".to_owned()),
+            path(format!("{party}.pem")),
+            path(format!("{party}.key")),
+        );
+        fs::write(&config, text).expect("the desk's configuration");
+        said(Command::new(program("safeguarding-broker")).args(arguments).arg("--config").arg(config))
     }
 
     /// Everything both programs logged.
@@ -314,6 +411,13 @@ impl Stack {
             .map(|name| fs::read_to_string(self.log(name)).unwrap_or_default())
             .collect()
     }
+}
+
+/// A program's status and everything it printed.
+fn said(command: &mut Command) -> (bool, String) {
+    let output = command.output().expect("the program runs");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
 }
 
 /// Ends a program of ours: at once, or in order (SIGTERM), and waits for it.
@@ -337,6 +441,11 @@ impl Drop for Stack {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// Whether the program with its health at `address` says that it is ready.
+pub async fn is_ready(address: &str) -> bool {
+    http_get(address, "/health/ready").await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 /// A plain HTTP GET; the head and the body as they came, or none where nobody answers.

@@ -346,7 +346,13 @@ impl Sender {
             | Endpoint::Nhs(_)
             | Endpoint::Adult(_)
             | Endpoint::Devolved(_)
-            | Endpoint::Voluntary(_) => "999999",
+            | Endpoint::Voluntary(_)
+            | Endpoint::NhsService(..)
+            | Endpoint::Marac(_)
+            | Endpoint::National(_)
+            | Endpoint::Household(_)
+            | Endpoint::Public
+            | Endpoint::Operator => "999999",
         }
     }
 
@@ -368,7 +374,13 @@ impl Sender {
             | Endpoint::Nhs(_)
             | Endpoint::Adult(_)
             | Endpoint::Devolved(_)
-            | Endpoint::Voluntary(_) => Ok(Content::Submission(Box::new(school::referral(form).content))),
+            | Endpoint::Voluntary(_)
+            | Endpoint::NhsService(..)
+            | Endpoint::Marac(_)
+            | Endpoint::National(_)
+            | Endpoint::Household(_)
+            | Endpoint::Public
+            | Endpoint::Operator => Ok(Content::Submission(Box::new(school::referral(form).content))),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::disclosure::{Disclosure, Matter, Notice};
 use crate::identifiers::{DeliveryId, Digest, ReferralId};
 use crate::rules::explain::{Sentence, Withheld, explain, name_of};
 use crate::rules::pack::{ClockEnd, ClockName, LawfulBasis};
+use crate::rules::review::{Choice, Review, Reviewer};
 use crate::rules::table::Reason;
 use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
 use crate::submission::{FrontDoorAnswer, Practitioner, Referral, Says};
@@ -34,6 +35,12 @@ pub struct Case {
     #[serde(default)]
     heard: Vec<Digest>,
     standing: Standing,
+    /// The version that waits for a person, whatever an authority has already.
+    #[serde(default)]
+    waiting: Option<Waiting>,
+    /// The versions about which a person decided.
+    #[serde(default)]
+    reviewed: Vec<u32>,
     recipients: Vec<Recipient>,
     clocks: Vec<Clock>,
     edition: Option<PackId>,
@@ -74,6 +81,39 @@ impl Standing {
             Standing::Held { .. } | Standing::Returned | Standing::Refused => false,
         }
     }
+}
+
+/// A version that waits for a person, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which version, from 1.
+    pub version: u32,
+    /// Its digest: what a person opens and decides about.
+    pub digest: Digest,
+    /// Since when: the moment of receipt.
+    pub since: Moment,
+    /// How serious the sender says it is.
+    pub level: Level,
+    /// Where the rules would have sent it.
+    pub intended: Option<Endpoint>,
+    /// The rules that put it before a person.
+    pub by: Vec<HeldBy>,
+}
+
+impl Waiting {
+    /// At significant harm or above it raises the alarm at once.
+    pub fn is_urgent(&self) -> bool {
+        self.level.is_significant_harm_or_above()
+    }
+}
+
+/// A rule that put a referral before a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBy {
+    /// The rule's id.
+    pub rule: String,
+    /// Why, in words.
+    pub because: String,
 }
 
 /// A party that receives.
@@ -169,6 +209,22 @@ pub enum Event {
     Answered(FrontDoorAnswer),
     /// A recipient's queue confirmed a delivery.
     Delivered(DeliveryId),
+    /// A named person opened what waits for one. Recorded before they see any of it.
+    Opened {
+        /// Who opens it.
+        by: Reviewer,
+        /// Why.
+        reason: Sealed<String>,
+        /// Which version, from 1.
+        version: u32,
+    },
+    /// A named person decided about what waited for one.
+    Reviewed {
+        /// What they decided.
+        review: Box<Review>,
+        /// The version that waits, as it was received.
+        referral: Box<Referral>,
+    },
     /// The sender was handed how it ended.
     SenderTold,
     /// Its time has come.
@@ -197,6 +253,8 @@ pub enum News {
     Routed(Box<Routing>),
     /// It waits for a person.
     Held(Box<Routing>),
+    /// A person decided about what was held. What follows from it comes after it.
+    Reviewed(Box<ReviewNews>),
     /// It came back.
     ReturnedToSender(Box<Routing>),
     /// It was refused.
@@ -241,6 +299,20 @@ pub enum News {
         /// When it was due.
         due: Due,
     },
+}
+
+/// What a person decided about a held referral, as the sender sees it. The person's role, not the name: no rule
+/// gives the sender that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReviewNews {
+    /// What was chosen.
+    pub choice: Choice,
+    /// The role of whoever chose it.
+    pub role: Sealed<String>,
+    /// Why, where it came back: the sender acts on it.
+    pub reason: Option<Sealed<String>>,
+    /// The rules that had held it.
+    pub lifted: Vec<HeldBy>,
 }
 
 /// A ruling as the sender sees it.
@@ -339,6 +411,16 @@ pub enum Surprise {
     Late,
     /// Nothing was due.
     NothingDue,
+    /// No version of it waits for a person.
+    NotHeld,
+    /// A person decided about this version before.
+    AlreadyReviewed,
+    /// Another version waits than the one that was looked at.
+    VersionChanged,
+    /// It was released, and neither rules nor person say to whom.
+    NowhereToGo,
+    /// It was redirected to an endpoint that is not connected, or to its own sender.
+    UnknownTarget,
 }
 
 impl Surprise {
@@ -353,6 +435,15 @@ impl Surprise {
             Surprise::NotResponsible => "only the responsible authority decides",
             Surprise::Late => "a later step was reached already",
             Surprise::NothingDue => "nothing was due",
+            Surprise::NotHeld => "no version of it waits for a person",
+            Surprise::AlreadyReviewed => "a person decided about this version before",
+            Surprise::VersionChanged => "another version waits than the one that was looked at: open it again",
+            Surprise::NowhereToGo => {
+                "the rules name nobody to whom it may go: redirect it to an endpoint, or return it to the sender"
+            }
+            Surprise::UnknownTarget => {
+                "it can be redirected only to an endpoint that the directory knows and that is not its sender"
+            }
         }
     }
 }
@@ -390,6 +481,8 @@ pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> 
             | Event::Withdrawn { .. }
             | Event::Answered(_)
             | Event::Delivered(_)
+            | Event::Opened { .. }
+            | Event::Reviewed { .. }
             | Event::SenderTold
             | Event::Woken,
         ) => Step::surprise(None, Surprise::NeverSeen),
@@ -398,6 +491,8 @@ pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> 
         (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
         (Some(case), Event::Answered(answer)) => case.answer(answer, now),
         (Some(case), Event::Delivered(delivery)) => case.delivered(delivery),
+        (Some(case), Event::Opened { version, .. }) => case.opened(version),
+        (Some(case), Event::Reviewed { review, referral }) => case.review(*review, &referral, rules),
         (Some(case), Event::SenderTold) => case.sender_told(),
         (Some(case), Event::Woken) => case.wake(now, rules),
     }
@@ -414,6 +509,8 @@ impl Case {
             versions: vec![referral.digest],
             heard: Vec::new(),
             standing: Standing::Held { intended: None },
+            waiting: None,
+            reviewed: Vec::new(),
             recipients: Vec::new(),
             clocks: Vec::new(),
             edition: None,
@@ -439,16 +536,87 @@ impl Case {
         self.ruled(referral, Matter::Amendment, vec![Effect::TellSender(News::Amended { same_key })], rules)
     }
 
-    fn ruled(mut self, referral: &Referral, matter: Matter, mut effects: Vec<Effect>, rules: &Rulebook) -> Step {
-        // Those who had a version of it get the change. A manager who was told of a breach had none, and gets none.
+    /// Opening changes nothing; that it happened is what is recorded.
+    fn opened(self, version: u32) -> Step {
+        match self.not_waiting(version) {
+            Some(surprise) => Step::surprise(Some(self), surprise),
+            None => Step::changed(self, Vec::new()),
+        }
+    }
+
+    /// Why nobody can decide about `version` now, if nobody can.
+    fn not_waiting(&self, version: u32) -> Option<Surprise> {
+        match &self.waiting {
+            Some(waiting) if waiting.version == version => None,
+            Some(_) => Some(Surprise::VersionChanged),
+            None if self.reviewed.contains(&version) => Some(Surprise::AlreadyReviewed),
+            None => Some(Surprise::NotHeld),
+        }
+    }
+
+    /// TC-09: what a named person chose goes the way of any other ruling.
+    fn review(mut self, review: Review, referral: &Referral, rules: &Rulebook) -> Step {
+        if let Some(surprise) = self.not_waiting(review.version) {
+            return Step::surprise(Some(self), surprise);
+        }
+        let Some(waiting) = self.waiting.take_if(|waiting| waiting.digest == referral.digest && referral.id == self.id) else {
+            return Step::surprise(Some(self), Surprise::VersionChanged);
+        };
+        let still_waiting =
+            |case: Case, surprise| Step::surprise(Some(Case { waiting: Some(waiting.clone()), ..case }), surprise);
+        if let Choice::Redirect { to } = &review.choice
+            && (rules.directory.party(to).is_none() || *to == self.sender)
+        {
+            return still_waiting(self, Surprise::UnknownTarget);
+        }
+        let ruling = rules.rule_reviewed(referral, &self.had_content(), &review.choice);
+        match ruling.decision() {
+            Decision::HoldForReview { .. } => return still_waiting(self, Surprise::NowhereToGo),
+            Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => {}
+        }
+        self.reviewed.push(review.version);
+        let reason = match review.choice {
+            Choice::Return => Some(review.reason),
+            Choice::Release | Choice::Redirect { .. } => None,
+        };
+        let news = ReviewNews { choice: review.choice, role: review.by.person.role, reason, lifted: waiting.by };
+        let effects = vec![Effect::TellSender(News::Reviewed(Box::new(news)))];
+        self.carry_out(ruling, referral, None, effects, rules)
+    }
+
+    /// Those who had a version of it. A manager who was told of a breach had none.
+    fn had_content(&self) -> Vec<Endpoint> {
         let had_content = |recipient: &&Recipient| {
             recipient.deliveries.iter().any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment))
         };
-        let earlier: Vec<Endpoint> = self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect();
-        let ruling = rules.rule(referral, &earlier);
+        self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect()
+    }
+
+    fn ruled(self, referral: &Referral, matter: Matter, effects: Vec<Effect>, rules: &Rulebook) -> Step {
+        // Those who had a version of it get the change.
+        let ruling = rules.rule(referral, &self.had_content());
+        self.carry_out(ruling, referral, Some(matter), effects, rules)
+    }
+
+    /// What a ruling makes of the case. Without a `matter`, each recipient gets a referral or the change to one,
+    /// by what it had before.
+    fn carry_out(
+        mut self,
+        ruling: Ruling,
+        referral: &Referral,
+        matter: Option<Matter>,
+        mut effects: Vec<Effect>,
+        rules: &Rulebook,
+    ) -> Step {
+        let earlier = self.had_content();
         let routing = Box::new(Routing::of(&ruling, rules));
         let urgent = referral.level.is_significant_harm_or_above();
         self.edition = ruling.pack().cloned();
+        // What is refused leaves nothing behind, so it replaces nothing: what waited before it waits on.
+        let waits_on = *ruling.decision() == Decision::Refuse && self.waiting.is_some();
+        if !waits_on {
+            self.waiting = self.waits(&ruling, referral);
+        }
         let (standing, news) = match ruling.decision() {
             Decision::Deliver { to } => (Standing::With { responsible: to.clone() }, News::Routed(routing)),
             Decision::HoldForReview { intended } => {
@@ -463,9 +631,9 @@ impl Case {
         // A change that would be held or returned takes nothing back from an authority that has the referral: not
         // the referral, and not how serious it was said to be.
         let is_raised = urgent && !self.level.is_significant_harm_or_above();
-        if matter == Matter::Referral
+        if matter == Some(Matter::Referral)
             || matches!(standing, Standing::With { .. })
-            || !matches!(self.standing, Standing::With { .. })
+            || !(waits_on || matches!(self.standing, Standing::With { .. }))
         {
             self.standing = standing;
             self.level = referral.level;
@@ -476,12 +644,35 @@ impl Case {
                 effects.push(Effect::AskPerson(Question::NotConnected { to: view.to().clone(), urgent }));
                 continue;
             }
+            let matter = matter.unwrap_or(if earlier.contains(view.to()) { Matter::Amendment } else { Matter::Referral });
             let delivery = self.owe(view.to(), view.role(), matter);
             let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);
             effects.push(Effect::Deliver(Box::new(disclosure)));
         }
         self.start_clocks(ruling.clocks(), is_raised);
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
+    }
+
+    /// What of it waits for a person under `ruling`.
+    fn waits(&self, ruling: &Ruling, referral: &Referral) -> Option<Waiting> {
+        let intended = match ruling.decision() {
+            Decision::HoldForReview { intended } => intended.clone(),
+            Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => return None,
+        };
+        // Where it would go is known by a rule that stands first and holds nothing.
+        let by = ruling
+            .by()
+            .iter()
+            .skip(usize::from(intended.is_some()))
+            .map(|reason| HeldBy { rule: reason.rule.to_string(), because: reason.because.clone() });
+        Some(Waiting {
+            version: u32::try_from(self.versions.len()).unwrap_or(u32::MAX),
+            digest: referral.digest,
+            since: referral.received,
+            level: referral.level,
+            intended,
+            by: by.collect(),
+        })
     }
 
     /// A clock that runs already keeps its first due moment: a change never gives an authority more time. One that
@@ -717,6 +908,18 @@ impl Case {
     /// Where it stands.
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+    /// The version that waits for a person.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.as_ref()
+    }
+    /// A person decided about this version.
+    pub fn was_reviewed(&self, version: u32) -> bool {
+        self.reviewed.contains(&version)
+    }
+    /// The messages that were taken in, the first one first.
+    pub fn heard(&self) -> &[Digest] {
+        &self.heard
     }
     /// Who receives.
     pub fn recipients(&self) -> &[Recipient] {

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::Endpoint;
 use crate::identifiers::GssCode;
+use crate::submission::Referral;
 use crate::time::OpeningHours;
 use crate::vocab::{Area, DutyScope, SenderKind};
 
@@ -101,6 +102,25 @@ pub enum Format {
     Json,
 }
 
+/// The directory as it stands on one date: every question asked of it is asked of that day.
+#[derive(Clone, Copy, Debug)]
+pub struct OnDate<'a> {
+    directory: &'a Directory,
+    date: Date,
+}
+
+impl<'a> OnDate<'a> {
+    /// The authority that answers for `gss`.
+    pub fn authority(self, gss: &GssCode) -> Option<&'a Authority> {
+        self.directory.authority(gss, self.date)
+    }
+
+    /// In whose area `gss` lies.
+    pub fn area(self, gss: Option<&GssCode>) -> Area {
+        self.directory.area(gss, self.date)
+    }
+}
+
 impl Directory {
     /// Reads the register (`policies/directory`) and the parties of this deployment (`endpoints.toml`).
     pub fn parse(register: &str, parties: &str) -> Result<Self, DirectoryFaults> {
@@ -158,6 +178,17 @@ impl Directory {
         Ok(Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live })
     }
 
+    /// The same directory with `party` known in it, in place of what was known of it.
+    pub fn with(mut self, party: Party) -> Directory {
+        self.parties.insert(party.endpoint.clone(), party);
+        self
+    }
+
+    /// The directory as it stands on a London date.
+    pub fn on(&self, date: Date) -> OnDate<'_> {
+        OnDate { directory: self, date }
+    }
+
     /// With these postcodes; `only_a_sample` when they are the few that ship.
     pub fn with_postcodes(self, postcodes: Arc<Postcodes>, only_a_sample: bool) -> Self {
         Directory { postcodes: Some(postcodes), only_a_sample, ..self }
@@ -210,6 +241,26 @@ impl Directory {
                 _ => Area::Unknown,
             },
         }
+    }
+
+    /// Where the child was found: as stated; else at the school that reports it (RA-01, "found"). A helpline, a force
+    /// or a surgery reports children who are elsewhere.
+    pub fn found_at<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
+        let at_school = || {
+            let party = self.party(&referral.sender)?;
+            match party.kind {
+                SenderKind::School | SenderKind::IndependentSchool => party.located.as_ref(),
+                SenderKind::Police
+                | SenderKind::Nhs
+                | SenderKind::Authority
+                | SenderKind::OtherAuthority
+                | SenderKind::Voluntary
+                | SenderKind::Public
+                | SenderKind::Operator
+                | SenderKind::Broker => None,
+            }
+        };
+        referral.places.located.as_ref().or_else(at_school)
     }
 
     /// What is known of a party.

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::identifiers::{ForceCode, GssCode, Malformed, OdsCode, Urn, VoluntaryCode};
-use crate::vocab::{Desk, SenderKind, Vocabulary};
+use crate::vocab::{Desk, Household, NationalBody, NhsService, SenderKind, Vocabulary};
 
 /// A party that sends or receives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +30,18 @@ pub enum Endpoint {
     Devolved(GssCode),
     /// A voluntary organisation.
     Voluntary(VoluntaryCode),
+    /// A service of the NHS in an area, such as health visiting.
+    NhsService(GssCode, NhsService),
+    /// The multi-agency risk assessment conference of an area (RA-24).
+    Marac(GssCode),
+    /// A national body.
+    National(NationalBody),
+    /// A household of the child's family. Nobody but the authority reaches it.
+    Household(Household),
+    /// A member of the public.
+    Public,
+    /// Whoever runs this broker.
+    Operator,
 }
 
 impl Endpoint {
@@ -49,6 +61,12 @@ impl Endpoint {
             ["adult", gss] => GssCode::parse(gss).map(Endpoint::Adult),
             ["devolved", gss] => GssCode::parse(gss).map(Endpoint::Devolved),
             ["vcs", code] => VoluntaryCode::parse(code).map(Endpoint::Voluntary),
+            ["nhs", gss, service] => Ok(Endpoint::NhsService(GssCode::parse(gss)?, NhsService::read(service).ok_or(unknown)?)),
+            ["marac", gss] => GssCode::parse(gss).map(Endpoint::Marac),
+            ["national", body] => NationalBody::read(body).map(Endpoint::National).ok_or(unknown),
+            ["household", which] => Household::read(which).map(Endpoint::Household).ok_or(unknown),
+            ["public"] => Ok(Endpoint::Public),
+            ["operator"] => Ok(Endpoint::Operator),
             _ => Err(unknown),
         }
     }
@@ -68,7 +86,13 @@ impl Endpoint {
             | Endpoint::Nhs(_)
             | Endpoint::Adult(_)
             | Endpoint::Devolved(_)
-            | Endpoint::Voluntary(_) => None,
+            | Endpoint::Voluntary(_)
+            | Endpoint::NhsService(..)
+            | Endpoint::Marac(_)
+            | Endpoint::National(_)
+            | Endpoint::Household(_)
+            | Endpoint::Public
+            | Endpoint::Operator => None,
         }
     }
 
@@ -78,9 +102,11 @@ impl Endpoint {
             Endpoint::Authority(..) => SenderKind::Authority,
             Endpoint::Police(_) | Endpoint::PolicePrevent(_) => SenderKind::Police,
             Endpoint::School(_) => SenderKind::School,
-            Endpoint::Nhs(_) => SenderKind::Nhs,
-            Endpoint::Adult(_) | Endpoint::Devolved(_) => SenderKind::OtherAuthority,
+            Endpoint::Nhs(_) | Endpoint::NhsService(..) => SenderKind::Nhs,
+            Endpoint::Adult(_) | Endpoint::Devolved(_) | Endpoint::Marac(_) | Endpoint::National(_) => SenderKind::OtherAuthority,
             Endpoint::Voluntary(_) => SenderKind::Voluntary,
+            Endpoint::Household(_) | Endpoint::Public => SenderKind::Public,
+            Endpoint::Operator => SenderKind::Operator,
         }
     }
 }
@@ -96,6 +122,12 @@ impl fmt::Display for Endpoint {
             Endpoint::Adult(gss) => write!(f, "adult.{gss}"),
             Endpoint::Devolved(gss) => write!(f, "devolved.{gss}"),
             Endpoint::Voluntary(code) => write!(f, "vcs.{code}"),
+            Endpoint::NhsService(gss, service) => write!(f, "nhs.{gss}.{service}"),
+            Endpoint::Marac(gss) => write!(f, "marac.{gss}"),
+            Endpoint::National(body) => write!(f, "national.{body}"),
+            Endpoint::Household(which) => write!(f, "household.{which}"),
+            Endpoint::Public => f.write_str("public"),
+            Endpoint::Operator => f.write_str("operator"),
         }
     }
 }

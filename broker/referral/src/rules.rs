@@ -5,27 +5,32 @@
 //! the *kind* of authority; which organisation that is, on that date, is a look-up in the directory, and
 //! unknown is a review, never a guess.
 
+mod area;
+pub mod diff;
 pub mod explain;
+pub mod library;
 pub mod pack;
 pub mod prove;
+pub mod render;
+pub mod review;
 pub mod table;
 
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::directory::Directory;
-use crate::facts::{Addressed, Facts};
-use crate::identifiers::GssCode;
+use crate::directory::{Directory, OnDate};
+use crate::facts::{Addressed, Facts, ItemFacts};
+use crate::identifiers::{ForceCode, GssCode};
 use crate::submission::Referral;
-use crate::time::{Calendar, Due, OpeningHours, london_date};
+use crate::time::{Amount, Calendar, Due, OpeningHours, london_date};
 use crate::vocab::*;
 use crate::{Digest, Endpoint};
-use pack::{ClockEnd, ClockName, ClockSpec, Draft, Extent, Hold, LawfulBasis, NotifyTo, PackFault, PackKind, RouteTo, Tables};
-use prove::ProofFailure;
-use table::{Evidence, Reason, Row, RuleId, Situation, Table};
+pub use library::{Library, LibraryFault};
+use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
+use review::Choice;
+use table::{Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,15 +39,6 @@ pub struct PackId {
     pub edition: String,
     /// The digest of the files.
     pub hash: Digest,
-}
-
-impl PackId {
-    fn of(edition: &Draft, overlays: &[&Draft]) -> PackId {
-        let all: Vec<&Draft> = std::iter::once(edition).chain(overlays.iter().copied()).collect();
-        let names: Vec<String> = all.iter().map(|draft| format!("{}/{}", draft.edition, draft.version)).collect();
-        let hashes: Vec<&[u8]> = all.iter().map(|draft| draft.hash.as_bytes().as_slice()).collect();
-        PackId { edition: names.join("+"), hash: Digest::of(&hashes) }
-    }
 }
 
 impl fmt::Display for PackId {
@@ -60,6 +56,23 @@ pub struct RulePack {
     share: ByCategory<Extent>,
     withhold: ByCategory<Extent>,
     basis: ByCategory<LawfulBasis>,
+    /// The rows of tables that look at the referral, apart from those that look at its items as well.
+    hold: ByScope<Hold>,
+    flag: ByScope<String>,
+}
+
+#[derive(Clone, Debug)]
+struct ByScope<Outcome> {
+    whole: Table<Outcome>,
+    items: Table<Outcome>,
+}
+
+impl<Outcome: Clone> ByScope<Outcome> {
+    fn of(table: &Table<Outcome>) -> Self {
+        let asks_of_items = |row: &Row<Outcome>| row.when.columns().any(|(column, _)| column.scope() == Scope::Item);
+        let (items, whole) = table.0.iter().cloned().partition(asks_of_items);
+        ByScope { whole: Table(whole), items: Table(items) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,7 +99,8 @@ impl RulePack {
     fn proved(id: PackId, tables: Tables) -> RulePack {
         let (share, withhold, basis) =
             (ByCategory::of(&tables.share), ByCategory::of(&tables.withhold), ByCategory::of(&tables.basis));
-        RulePack { id, tables, share, withhold, basis }
+        let (hold, flag) = (ByScope::of(&tables.hold), ByScope::of(&tables.flag));
+        RulePack { id, tables, share, withhold, basis, hold, flag }
     }
 
     /// Its name and digest.
@@ -97,99 +111,6 @@ impl RulePack {
     /// Its tables.
     pub fn tables(&self) -> &Tables {
         &self.tables
-    }
-}
-
-/// Every edition with its overlays, ordered by the London date from which it rules.
-#[derive(Clone, Debug)]
-pub struct Library(Vec<(Date, Arc<RulePack>)>);
-
-/// Why a set of packs was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LibraryFault {
-    /// A file could not be read as a pack.
-    Unreadable {
-        /// Which file.
-        file: String,
-        /// Its faults, with lines.
-        faults: Vec<PackFault>,
-    },
-    /// What stands together from `from` on breaks a promise.
-    Unproved {
-        /// From which date.
-        from: Date,
-        /// What breaks.
-        failures: Vec<ProofFailure>,
-    },
-    /// There is no edition at all.
-    Empty,
-}
-
-impl fmt::Display for LibraryFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LibraryFault::Unreadable { file, faults } => {
-                write!(f, "rule pack {file} was refused:")?;
-                faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-            }
-            LibraryFault::Unproved { from, failures } => {
-                write!(f, "the rules in force from {from} break a promise:")?;
-                failures.iter().try_for_each(|failure| write!(f, "\n  {failure}"))
-            }
-            LibraryFault::Empty => f.write_str("there is no edition among the rule packs"),
-        }
-    }
-}
-
-impl std::error::Error for LibraryFault {}
-
-impl Library {
-    /// Reads packs (name and text of each), lays overlays over editions, and proves what is in force on every
-    /// date on which that changes.
-    pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Library, LibraryFault> {
-        let mut drafts = Vec::new();
-        for (file, text) in files {
-            drafts.push(text.parse::<Draft>().map_err(|faults| LibraryFault::Unreadable { file: file.to_owned(), faults })?);
-        }
-        drafts.sort_by(|a, b| (a.effective_from, &a.edition).cmp(&(b.effective_from, &b.edition)));
-        let mut dates: Vec<Date> = drafts.iter().map(|draft| draft.effective_from).collect();
-        dates.dedup();
-        let mut library = Vec::new();
-        for from in dates {
-            let in_force = || drafts.iter().filter(|draft| draft.effective_from <= from);
-            let Some(edition) = in_force().rfind(|draft| draft.kind == PackKind::Edition) else { continue };
-            // Which of two rules would be a guess.
-            let rivals =
-                in_force().filter(|draft| draft.kind == PackKind::Edition && draft.effective_from == edition.effective_from);
-            let rivals: Vec<String> = rivals.map(|draft| format!("{}/{}", draft.edition, draft.version)).collect();
-            if rivals.len() > 1 {
-                let failure =
-                    ProofFailure { property: "One edition rules from one date", situations: vec![rivals.join(" and ")] };
-                return Err(LibraryFault::Unproved { from: edition.effective_from, failures: vec![failure] });
-            }
-            let overlays: Vec<&Draft> = in_force().filter(|draft| draft.kind == PackKind::Overlay).collect();
-            let pack = prove::prove(edition, &overlays).map_err(|failures| LibraryFault::Unproved { from, failures })?;
-            library.push((from, Arc::new(pack)));
-        }
-        if library.is_empty() { Err(LibraryFault::Empty) } else { Ok(Library(library)) }
-    }
-
-    /// The packs that come with the product.
-    pub fn built_in() -> Result<Library, LibraryFault> {
-        Library::parse([
-            ("wt2026.toml", include_str!("../../../policies/packs/wt2026.toml")),
-            ("isd-2026-09-30.toml", include_str!("../../../policies/packs/isd-2026-09-30.toml")),
-        ])
-    }
-
-    /// The rules in force on `on`, a London date of receipt.
-    pub fn in_force(&self, on: Date) -> Option<&Arc<RulePack>> {
-        self.0.iter().rfind(|(from, _)| *from <= on).map(|(_, pack)| pack)
-    }
-
-    /// Every pack with the date from which it rules.
-    pub fn packs(&self) -> impl Iterator<Item = (Date, &Arc<RulePack>)> {
-        self.0.iter().map(|(from, pack)| (*from, pack))
     }
 }
 
@@ -304,6 +225,8 @@ pub struct Ruling {
     pub(crate) decision: Decision,
     pub(crate) by: Vec<Arc<Reason>>,
     pub(crate) redirected_from: Option<Endpoint>,
+    /// Whom the sender asked to be told, and who may have nothing of it.
+    pub(crate) not_told: Vec<(Endpoint, Vec<Arc<Reason>>)>,
     pub(crate) views: Vec<View>,
     pub(crate) notified_by: Vec<Arc<Reason>>,
     pub(crate) clocks: Vec<ClockStart>,
@@ -332,6 +255,14 @@ impl Ruling {
     pub fn redirected_from(&self) -> Option<&Endpoint> {
         self.redirected_from.as_ref()
     }
+    /// Whom the sender asked to be told, and who may have nothing of it, with the rules.
+    pub fn not_told(&self) -> &[(Endpoint, Vec<Arc<Reason>>)] {
+        &self.not_told
+    }
+    /// Nothing but the fact of receipt goes back to the sender, because the person under suspicion reads it (DM-09).
+    pub fn is_feedback_suppressed(&self) -> bool {
+        self.facts.accused_controls_feedback == YesNo::Yes
+    }
     /// Each recipient's view.
     pub fn views(&self) -> &[View] {
         &self.views
@@ -355,7 +286,13 @@ impl Ruling {
 }
 
 /// Who receives, as what, and in which role.
-type Addressee = (Endpoint, RecipientKind, Role);
+struct Addressee {
+    to: Endpoint,
+    kind: RecipientKind,
+    role: Role,
+    /// The sender asked for it: one who may have nothing is not told at all.
+    is_asked_for: bool,
+}
 
 /// What the fixed part of the product adds to the packs: rules that are code, not rows.
 fn own_reason(rule: &str, because: &str, source: &str, evidence: Evidence) -> Arc<Reason> {
@@ -386,7 +323,7 @@ impl Rulebook {
         let facts = Facts::derive(referral, &self.directory);
         match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier),
+            Some(pack) => self.rule_under(pack, referral, facts, earlier, None),
         }
     }
 
@@ -398,6 +335,7 @@ impl Rulebook {
             decision: Decision::HoldForReview { intended: None },
             by: vec![why],
             redirected_from: None,
+            not_told: Vec::new(),
             views: Vec::new(),
             notified_by: Vec::new(),
             clocks: Vec::new(),
@@ -406,76 +344,162 @@ impl Rulebook {
         }
     }
 
-    fn rule_under(&self, pack: &RulePack, referral: &Referral, facts: Facts, earlier: &[Endpoint]) -> Ruling {
+    /// The ruling under `pack`; after a review, with what the person chose.
+    fn rule_under(
+        &self,
+        pack: &RulePack,
+        referral: &Referral,
+        facts: Facts,
+        earlier: &[Endpoint],
+        chosen: Option<&Choice>,
+    ) -> Ruling {
         let tables = &pack.tables;
-        let nobody = RecipientKind::Unknown;
-        let situation = |facts: &Facts| Situation::of(facts, nobody, Category::Unknown);
+        let situation = |facts: &Facts| Situation::of(facts, RecipientKind::Unknown, Category::Unknown);
 
         let before = situation(&facts);
-        let route = tables.route.matching(&before).next();
-        let target = route.and_then(|row| self.organisation(row.outcome, referral));
+        let diverted = tables.diversion.matching(&before).next();
+        let route = diverted.or_else(|| tables.route.matching(&before).next());
+        let named = chosen.and_then(Choice::target);
+        let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
         };
-        let facts = facts.once_routed(hours, addressed(referral, target.as_ref()));
+        let code = match target.as_ref().and_then(Endpoint::authority).and_then(|gss| self.on_receipt(referral).authority(gss)) {
+            Some(authority) if authority.provisional => AuthorityCode::Provisional,
+            Some(_) | None => AuthorityCode::Issued,
+        };
+        let facts = facts.once_routed(hours, code, addressed(referral, target.as_ref(), self.on_receipt(referral)));
         let after = situation(&facts);
-        let desk = tables.desk.matching(&after).next();
+        // From here on the responsible authority's own settings lie on the rest: they tighten, and never move anything.
+        let own = target
+            .as_ref()
+            .and_then(Endpoint::authority)
+            .and_then(|gss| self.library.in_force_for(london_date(referral.received), gss));
+        let pack = own.map_or(pack, |own| own.as_ref());
+        let tables = &pack.tables;
+        let desk = tables.desk.matching(&after).next().filter(|_| named.is_none());
         let to = target.map(|target| match (target, desk) {
             (Endpoint::Authority(gss, _), Some(desk)) => Endpoint::Authority(gss, desk.outcome),
             (other, _) => other,
         });
 
-        let mut by: Vec<Arc<Reason>> = route.into_iter().map(|row| row.reason.clone()).collect();
-        let holds: Vec<&Row<Hold>> = tables.hold.matching(&after).collect();
-        let decision = decision(to, &holds);
+        let mut by: Vec<Arc<Reason>> = route.filter(|_| named.is_none()).into_iter().map(|row| row.reason.clone()).collect();
+        let is_reply = named.is_none() && matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
+        let items: Vec<ItemFacts> = referral.items.iter().map(|item| ItemFacts::derive(item, referral)).collect();
+        let mut holds: Vec<&Row<Hold>> = pack.hold.whole.matching(&after).collect();
+        if let Some(to) = &to {
+            // What a rule says of an item for a recipient holds the whole: it is looked at as if it went out.
+            let (recipients, _) = self.recipients(tables, &after, Some(to), is_reply, true, referral, earlier);
+            holds.extend(pack.hold.items.0.iter().filter(|row| {
+                let holds =
+                    |addressee: &Addressee, item: &ItemFacts| row.when.holds(&Situation::of_item(&facts, addressee.kind, item));
+                recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
+            }));
+        }
+        let decision = match chosen {
+            None => decision(to, &holds),
+            Some(choice) => {
+                by.push(choice.reason());
+                // What the person lifted no longer holds anything; the record says what it was.
+                holds.retain(|row| row.outcome != Hold::Review);
+                choice.decision(to, &holds)
+            }
+        };
         by.extend(holds.iter().map(|row| row.reason.clone()));
         if let (Decision::Deliver { to: Endpoint::Authority(..) }, Some(desk)) = (&decision, desk) {
             by.push(desk.reason.clone());
         }
 
-        let (recipients, notified_by) = self.recipients(tables, &after, &decision, !holds.is_empty(), referral, earlier);
+        let (recipients, notified_by) = match &decision {
+            Decision::Deliver { to } => self.recipients(tables, &after, Some(to), is_reply, true, referral, earlier),
+            // What a rule puts before a person stays whole until that person has looked. What waits only because
+            // nobody is known to answer may still be told to those who can find the child.
+            Decision::HoldForReview { .. } if holds.is_empty() => {
+                self.recipients(tables, &after, None, is_reply, false, referral, earlier)
+            }
+            Decision::HoldForReview { .. } | Decision::ReturnToSender | Decision::Refuse => (Vec::new(), Vec::new()),
+        };
         let mut bases: Vec<(LawfulBasis, Arc<Reason>)> = Vec::new();
-        let views: Vec<View> =
-            recipients.into_iter().map(|(to, kind, role)| view(pack, &facts, referral, to, kind, role, &mut bases)).collect();
+        let (mut views, mut not_told) = (Vec::new(), Vec::new());
+        for addressee in recipients {
+            let is_asked_for = addressee.is_asked_for;
+            let view = view(pack, &facts, referral, &items, addressee, &mut bases);
+            let gives_something = view.verdicts.iter().any(|verdict| matches!(verdict.given, Extent::Whole | Extent::Minimum));
+            if gives_something || !is_asked_for {
+                views.push(view);
+            } else {
+                let mut why: Vec<Arc<Reason>> = view.verdicts.iter().flat_map(|verdict| verdict.by.iter().cloned()).collect();
+                why.dedup_by(|one, other| one.rule == other.rule);
+                not_told.push((view.to, why));
+            }
+        }
         let delivered = matches!(decision, Decision::Deliver { .. });
         let clocks =
-            if delivered { tables.clock.matching(&after).map(|row| self.start(row, referral)).collect() } else { Vec::new() };
-        let mut flags: Vec<(String, Arc<Reason>)> =
-            tables.flag.matching(&after).map(|row| (row.outcome.clone(), row.reason.clone())).collect();
-        flags.extend(faults_of_items(referral));
+            if delivered { earliest(tables.clock.matching(&after).map(|row| self.start(row, referral))) } else { Vec::new() };
+        let flags = flags(pack, &after, &facts, referral, &items, views.first());
         let redirected_from = match facts.addressed {
             Addressed::Wrongly => referral.addressed_to.clone(),
             Addressed::Nobody | Addressed::Rightly => None,
         };
-        Ruling { pack: Some(pack.id.clone()), facts, decision, by, redirected_from, views, notified_by, clocks, flags, bases }
+        let pack = Some(pack.id.clone());
+        Ruling { pack, facts, decision, by, redirected_from, not_told, views, notified_by, clocks, flags, bases }
     }
 
     fn start(&self, row: &Row<ClockSpec>, referral: &Referral) -> ClockStart {
-        let ClockSpec { name, amount, ends_with } = row.outcome;
-        ClockStart { name, due: self.calendar.due(referral.received, amount), ends_with, by: row.reason.clone() }
+        let ClockSpec { name, starts, amount, ends_with } = row.outcome;
+        let said = &referral.circumstances;
+        let from = match starts {
+            ClockAnchor::Receipt => None,
+            ClockAnchor::Event => said.happened,
+            ClockAnchor::Referral => said.referral_received,
+        };
+        let due = match (amount, said.next_school_day) {
+            (Amount::NextSchoolDay, Some(begins)) => Due { by: begins, date: None, provisional: false },
+            (
+                Amount::NextSchoolDay
+                | Amount::WorkingDays(_)
+                | Amount::SchoolDays(_)
+                | Amount::ElapsedHours(_)
+                | Amount::Months(_),
+                _,
+            ) => self.calendar.due(from.unwrap_or(referral.received), amount),
+        };
+        ClockStart { name, due, ends_with, by: row.reason.clone() }
+    }
+
+    /// The directory on the London date of receipt.
+    fn on_receipt(&self, referral: &Referral) -> OnDate<'_> {
+        self.directory.on(london_date(referral.received))
+    }
+
+    fn authority(&self, gss: Option<&GssCode>, referral: &Referral) -> Option<GssCode> {
+        gss.and_then(|gss| self.on_receipt(referral).authority(gss)).map(|authority| authority.gss.clone())
     }
 
     /// The organisation that a route names, on the date of receipt.
     fn organisation(&self, route: RouteTo, referral: &Referral) -> Option<Endpoint> {
-        let places = &referral.places;
-        let on = london_date(referral.received);
-        let located = || self.located(referral);
-        let authority = |gss: Option<&GssCode>| {
-            gss.and_then(|gss| self.directory.authority(gss, on)).map(|authority| Endpoint::front_door(authority.gss.clone()))
-        };
+        let (places, said) = (&referral.places, &referral.circumstances);
+        let located = || self.directory.found_at(referral);
+        let front_door = |gss: Option<&GssCode>| self.authority(gss, referral).map(Endpoint::front_door);
         match route {
-            RouteTo::Home => authority(places.home.as_ref()),
-            RouteTo::Located => authority(located()),
-            RouteTo::Placing => authority(places.placing.as_ref()),
-            RouteTo::PlanHolder => authority(places.plan_holder.as_ref()),
-            RouteTo::Enquiry => authority(places.enquiry.as_ref()),
+            RouteTo::Home => front_door(places.home.as_ref()),
+            RouteTo::Located => front_door(located()),
+            RouteTo::Placing => front_door(places.placing.as_ref()),
+            RouteTo::PlanHolder => front_door(places.plan_holder.as_ref()),
+            RouteTo::Enquiry => front_door(places.enquiry.as_ref()),
+            RouteTo::Workplace => self.workplace(referral).map(Endpoint::front_door),
+            RouteTo::School => referral.child.school.clone().map(Endpoint::School),
+            RouteTo::Referrer => said.reply_to.clone(),
+            RouteTo::Provider => said.tell.iter().find(|to| matches!(to, Endpoint::Voluntary(_))).cloned(),
+            RouteTo::Household => said.tell.iter().find(|to| matches!(to, Endpoint::Household(_))).cloned(),
+            RouteTo::ReviewPanel => Some(Endpoint::National(NationalBody::ReviewPanel)),
             // An adult's home answers, else where the adult was found (Care Act 2014 s42: ordinarily resident or
             // not); outside England that area's own adult safeguarding does.
             RouteTo::AdultServices => {
                 let places = || places.home.as_ref().into_iter().chain(located());
-                let english = places().find_map(|gss| self.directory.authority(gss, on)).map(|authority| authority.gss.clone());
-                english.or_else(|| places().find(|gss| self.is_devolved(gss, on)).cloned()).map(Endpoint::Adult)
+                let english = places().find_map(|gss| self.authority(Some(gss), referral));
+                english.or_else(|| places().find(|gss| self.is_devolved(gss, referral)).cloned()).map(Endpoint::Adult)
             }
             RouteTo::DevolvedHome => places.home.clone().map(Endpoint::Devolved),
             RouteTo::DevolvedLocated => located().cloned().map(Endpoint::Devolved),
@@ -483,17 +507,22 @@ impl Rulebook {
         }
     }
 
-    /// Where the child was found: as stated, else where the sender is.
-    fn located<'a>(&'a self, referral: &'a Referral) -> Option<&'a GssCode> {
-        referral
-            .places
-            .located
-            .as_ref()
-            .or_else(|| self.directory.party(&referral.sender).and_then(|party| party.located.as_ref()))
+    /// Where the subject of an allegation works; where nobody said, where the child was found.
+    fn workplace(&self, referral: &Referral) -> Option<GssCode> {
+        let stated = self.authority(referral.circumstances.employer.as_ref(), referral);
+        stated
+            .or_else(|| self.authority(self.directory.found_at(referral), referral))
+            .or_else(|| self.authority(referral.places.home.as_ref(), referral))
     }
 
-    fn is_devolved(&self, gss: &GssCode, on: Date) -> bool {
-        matches!(self.directory.area(Some(gss), on), Area::Wales | Area::Scotland | Area::NorthernIreland)
+    /// The authority in whose area a service of the NHS is told: home, else where the child was found.
+    fn area_of_services(&self, referral: &Referral) -> Option<GssCode> {
+        self.authority(referral.places.home.as_ref(), referral)
+            .or_else(|| self.authority(self.directory.found_at(referral), referral))
+    }
+
+    fn is_devolved(&self, gss: &GssCode, referral: &Referral) -> bool {
+        matches!(self.on_receipt(referral).area(Some(gss)), Area::Wales | Area::Scotland | Area::NorthernIreland)
     }
 
     fn hours(&self, target: &Endpoint) -> Option<OpeningHours> {
@@ -501,77 +530,140 @@ impl Rulebook {
         Some(self.directory.party(target).map_or(OpeningHours::OFFICE, |party| party.hours))
     }
 
+    /// Everybody who receives when `responsible` does, or when it waits because nobody is known to answer.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides who receives")]
     fn recipients(
         &self,
         tables: &Tables,
         situation: &Situation,
-        decision: &Decision,
-        held_by_rule: bool,
+        responsible: Option<&Endpoint>,
+        is_reply: bool,
+        delivered: bool,
         referral: &Referral,
         earlier: &[Endpoint],
     ) -> (Vec<Addressee>, Vec<Arc<Reason>>) {
+        let authority = responsible.and_then(Endpoint::authority);
         let mut recipients: Vec<Addressee> = Vec::new();
         let mut reasons = Vec::new();
-        let delivered = match decision {
-            Decision::Deliver { to } => {
-                recipients.push((to.clone(), kind_of(to, Role::Responsible), Role::Responsible));
-                true
-            }
-            Decision::HoldForReview { .. } => false,
-            Decision::ReturnToSender | Decision::Refuse => return (recipients, reasons),
-        };
-        let responsible_authority = match decision {
-            Decision::Deliver { to } => to.authority().cloned(),
-            Decision::HoldForReview { .. } | Decision::ReturnToSender | Decision::Refuse => None,
-        };
-        // What a rule puts before a person stays whole until that person has looked. What waits only because
-        // nobody is known to answer may still be told to those who can find the child.
-        for row in tables.notify.matching(situation).filter(|row| delivered || (row.outcome.even_when_held && !held_by_rule)) {
-            // Whoever sent it has it.
-            let Some(told) = self.told(row.outcome.to, referral).filter(|told| *told != referral.sender) else { continue };
-            let is_responsible = told.authority().is_some() && told.authority() == responsible_authority.as_ref();
-            if is_responsible || recipients.iter().any(|(to, _, _)| *to == told) {
-                continue;
-            }
-            reasons.push(row.reason.clone());
-            recipients.push((told.clone(), kind_of(&told, Role::Notified), Role::Notified));
+        if let Some(to) = responsible {
+            let kind = if is_reply { RecipientKind::Referrer } else { kind_of(to, Role::Responsible, authority) };
+            recipients.push(Addressee { to: to.clone(), kind, role: Role::Responsible, is_asked_for: false });
         }
+        for row in tables.notify.matching(situation).filter(|row| delivered || row.outcome.even_when_held) {
+            for told in self.told(row.outcome.to, referral, authority) {
+                // Whoever sent it has it. The responsible authority's front door is told by the referral itself.
+                let is_the_same_door = matches!(&told, Endpoint::Authority(gss, Desk::FrontDoor) if Some(gss) == authority);
+                if told == referral.sender || is_the_same_door || recipients.iter().any(|known| known.to == told) {
+                    continue;
+                }
+                let kind = match row.outcome.to {
+                    NotifyTo::Referrer => RecipientKind::Referrer,
+                    NotifyTo::Home
+                    | NotifyTo::Located
+                    | NotifyTo::Placing
+                    | NotifyTo::PlanHolder
+                    | NotifyTo::AllocatedWorker
+                    | NotifyTo::Lado
+                    | NotifyTo::Manager
+                    | NotifyTo::HomeManager
+                    | NotifyTo::LocatedManager
+                    | NotifyTo::Police
+                    | NotifyTo::Prevent
+                    | NotifyTo::ReferralMechanism
+                    | NotifyTo::Marac
+                    | NotifyTo::HealthVisiting
+                    | NotifyTo::ChildDeathOverview
+                    | NotifyTo::School
+                    | NotifyTo::Requested => kind_of(&told, Role::Notified, authority),
+                };
+                let is_asked_for = row.outcome.to == NotifyTo::Requested;
+                reasons.push(row.reason.clone());
+                recipients.push(Addressee { to: told, kind, role: Role::Notified, is_asked_for });
+            }
+        }
+        reasons.dedup_by(|one, other| one.rule == other.rule);
         if delivered {
             for before in earlier {
-                if !recipients.iter().any(|(to, _, _)| to == before) {
-                    recipients.push((before.clone(), kind_of(before, Role::EarlierRecipient), Role::EarlierRecipient));
+                if !recipients.iter().any(|known| known.to == *before) {
+                    let kind = kind_of(before, Role::EarlierRecipient, authority);
+                    recipients.push(Addressee { to: before.clone(), kind, role: Role::EarlierRecipient, is_asked_for: false });
                 }
             }
         }
         (recipients, reasons)
     }
 
-    fn told(&self, to: NotifyTo, referral: &Referral) -> Option<Endpoint> {
-        let on = london_date(referral.received);
-        match to {
-            NotifyTo::Home => match &referral.places.home {
-                Some(home) if self.is_devolved(home, on) => Some(Endpoint::Devolved(home.clone())),
+    fn told(&self, to: NotifyTo, referral: &Referral, responsible: Option<&GssCode>) -> Vec<Endpoint> {
+        let (places, said) = (&referral.places, &referral.circumstances);
+        let manager = |gss: Option<GssCode>| gss.map(|gss| Endpoint::Authority(gss, Desk::FrontDoorManager));
+        let service = |service| self.area_of_services(referral).map(|gss| Endpoint::NhsService(gss, service));
+        let one = match to {
+            NotifyTo::Home => match &places.home {
+                Some(home) if self.is_devolved(home, referral) => Some(Endpoint::Devolved(home.clone())),
                 _ => self.organisation(RouteTo::Home, referral),
             },
             NotifyTo::Located => self.organisation(RouteTo::Located, referral),
             NotifyTo::Placing => self.organisation(RouteTo::Placing, referral),
-            NotifyTo::Police => {
-                let authority = |gss: &GssCode| self.directory.authority(gss, on);
-                let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
-                let places = [self.located(referral), referral.places.home.as_ref(), sender];
-                places.into_iter().flatten().find_map(authority).map(|authority| Endpoint::Police(authority.police.clone()))
+            NotifyTo::PlanHolder => self.organisation(RouteTo::PlanHolder, referral),
+            NotifyTo::AllocatedWorker => {
+                self.authority(places.open_case.as_ref(), referral).map(|gss| Endpoint::Authority(gss, Desk::AllocatedWorker))
             }
-        }
+            NotifyTo::Lado => self.workplace(referral).map(|gss| Endpoint::Authority(gss, Desk::Lado)),
+            NotifyTo::Manager => manager(responsible.cloned()),
+            NotifyTo::HomeManager => manager(self.authority(places.home.as_ref(), referral)),
+            NotifyTo::LocatedManager => manager(self.authority(self.directory.found_at(referral), referral)),
+            NotifyTo::Police => self.police(referral).map(Endpoint::Police),
+            NotifyTo::Prevent => self.police(referral).map(Endpoint::PolicePrevent),
+            NotifyTo::ReferralMechanism => Some(Endpoint::National(NationalBody::ReferralMechanism)),
+            NotifyTo::Marac => self.area_of_services(referral).map(Endpoint::Marac),
+            NotifyTo::HealthVisiting => service(NhsService::HealthVisiting),
+            NotifyTo::ChildDeathOverview => service(NhsService::ChildDeathOverview),
+            NotifyTo::School => self.organisation(RouteTo::School, referral),
+            NotifyTo::Referrer => said.reply_to.clone(),
+            NotifyTo::Requested => return said.tell.clone(),
+        };
+        one.into_iter().collect()
+    }
+
+    /// The force of the place: where the child was found, else home, else where the sender is. A child on a ward is safe
+    /// there for now; what happened, happened at home.
+    fn police(&self, referral: &Referral) -> Option<ForceCode> {
+        let sender = self.directory.party(&referral.sender).and_then(|party| party.located.as_ref());
+        let (found, home) = (self.directory.found_at(referral), referral.places.home.as_ref());
+        let places = if referral.child.inpatient { [home, found, sender] } else { [found, home, sender] };
+        places
+            .into_iter()
+            .flatten()
+            .find_map(|gss| self.on_receipt(referral).authority(gss))
+            .map(|authority| authority.police.clone())
     }
 }
 
-fn addressed(referral: &Referral, target: Option<&Endpoint>) -> Addressed {
+/// What people are alerted to: rows on the whole, rows on an item as the responsible recipient has it, and the faults
+/// that no table may look at.
+fn flags(
+    pack: &RulePack,
+    after: &Situation,
+    facts: &Facts,
+    referral: &Referral,
+    items: &[ItemFacts],
+    responsible: Option<&View>,
+) -> Vec<(String, Arc<Reason>)> {
+    let kind = responsible.map_or(RecipientKind::Unknown, |view| view.kind);
+    let on_items =
+        pack.flag.items.0.iter().filter(|row| items.iter().any(|item| row.when.holds(&Situation::of_item(facts, kind, item))));
+    let rows = pack.flag.whole.matching(after).chain(on_items);
+    rows.map(|row| (row.outcome.clone(), row.reason.clone())).chain(faults_of_items(referral)).collect()
+}
+
+fn addressed(referral: &Referral, target: Option<&Endpoint>, today: OnDate<'_>) -> Addressed {
+    let council =
+        |endpoint: &Endpoint| endpoint.authority().and_then(|gss| today.authority(gss)).map(|authority| authority.gss.clone());
     match (&referral.addressed_to, target) {
         (None, _) => Addressed::Nobody,
-        // Any desk of the right authority will do: which one is the broker's business.
-        (Some(stated), Some(target))
-            if stated == target || (stated.authority().is_some() && stated.authority() == target.authority()) =>
-        {
+        // Any desk of the right authority will do, also under a code that it had before: which one is the broker's
+        // business.
+        (Some(stated), Some(target)) if stated == target || (council(stated).is_some() && council(stated) == council(target)) => {
             Addressed::Rightly
         }
         (Some(_), _) => Addressed::Wrongly,
@@ -595,14 +687,16 @@ fn decision(to: Option<Endpoint>, holds: &[&Row<Hold>]) -> Decision {
     }
 }
 
-/// As what an endpoint receives in a role: another authority that is told is not a front door that must act.
-fn kind_of(endpoint: &Endpoint, role: Role) -> RecipientKind {
+/// As what an endpoint receives in a role: a front door that is told is not the one that must act.
+fn kind_of(endpoint: &Endpoint, role: Role, responsible: Option<&GssCode>) -> RecipientKind {
     match endpoint {
-        Endpoint::Authority(_, desk) => match (desk, role) {
+        Endpoint::Authority(gss, desk) => match (desk, role) {
             (Desk::Lado, _) => RecipientKind::Lado,
             (Desk::EarlyHelp, _) => RecipientKind::FamilyHelp,
-            (_, Role::Responsible) => RecipientKind::FrontDoor,
-            (Desk::AllocatedWorker, Role::Notified | Role::EarlierRecipient) => RecipientKind::FrontDoor,
+            (Desk::AllocatedWorker, _) | (_, Role::Responsible) => RecipientKind::FrontDoor,
+            (Desk::FrontDoorManager, Role::Notified | Role::EarlierRecipient) if Some(gss) == responsible => {
+                RecipientKind::FrontDoor
+            }
             (
                 Desk::FrontDoor
                 | Desk::EmergencyDutyTeam
@@ -615,10 +709,19 @@ fn kind_of(endpoint: &Endpoint, role: Role) -> RecipientKind {
         },
         Endpoint::Police(_) | Endpoint::PolicePrevent(_) => RecipientKind::Police,
         Endpoint::School(_) => RecipientKind::School,
-        Endpoint::Nhs(_) => RecipientKind::NhsProfessional,
+        Endpoint::Nhs(_) | Endpoint::NhsService(..) => RecipientKind::NhsProfessional,
         Endpoint::Adult(_) => RecipientKind::AdultServices,
         Endpoint::Devolved(_) => RecipientKind::Devolved,
         Endpoint::Voluntary(_) => RecipientKind::VoluntaryProvider,
+        Endpoint::Marac(_) => RecipientKind::Marac,
+        Endpoint::National(NationalBody::ReferralMechanism) => RecipientKind::Nrm,
+        Endpoint::National(NationalBody::ReviewPanel | NationalBody::Ofsted | NationalBody::DepartmentForEducation) => {
+            RecipientKind::NationalBody
+        }
+        Endpoint::Household(Household::Own) => RecipientKind::Parent,
+        Endpoint::Household(Household::Other) => RecipientKind::OtherHousehold,
+        Endpoint::Public => RecipientKind::Unknown,
+        Endpoint::Operator => RecipientKind::Operator,
     }
 }
 
@@ -626,16 +729,16 @@ fn view(
     pack: &RulePack,
     facts: &Facts,
     referral: &Referral,
-    to: Endpoint,
-    kind: RecipientKind,
-    role: Role,
+    items: &[ItemFacts],
+    addressee: Addressee,
     all: &mut Vec<(LawfulBasis, Arc<Reason>)>,
 ) -> View {
+    let Addressee { to, kind, role, is_asked_for: _ } = addressee;
     let mut bases: Vec<LawfulBasis> = Vec::new();
     let mut verdicts = Vec::with_capacity(referral.items.len());
-    for (at, item) in referral.items.iter().enumerate() {
-        let situation = Situation::of(facts, kind, item.category);
-        let mut verdict = verdict(pack, &situation, at as u16, item.category);
+    for ((item, item_facts), at) in referral.items.iter().zip(items).zip(0u16..) {
+        let situation = Situation::of_item(facts, kind, item_facts);
+        let mut verdict = verdict(pack, &situation, at, item.category);
         // Free text has no minimum but what the sender wrote as one. Said here, so that the record, the sender and
         // the recipient all read the same: it was not given.
         if verdict.given == Extent::Minimum && crate::disclosure::minimum(item).is_none() {
@@ -643,19 +746,32 @@ fn view(
             let because = "only the minimum may go, and the sender wrote no summary of this text";
             verdict.by = vec![own_reason("DM-01", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)];
         }
-        if matches!(verdict.given, Extent::Whole | Extent::Minimum) {
-            for row in pack.basis.matching(item.category, &situation) {
-                if !bases.contains(&row.outcome) {
-                    bases.push(row.outcome);
-                }
-                if !all.iter().any(|(basis, _)| *basis == row.outcome) {
-                    all.push((row.outcome, row.reason.clone()));
-                }
+        let is_given = matches!(verdict.given, Extent::Whole | Extent::Minimum);
+        for row in pack.basis.matching(item.category, &situation) {
+            if is_given && !bases.contains(&row.outcome) {
+                bases.push(row.outcome);
+            }
+            // Of what is withheld it is recorded too in which law that was weighed (LB-11).
+            if !all.iter().any(|(basis, _)| *basis == row.outcome) {
+                all.push((row.outcome, row.reason.clone()));
             }
         }
         verdicts.push(verdict);
     }
     View { to, kind, role, verdicts, bases }
+}
+
+/// Each clock once: where an area sets one more tightly, its own is due first.
+fn earliest(starts: impl Iterator<Item = ClockStart>) -> Vec<ClockStart> {
+    let mut clocks: Vec<ClockStart> = Vec::new();
+    for start in starts {
+        match clocks.iter_mut().find(|clock| clock.name == start.name) {
+            Some(clock) if start.due.by < clock.due.by => *clock = start,
+            Some(_) => {}
+            None => clocks.push(start),
+        }
+    }
+    clocks
 }
 
 /// Withhold beats share: the most that any row gives, and of that the least that any row leaves.
@@ -683,17 +799,10 @@ fn verdict(pack: &RulePack, situation: &Situation, item: u16, category: Category
     Verdict { item, category, given, by }
 }
 
-/// ID-04 and DM-15 are code: they look at the items themselves, which no table may.
-fn faults_of_items(referral: &Referral) -> Vec<(String, Arc<Reason>)> {
-    let mut flags = Vec::new();
-    if !referral.identifier_faults.is_empty() {
+/// ID-04 is code: it looks at identifiers, which no table may.
+fn faults_of_items(referral: &Referral) -> impl Iterator<Item = (String, Arc<Reason>)> {
+    referral.identifier_faults.iter().map(|(field, _)| {
         let because = "an identifier is wrong; it never stops a referral at significant harm, but somebody must put it right";
-        flags.push(("identifier_invalid".to_owned(), own_reason("ID-04", because, "product convention", Evidence::Convention)));
-    }
-    if referral.items.iter().any(|item| item.category == Category::Unknown) {
-        let because = "a category this edition does not know is withheld from everybody until a person has named it";
-        flags
-            .push(("unknown_category".to_owned(), own_reason("DM-15", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)));
-    }
-    flags
+        (format!("identifier_invalid:{field}"), own_reason("ID-04", because, "product convention", Evidence::Convention))
+    })
 }

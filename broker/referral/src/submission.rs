@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 
-use crate::identifiers::{Digest, GssCode, IdempotencyKey, Malformed, NhsNumber, Postcode, ReferralId, Upn, Uprn};
+use crate::identifiers::{Digest, GssCode, IdempotencyKey, Malformed, NhsNumber, Postcode, ReferralId, Upn, Uprn, Urn};
 use crate::vocab::*;
 use crate::{Endpoint, Moment, Sealed};
 
@@ -44,6 +44,43 @@ pub struct Submission {
     pub referrer: Practitioner,
     /// The information.
     pub items: Vec<Item>,
+    /// What else the rules ask about.
+    pub circumstances: Circumstances,
+}
+
+/// What else the rules ask about a message. What nobody said is a value here too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Circumstances {
+    /// Another holder of parental responsibility refused what one agreed to (TC-07).
+    pub other_holder_refused: bool,
+    /// As what the reporter works (RA-16).
+    pub reporter: Option<Reporter>,
+    /// The person under suspicion reads what is sent back to the sender (DM-09).
+    pub accused_controls_feedback: bool,
+    /// Where the subject of an allegation works (RA-15).
+    pub employer: Option<GssCode>,
+    /// Earlier low-level reports about the child in 28 days (TC-08).
+    pub contacts_in_28_days: u16,
+    /// What the sender ticked as its lawful basis (LB-10).
+    pub claimed_basis: Option<ClaimedBasis>,
+    /// The sender believes that others report the same (DQ-01).
+    pub possibly_related: bool,
+    /// It came by telephone and is confirmed in writing here (CL-15).
+    pub by_telephone: bool,
+    /// The hub's own rating (CL-14).
+    pub rating: Option<Rating>,
+    /// When what is reported happened: the return, the taking into protection, the discovery.
+    pub happened: Option<Moment>,
+    /// When the referral was received that this message is about (CL-04).
+    pub referral_received: Option<Moment>,
+    /// When the school's next day begins (CL-09).
+    pub next_school_day: Option<Moment>,
+    /// What the authority decided.
+    pub outcome: Option<Outcome>,
+    /// To whom this answers: who had referred.
+    pub reply_to: Option<Endpoint>,
+    /// Whom the sender asks to be told as well: advice, like every address (RA-26).
+    pub tell: Vec<Endpoint>,
 }
 
 /// A named person at work.
@@ -66,6 +103,35 @@ pub struct Child {
     pub address: Option<Address>,
     /// Where the child is.
     pub places: Places,
+    /// What else the rules ask about the child.
+    pub circumstances: ChildCircumstances,
+}
+
+/// What else the rules ask about a child. What nobody said is a value here too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChildCircumstances {
+    /// Looked after by an authority.
+    pub looked_after: bool,
+    /// Whether the child is a child is disputed: treated as one until assessed (RA-10).
+    pub age_disputed: bool,
+    /// The child has died (RK-05).
+    pub deceased: bool,
+    /// Disabled (RA-11: private fostering until 18).
+    pub disabled: bool,
+    /// Educated at home (RA-21).
+    pub home_educated: bool,
+    /// On a ward, and safe there for now (RA-01).
+    pub inpatient: bool,
+    /// Not yet moving about: any bruise is possible significant harm (TC-08).
+    pub non_mobile: bool,
+    /// The establishment where the child is registered, or which the child joins (RA-21, CL-13).
+    pub school: Option<Urn>,
+    /// How many days the child is meant to live with the carer (RA-11).
+    pub arrangement_days: Option<u16>,
+    /// What the carer is to the child.
+    pub carer: Option<Carer>,
+    /// What tracing the NHS number found (ID-01).
+    pub trace: Option<TraceResult>,
 }
 
 /// Who the child is. What is missing is missing: nothing here blocks a referral at significant harm (ID-04).
@@ -131,6 +197,21 @@ impl<T> Checked<T> {
         }
     }
 
+    fn valid(&self, as_str: impl Fn(&T) -> &str) -> Option<String> {
+        match self {
+            Checked::Valid(value) => Some(as_str(value).to_owned()),
+            Checked::Invalid(..) => None,
+        }
+    }
+
+    /// What was given, where that is wrong.
+    fn as_given(&self) -> Option<String> {
+        match self {
+            Checked::Valid(_) => None,
+            Checked::Invalid(raw, _) => Some(raw.open().clone()),
+        }
+    }
+
     /// Why it is wrong, if it is.
     pub fn fault(&self) -> Option<Malformed> {
         match self {
@@ -168,6 +249,10 @@ pub struct Places {
     pub plan_holder: Option<GssCode>,
     /// The authority with section 47 enquiries under way.
     pub enquiry: Option<GssCode>,
+    /// The authority with an open case and an allocated worker (RA-22).
+    pub open_case: Option<GssCode>,
+    /// A second home, such as in shared care.
+    pub other_home: Option<GssCode>,
 }
 
 /// One piece of information.
@@ -290,14 +375,18 @@ pub struct Referral {
     pub purpose_stated: bool,
     /// Whether the identity given tells the child apart from others (ID-04).
     pub child_is_identified: bool,
-    /// An identifier given is wrong.
-    pub identifier_faults: Vec<Malformed>,
+    /// Identifiers that are wrong, by the names of their fields.
+    pub identifier_faults: Vec<(&'static str, Malformed)>,
     /// To whom the sender would send it.
     pub addressed_to: Option<Endpoint>,
     /// Conditions on the whole.
     pub handling: Vec<HandlingFlag>,
     /// The information, the child's identity and address among it.
     pub items: Vec<Item>,
+    /// What else the rules ask about the message.
+    pub circumstances: Circumstances,
+    /// What else the rules ask about the child.
+    pub child: ChildCircumstances,
 }
 
 impl Submission {
@@ -351,6 +440,8 @@ impl Submission {
             addressed_to: self.addressed_to.clone(),
             handling: self.handling.clone(),
             items: items.collect(),
+            circumstances: self.circumstances.clone(),
+            child: child.circumstances.clone(),
         }
     }
 }
@@ -371,33 +462,32 @@ impl Practitioner {
 }
 
 impl Identity {
-    /// Whether a valid identifier, or a name with an age, is there.
+    /// Whether a valid NHS number, or a name with an age, is there. A pupil number alone tells nobody outside the
+    /// school who it is (ID-04).
     pub fn tells_apart(&self) -> bool {
-        let valid = matches!(self.nhs_number, Some(Checked::Valid(_)))
-            || matches!(self.upn, Some(Checked::Valid(_)))
-            || matches!(self.mother_nhs_number, Some(Checked::Valid(_)));
+        let valid =
+            matches!(self.nhs_number, Some(Checked::Valid(_))) || matches!(self.mother_nhs_number, Some(Checked::Valid(_)));
         let named = self.family_name.is_some() && !matches!(self.age, Age::NotStated);
         valid || named
     }
 
     /// What is wrong with the identifiers given.
-    pub fn faults(&self) -> Vec<Malformed> {
-        let nhs = [&self.nhs_number, &self.mother_nhs_number];
-        nhs.into_iter().flatten().filter_map(Checked::fault).chain(self.upn.as_ref().and_then(Checked::fault)).collect()
+    pub fn faults(&self) -> Vec<(&'static str, Malformed)> {
+        let nhs = |number: &Option<Checked<NhsNumber>>| number.as_ref().and_then(Checked::fault);
+        let faults = [
+            ("nhs_number", nhs(&self.nhs_number)),
+            ("mother_nhs_number", nhs(&self.mother_nhs_number)),
+            ("upn", self.upn.as_ref().and_then(Checked::fault)),
+        ];
+        faults.into_iter().filter_map(|(field, fault)| Some((field, fault?))).collect()
     }
 
-    fn fields(&self) -> Vec<Field> {
+    /// A wrong identifier is passed on as what it is, never as an identifier; one that belongs to somebody else is
+    /// not passed on at all (ID-01, ID-04).
+    fn fields(&self, trace: Option<TraceResult>) -> Vec<Field> {
         let text = |value: &Option<Sealed<String>>| value.as_ref().map(|value| value.open().clone());
-        let nhs = |number: &Option<Checked<NhsNumber>>| {
-            number.as_ref().map(|number| match number {
-                Checked::Valid(number) => number.as_str().to_owned(),
-                Checked::Invalid(raw, _) => raw.open().clone(),
-            })
-        };
-        let upn = self.upn.as_ref().map(|upn| match upn {
-            Checked::Valid(upn) => upn.as_str().to_owned(),
-            Checked::Invalid(raw, _) => raw.open().clone(),
-        });
+        let is_own = trace != Some(TraceResult::Mismatch);
+        let nhs = self.nhs_number.as_ref().filter(|_| is_own);
         let (born, expected, about) = match &self.age {
             Age::Born(date) => (Some(date.open().to_string()), None, None),
             Age::Expected(date) => (None, Some(date.open().to_string()), None),
@@ -412,9 +502,12 @@ impl Identity {
             ("expected_delivery_date", expected),
             ("age", about),
             ("sex", text(&self.sex)),
-            ("nhs_number", nhs(&self.nhs_number)),
-            ("upn", upn),
-            ("mother_nhs_number", nhs(&self.mother_nhs_number)),
+            ("nhs_number", nhs.and_then(|number| number.valid(NhsNumber::as_str))),
+            ("nhs_number_not_valid", nhs.and_then(Checked::as_given)),
+            ("upn", self.upn.as_ref().and_then(|upn| upn.valid(Upn::as_str))),
+            ("upn_not_valid", self.upn.as_ref().and_then(Checked::as_given)),
+            ("mother_nhs_number", self.mother_nhs_number.as_ref().and_then(|number| number.valid(NhsNumber::as_str))),
+            ("mother_nhs_number_not_valid", self.mother_nhs_number.as_ref().and_then(Checked::as_given)),
         ]
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| Field { name: name.to_owned(), value: Sealed::new(value) }))
@@ -434,7 +527,7 @@ impl Child {
             body: Body::Fields(fields),
             summary: None,
         };
-        let mut items = vec![item(Category::Identity, self.identity.fields())];
+        let mut items = vec![item(Category::Identity, self.identity.fields(self.circumstances.trace))];
         if let Some(address) = &self.address {
             let category = if address.protected { Category::ProtectedAddress } else { Category::ContactAddress };
             items.push(item(category, address.fields()));

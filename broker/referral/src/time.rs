@@ -18,8 +18,15 @@ use crate::Moment;
 pub enum Amount {
     /// So many working days after the London date of the start; due at the end of the last.
     WorkingDays(u16),
+    /// So many days on which schools are open, counted alike. Without the school's own calendar they are taken to be
+    /// working days, and the due date is provisional.
+    SchoolDays(u16),
     /// So many elapsed hours, across clock changes.
     ElapsedHours(u16),
+    /// So many calendar months: the same day of a later month, or its last; due at the end of that local date.
+    Months(u16),
+    /// Until the next day at school begins, as the sender knows it; else at eight on the next working day, provisionally.
+    NextSchoolDay,
 }
 
 /// When something is due.
@@ -89,20 +96,30 @@ impl Calendar {
                 let by = start.saturating_add(SignedDuration::from_hours(i64::from(hours))).unwrap_or(Moment::MAX);
                 Due { by, date: None, provisional: false }
             }
-            Amount::WorkingDays(count) => {
-                let mut day = london_date(start);
-                let mut left = count;
-                while left > 0 && day < Date::MAX {
-                    day = day.saturating_add(1.day());
-                    left -= u16::from(self.is_working_day(day));
-                }
-                Due {
-                    by: start_of_london_day(day.saturating_add(1.day())),
-                    date: Some(day),
-                    provisional: day > self.covers_until,
-                }
+            Amount::WorkingDays(count) => self.at_end_of(self.working_days_after(london_date(start), count)),
+            Amount::SchoolDays(count) => {
+                Due { provisional: true, ..self.at_end_of(self.working_days_after(london_date(start), count)) }
+            }
+            Amount::Months(months) => self.at_end_of(london_date(start).saturating_add(i32::from(months).months())),
+            Amount::NextSchoolDay => {
+                let day = self.working_days_after(london_date(start), 1);
+                let opens = start_of_london_day(day).saturating_add(SignedDuration::from_hours(8)).unwrap_or(Moment::MAX);
+                Due { by: opens, date: None, provisional: true }
             }
         }
+    }
+
+    fn working_days_after(&self, start: Date, count: u16) -> Date {
+        let (mut day, mut left) = (start, count);
+        while left > 0 && day < Date::MAX {
+            day = day.saturating_add(1.day());
+            left -= u16::from(self.is_working_day(day));
+        }
+        day
+    }
+
+    fn at_end_of(&self, day: Date) -> Due {
+        Due { by: start_of_london_day(day.saturating_add(1.day())), date: Some(day), provisional: day > self.covers_until }
     }
 }
 

@@ -130,6 +130,8 @@ vocabulary! {
         SeriousIncident => "serious_incident",
         /// A strategy discussion was held.
         StrategyDiscussionHeld => "strategy_discussion_held",
+        /// An initial child protection conference was held (CL-03b).
+        IcpcHeld => "icpc_held",
         /// An authority would not take a case over.
         TransferRefused => "transfer_refused",
         /// A named person has the referral.
@@ -331,6 +333,12 @@ vocabulary! {
         Employer => "employer",
         /// Whoever runs this broker.
         Operator => "operator",
+        /// A multi-agency risk assessment conference (RA-24).
+        Marac => "marac",
+        /// The national referral mechanism (RA-19).
+        Nrm => "nrm",
+        /// A national body, such as the Child Safeguarding Practice Review Panel (CL-12).
+        NationalBody => "national_body",
         /// Adult safeguarding (Care Act 2014 s42).
         AdultServices => "adult_services",
         /// Children's services in Wales, Scotland or Northern Ireland.
@@ -347,6 +355,8 @@ vocabulary! {
         Given => "given",
         /// Asked, and refused.
         Refused => "refused",
+        /// Given by somebody who cannot give it: no parental responsibility, not competent (TC-07).
+        GivenWithoutStanding => "given_without_standing",
         /// Asked, and not answered yet.
         Awaited => "awaited",
         /// Not asked, and the sender says why.
@@ -387,8 +397,12 @@ vocabulary! {
     pub enum AgeBand = "age" {
         /// Not born yet (RA-08).
         Unborn => "unborn",
-        /// Under 16.
-        Under16 => "under_16",
+        /// Under 5: known to health visiting.
+        Under5 => "under_5",
+        /// 5 to 12.
+        From5To12 => "5_to_12",
+        /// 13 to 15.
+        From13To15 => "13_to_15",
         /// 16 or 17.
         From16To17 => "16_to_17",
         /// 18 or over.
@@ -567,7 +581,233 @@ vocabulary! {
         NotForFamily => "condition:no_disclosure_to:family",
         /// For police only.
         PoliceOnly => "condition:police_only",
+        /// Suspects and witnesses must not be approached (HR-07).
+        DoNotContactSuspectOrWitness => "do_not_contact:suspect_or_witness",
         /// Marked SECRET (HR-08).
         Secret => "gsc:SECRET",
+    }
+}
+
+vocabulary! {
+    /// Whether an authority holds something about the child, seen from the child's home.
+    pub enum Holder = "holder" {
+        /// No authority does, or nobody said so.
+        Nobody => "nobody",
+        /// The home authority.
+        HomeAuthority => "home_authority",
+        /// Another English authority.
+        AnotherAuthority => "another_authority",
+    }
+}
+
+vocabulary! {
+    /// Whether the child has a second home, such as in shared care.
+    pub enum SecondHome = "second_home" {
+        /// None is known.
+        None => "none",
+        /// In the area where the child was found.
+        WhereFound => "where_found",
+        /// In another area.
+        Elsewhere => "elsewhere",
+    }
+}
+
+vocabulary! {
+    /// Whether the place of education is known (RA-21).
+    pub enum Schooling = "school" {
+        /// The establishment is named.
+        Known => "known",
+        /// The child is educated at home.
+        HomeEducated => "home_educated",
+        /// Nobody said.
+        Unknown => "unknown",
+    }
+}
+
+vocabulary! {
+    /// In whose area the sending authority is (RA-02: who refuses a transfer).
+    pub enum SenderArea = "sender_area" {
+        /// It is the home authority, and not the one where the child was found.
+        Home => "home",
+        /// It is the authority where the child was found, and not the home authority.
+        Located => "located",
+        /// Both, or neither, or it is no authority.
+        Other => "other",
+    }
+}
+
+vocabulary! {
+    /// What the authority decided, as far as a clock depends on it (CL-04).
+    pub enum Decided = "decided" {
+        /// Nothing is reported.
+        Nothing => "nothing",
+        /// An assessment under section 17.
+        S17Assessment => "s17_assessment",
+        /// Something else.
+        Otherwise => "otherwise",
+    }
+}
+
+vocabulary! {
+    /// Whether an arrangement is private fostering (Children Act 1989 s66 and s105; RA-11).
+    pub enum Fostering = "fostering" {
+        /// It is, by what was said.
+        Qualifies => "qualifies",
+        /// Under 28 days are intended.
+        TooShort => "too_short",
+        /// The carer is a parent, holds parental responsibility, or is a close relative.
+        CloseRelative => "close_relative",
+        /// The child is too old: 16, or 18 if disabled.
+        TooOld => "too_old",
+        /// Not enough was said.
+        NotStated => "not_stated",
+    }
+}
+
+vocabulary! {
+    /// What the carer is to the child (Children Act 1989 s105: what counts as a close relative).
+    pub enum Carer = "carer" {
+        /// A parent, or somebody with parental responsibility.
+        Parent => "parent",
+        /// A grandparent, sibling, uncle, aunt or step-parent.
+        CloseRelative => "close_relative",
+        /// Anybody else: a neighbour, a friend's family, a cousin, a great-aunt.
+        AnybodyElse => "anybody_else",
+        /// Not said.
+        NotStated => "not_stated",
+    }
+}
+
+vocabulary! {
+    /// As what the reporter works: whether the duty to report female genital mutilation is theirs (RA-16).
+    pub enum Reporter = "reporter" {
+        /// A regulated health or social care professional, or a teacher.
+        Regulated => "regulated",
+        /// Anybody else.
+        Other => "other",
+        /// Not said.
+        NotStated => "not_stated",
+    }
+}
+
+vocabulary! {
+    /// What tracing the NHS number found (ID-01).
+    pub enum TraceResult = "trace" {
+        /// The number belongs to this child.
+        Matched => "matched",
+        /// It belongs to somebody else.
+        Mismatch => "mismatch",
+        /// Not traced.
+        NotTraced => "not_traced",
+    }
+}
+
+vocabulary! {
+    /// Whether an address of the family must not be learned by somebody (DM-03, HR-06, HR-11).
+    pub enum AddressStatus = "address" {
+        /// Nothing says so.
+        Open => "open",
+        /// A refuge, a confidential placement, a sensitive record.
+        Protected => "protected",
+    }
+}
+
+vocabulary! {
+    /// How the stated level fits the stated harm (TC-08). The machine never lowers a level.
+    pub enum LevelFit = "level_fit" {
+        /// Nothing is amiss.
+        Fits => "fits",
+        /// The harm is graver than the level: it is handled as possible significant harm.
+        TooLow => "too_low",
+        /// One more of several low-level reports within 28 days.
+        Cumulative => "cumulative",
+    }
+}
+
+vocabulary! {
+    /// What the sender ticked as its lawful basis (LB-10).
+    pub enum ClaimedBasis = "claimed_basis" {
+        /// Nothing.
+        None => "none",
+        /// Consent: practically never the basis.
+        Consent => "consent",
+        /// Something else.
+        Other => "other",
+    }
+}
+
+vocabulary! {
+    /// A hub's own urgency rating (CL-14); local only.
+    pub enum Rating = "rating" {
+        /// Red.
+        Red => "red",
+        /// Amber.
+        Amber => "amber",
+        /// Green.
+        Green => "green",
+        /// Not rated.
+        NotRated => "not_rated",
+    }
+}
+
+vocabulary! {
+    /// How police graded an item for handling (HR-01).
+    pub enum PoliceHandling = "police_handling" {
+        /// Not graded.
+        NotGraded => "not_graded",
+        /// P: lawful sharing permitted.
+        Permitted => "permitted",
+        /// C: permitted with conditions, which are there to be read.
+        WithConditions => "with_conditions",
+        /// C, and no condition that this broker can read.
+        ConditionsUnreadable => "conditions_unreadable",
+        /// Code 5 of the older scheme: conditions, and none that can be read.
+        Legacy => "legacy",
+    }
+}
+
+vocabulary! {
+    /// A service of the NHS that is told by what it does, not by its code.
+    pub enum NhsService = "nhs_service" {
+        /// Health visiting.
+        HealthVisiting => "health-visiting",
+        /// The named professional for safeguarding.
+        NamedProfessional => "named-professional",
+        /// Child death review.
+        ChildDeathOverview => "child-death-overview",
+    }
+}
+
+vocabulary! {
+    /// A national body.
+    pub enum NationalBody = "national_body" {
+        /// The national referral mechanism for modern slavery.
+        ReferralMechanism => "nrm",
+        /// The Child Safeguarding Practice Review Panel.
+        ReviewPanel => "review-panel",
+        /// Ofsted.
+        Ofsted => "ofsted",
+        /// The Department for Education.
+        DepartmentForEducation => "dfe",
+    }
+}
+
+vocabulary! {
+    /// A household of the child's family, as the authority that writes to it names it. Never a person's name.
+    pub enum Household = "household" {
+        /// The one in which the child lives.
+        Own => "own",
+        /// Another one, or the alleged perpetrator's.
+        Other => "other",
+    }
+}
+
+vocabulary! {
+    /// Whether the responsible authority's code is published yet (RA-07).
+    pub enum AuthorityCode = "authority_code" {
+        /// It is.
+        Issued => "issued",
+        /// Not yet: the authority is known to this broker under a stand-in.
+        Provisional => "provisional",
     }
 }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use referral::case::{Case, ClockState, Delivered, Effect, Event, News, Question, Rung, Stage, Standing, Step, Surprise, step};
 use referral::disclosure::{Disclosure, Matter};
 use referral::identifiers::{NhsNumber, Postcode, Upn};
+use referral::rules::review::{Choice, Review, Reviewer};
 use referral::rules::{Role, Rulebook};
 use referral::submission::*;
 use referral::vocab::*;
@@ -30,6 +31,8 @@ struct Life {
     base: Referral,
     /// What was delivered, in order.
     sent: Vec<Disclosure>,
+    /// What was submitted or amended, in order.
+    versions: Vec<Referral>,
 }
 
 fn digest_of(delivery: DeliveryId) -> Digest {
@@ -40,11 +43,14 @@ impl Life {
     fn new(change: impl FnOnce(&mut Referral)) -> Life {
         let mut base = common::referral();
         change(&mut base);
-        Life { case: None, now: base.received, base, sent: vec![] }
+        Life { case: None, now: base.received, base, sent: vec![], versions: vec![] }
     }
 
     /// One step; the shell says what each delivery was encoded to, as it does before it commits.
     fn step(&mut self, event: Event) -> Step {
+        if let Event::Submitted(referral) | Event::Amended(referral) = &event {
+            self.versions.push((**referral).clone());
+        }
         let mut next = step(self.case.take(), event, self.now, &RULES);
         for effect in &next.effects {
             let delivery = match effect {
@@ -160,6 +166,7 @@ fn of_news(news: &News) -> String {
             format!("routed by {}", routing.by.iter().map(|reason| reason.rule.to_string()).collect::<Vec<_>>().join(" "))
         }
         News::Held(_) => "held".to_owned(),
+        News::Reviewed(news) => format!("reviewed: {:?}", news.choice),
         News::ReturnedToSender(_) => "returned".to_owned(),
         News::Refused(_) => "refused".to_owned(),
         News::Amended { same_key } => format!("amended{}", if *same_key { ", under the first key" } else { "" }),
@@ -703,6 +710,7 @@ fn a_recipient_that_is_not_connected_is_put_before_a_person_and_never_forgotten(
 fn three_children() -> Submission {
     let mut submission = common::submission(7);
     let sibling = |name: &str, home: &str| Child {
+        circumstances: ChildCircumstances::default(),
         identity: Identity {
             given_name: Some(name.into()),
             family_name: Some("Canary".into()),
@@ -832,6 +840,7 @@ fn canaries(received: Moment) -> Submission {
     let mut submission = common::submission(5);
     submission.received = received;
     submission.child = Child {
+        circumstances: ChildCircumstances::default(),
         identity: Identity {
             given_name: Some("Zebedee".into()),
             family_name: Some("Quillfeather".into()),
@@ -880,6 +889,8 @@ enum Happens {
     Withdrawn { stranger: bool },
     Answered { from: usize, delivery: usize, wrong_digest: bool, says: usize },
     Delivered { delivery: usize },
+    Opened,
+    Reviewed { choice: usize, to: usize, an_older_one: bool },
     SenderTold,
     Woken { days_later: u8 },
 }
@@ -921,9 +932,17 @@ fn happens() -> impl Strategy<Value = Happens> {
             Happens::Answered { from, delivery: delivery.index(64), wrong_digest: wrong == 0, says }
         }),
         3 => (0usize..64).prop_map(|delivery| Happens::Delivered { delivery }),
+        1 => Just(Happens::Opened),
+        4 => (0usize..3, 0..ANSWERING.len(), 0u8..5).prop_map(|(choice, to, older)| {
+            Happens::Reviewed { choice, to, an_older_one: older == 0 }
+        }),
         2 => Just(Happens::SenderTold),
         2 => (0u8..4).prop_map(|days_later| Happens::Woken { days_later }),
     ]
+}
+
+fn reviewer() -> Reviewer {
+    Reviewer { person: Practitioner { name: "Petronella".into(), ..common::person("") }, certificate: "operator.desk".into() }
 }
 
 /// The event that `happens` stands for now.
@@ -990,6 +1009,19 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
             })
         }
         Happens::Delivered { delivery } => Event::Delivered(pick(delivery).1),
+        Happens::Opened => {
+            let version = life.case.as_ref().and_then(Case::waiting).map_or(1, |waiting| waiting.version);
+            Event::Opened { by: reviewer(), reason: "hid under the stairs".into(), version }
+        }
+        Happens::Reviewed { choice, to, an_older_one } => {
+            let waiting = life.case.as_ref().and_then(Case::waiting);
+            let version = waiting.map_or(1, |waiting| waiting.version) - u32::from(an_older_one);
+            let is_it = |referral: &&Referral| waiting.is_some_and(|waiting| waiting.digest == referral.digest);
+            let referral = life.versions.iter().rfind(is_it).unwrap_or(&life.base).clone();
+            let choice = [Choice::Release, Choice::Redirect { to: endpoint(ANSWERING[to]) }, Choice::Return][choice].clone();
+            let review = Box::new(Review { by: reviewer(), reason: "hid under the stairs".into(), version, choice });
+            Event::Reviewed { review, referral: Box::new(referral) }
+        }
         Happens::SenderTold => Event::SenderTold,
         Happens::Woken { days_later } => {
             later(life, days_later * 24);
@@ -1082,6 +1114,10 @@ proptest! {
             let with = |case: &Case| matches!(case.standing(), Standing::With { .. });
             prop_assert!(before.as_ref().is_none_or(|before| !with(before) || with(case)));
             prop_assert!(case.is_open() || case.outcome().is_some() || matches!(case.standing(), Standing::Returned | Standing::Refused));
+
+            // P4, TC-09: what is held waits for a person until one has decided, and nothing else waits.
+            let is_held = matches!(case.standing(), Standing::Held { .. });
+            prop_assert!(!is_held || case.waiting().is_some());
 
             // P12: what is written down and what is printed says nothing of a person.
             let written = serde_json::to_string(case).unwrap();

@@ -1,13 +1,12 @@
 //! The broker as a whole: what it stands on, and its tasks, from start to an orderly stop.
 
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use prometheus::Registry;
 use referral::ReferralId;
 use referral::case::Event;
-use referral::rules::{Library, Rulebook};
+use referral::rules::Rulebook;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tonic::transport::{Certificate, Identity as ServerIdentity, Server, ServerTlsConfig};
@@ -19,13 +18,15 @@ use transport::tls::{Files, Identity};
 use crate::chase::chase;
 use crate::config::Config;
 use crate::decide::{Decider, Input};
-use crate::deliver::Deliverer;
+use crate::deliver::{Deliverer, Post};
 use crate::meters::Meters;
 use crate::operate::Desk;
+use crate::operate::operators::Operators;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
-use crate::{directory, record, roads, topology};
+use crate::rules::Keeper;
+use crate::{directory, record, roads, rules, topology};
 
 /// How many inputs, and how many events, may wait to be decided.
 const WAITING_MAX: usize = 1_024;
@@ -48,25 +49,10 @@ impl CannotStart {
 pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
     let endpoints = std::fs::read_to_string(&config.directory.endpoints)
         .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
-    let mut rules = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
-    rules.directory = directory::with_imported(rules.directory, &config.directory.imported).map_err(CannotStart::because)?;
-    if let Some(folder) = &config.policies.packs {
-        rules.library = library(folder)?;
-    }
-    Ok(rules)
-}
-
-fn library(folder: &Path) -> Result<Library, CannotStart> {
-    let unreadable = |error: std::io::Error| CannotStart(format!("cannot read the rule packs in {}: {error}", folder.display()));
-    let mut packs = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            packs.push((name, std::fs::read_to_string(&path).map_err(unreadable)?));
-        }
-    }
-    Library::parse(packs.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(CannotStart::because)
+    let mut book = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
+    book.library = rules::library(&config.rules).map_err(CannotStart::because)?;
+    book.directory = directory::with_imported(book.directory, &config.directory.imported).map_err(CannotStart::because)?;
+    Ok(book)
 }
 
 /// Everything checked, nothing started yet.
@@ -80,6 +66,11 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// The rules that this configuration names, proved.
+    pub fn rules(&self) -> &Rulebook {
+        &self.rules
+    }
+
     /// Checks the configuration, the certificates, the rules and the directory. Touches nothing.
     pub fn check(config: Config) -> Result<Ready, CannotStart> {
         let rules = rulebook(&config)?;
@@ -139,16 +130,17 @@ impl Ready {
         };
 
         let mut tasks = JoinSet::new();
+        let post = Publisher::start(self.nodes.clone(), "router delivery", amqp.clone());
         let deliverer = Deliverer {
             ledger: ledger.clone(),
-            post: Publisher::start(self.nodes.clone(), "router delivery", amqp.clone()),
+            post: post.clone(),
             clock: self.clock,
             meters: meters.clone(),
             confirmed: events.clone(),
         };
         tasks.spawn(deliverer.run(to_deliver, shutdown.clone()));
         tasks.spawn(
-            Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs }
+            Receiver { consumer, ledger: ledger.clone(), clock: self.clock, meters: meters.clone(), inputs: inputs.clone() }
                 .run(shutdown.clone()),
         );
         let collector = Collector {
@@ -160,22 +152,26 @@ impl Ready {
         tasks.spawn(collector.run(shutdown.clone()));
         tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
 
+        let (keeper, rules) =
+            Keeper::new(self.config.rules.clone(), self.rules.clone(), ledger.clone(), self.clock, meters.clone());
+        tasks.spawn(keeper.run(shutdown.clone()));
         let desk = Desk {
             ledger: ledger.clone(),
-            rules: self.rules.clone(),
+            rules: rules.clone(),
             clock: self.clock,
             news: seen,
             events,
             shutdown: shutdown.clone(),
         };
-        let server = self.server(desk, shutdown.clone())?;
+        let operators = Operators { ledger: ledger.clone(), rules: self.rules.clone(), clock: self.clock, inputs, post };
+        let server = self.server(desk, operators, shutdown.clone())?;
         tasks.spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!("the doors can no longer ask the broker: {error}");
             }
         });
 
-        let decider = Decider { ledger, rules: self.rules, clock: self.clock, meters };
+        let decider = Decider { ledger, rules, clock: self.clock, meters };
         let deciding = decider.run(to_decide, happened, orders, settler, news);
         ready.send_replace(true);
         tracing::info!("the broker is ready");
@@ -190,11 +186,12 @@ impl Ready {
         Ok(())
     }
 
-    fn server<L: Ledger>(
+    fn server<L: Ledger, P: Post>(
         &self,
         desk: Desk<L>,
+        operators: Operators<L, P>,
         shutdown: Shutdown,
-    ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L>, CannotStart> {
+    ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L, P>, CannotStart> {
         let identity = &self.identity;
         let tls = ServerTlsConfig::new()
             .identity(ServerIdentity::from_pem(identity.certificate_pem(), identity.key_pem()))
@@ -213,14 +210,15 @@ impl Ready {
             .max_frame_size(Some(256 * 1024))
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .add_service(desk.service());
+            .add_service(desk.service())
+            .add_service(operators.service());
         let incoming = tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
         Ok(server.serve_with_incoming_shutdown(incoming, async move { shutdown.requested().await }))
     }
 }
 
 /// Chance is the shell's to give. A machine without any cannot keep a record that proves anything.
-fn salt() -> [u8; 32] {
+pub fn salt() -> [u8; 32] {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).unwrap_or_else(|error| {
         tracing::error!("this machine gives no random numbers: {error}");

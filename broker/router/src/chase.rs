@@ -29,8 +29,9 @@ pub async fn chase<L: Ledger>(
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
-            _ = look.tick() => {}
+            biased;
             () = shutdown.requested() => return,
+            _ = look.tick() => {}
         }
         let now = clock.now();
         match ledger.overdue(now, WAKE_MAX).await {
@@ -47,8 +48,7 @@ pub async fn chase<L: Ledger>(
             }
         }
         if let Ok(counts) = ledger.counts().await {
-            let age = counts.oldest_owed.map_or(0, |oldest| now.duration_since(oldest).as_secs());
-            meters.counted(&counts, age);
+            meters.counted(&counts, now);
         }
     }
 }

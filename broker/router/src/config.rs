@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use evidence::PublicKey;
 use serde::Deserialize;
 
 /// Everything the broker needs to know.
@@ -21,7 +22,7 @@ pub struct Config {
     pub directory: DirectoryFiles,
     /// Which rules.
     #[serde(default)]
-    pub policies: Policies,
+    pub rules: Rules,
     /// Where numbers and health are read.
     pub metrics: Listen,
     /// Logs and traces.
@@ -116,11 +117,36 @@ pub struct DirectoryFiles {
 }
 
 /// The rules' files.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Policies {
-    /// A folder of packs to use instead of those that come with the product.
+pub struct Rules {
+    /// A folder of packs to use instead of those that come with the product. Changes are taken up while the broker
+    /// runs, once proved.
     pub packs: Option<PathBuf>,
+    /// Whether somebody whose key is trusted must have signed every pack.
+    #[serde(default)]
+    pub require_signature: bool,
+    /// Whose signatures count: public keys as `rules key` prints them.
+    #[serde(default, deserialize_with = "keys")]
+    pub trusted_keys: Vec<PublicKey>,
+    /// A folder with the next edition, ruled beside the one in force and never acted on.
+    pub shadow: Option<PathBuf>,
+    /// How often the folders are looked at, in seconds.
+    #[serde(default = "ten")]
+    pub look_every_s: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { packs: None, require_signature: false, trusted_keys: Vec::new(), shadow: None, look_every_s: ten() }
+    }
+}
+
+fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<PublicKey>, D::Error> {
+    let read = |text: &String| {
+        PublicKey::parse(text).map_err(|_| serde::de::Error::custom("a trusted key is not a public key as `rules key` prints it"))
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(read).collect()
 }
 
 /// Logs and traces.
@@ -153,6 +179,44 @@ pub struct Rehearsal {
     pub time_shift_hours: i64,
 }
 
+/// How an operator's command line reaches the running broker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorConfig {
+    /// The broker.
+    pub broker: Reached,
+    /// The operator's certificate.
+    pub tls: Tls,
+}
+
+/// The broker, seen from outside.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// `https://host:port`, the `[operate]` address of the broker.
+    pub address: String,
+    /// The name that its certificate is for.
+    #[serde(default = "localhost")]
+    pub server_name: String,
+}
+
+impl OperatorConfig {
+    /// Reads a file. Relative paths in it are relative to the file.
+    pub fn read(path: &Path) -> Result<OperatorConfig, BadConfig> {
+        let mut config: OperatorConfig = parse(path)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for file in [&mut config.tls.ca, &mut config.tls.certificate, &mut config.tls.key] {
+            *file = base.join(&*file);
+        }
+        Ok(config)
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, BadConfig> {
+    let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })
+}
+
 fn vhost() -> String {
     "safeguarding".to_owned()
 }
@@ -170,6 +234,9 @@ fn info() -> String {
 }
 fn one() -> u16 {
     1
+}
+fn ten() -> u64 {
+    10
 }
 
 /// What is wrong with a configuration, and what to do.
@@ -194,14 +261,15 @@ pub enum BadConfig {
     /// A clock that runs ahead among real people.
     #[error("[rehearsal] time_shift_hours is set without allowed = true: a shifted clock is for rehearsals only")]
     RehearsalNotAllowed,
+    /// Signatures are required, and none can be there.
+    #[error("[rules] require_signature needs packs, the folder of the signed packs, and trusted_keys, whose signatures count")]
+    NobodyCanSign,
 }
 
 impl Config {
     /// Reads a file. Relative paths in it are relative to the file.
     pub fn read(path: &Path) -> Result<Config, BadConfig> {
-        let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
-        let mut config: Config =
-            toml::from_str(&text).map_err(|fault| BadConfig::Malformed { path: path.to_owned(), because: fault.to_string() })?;
+        let mut config: Config = parse(path)?;
         let base = path.parent().unwrap_or(Path::new("."));
         let files = [
             &mut config.tls.ca,
@@ -213,11 +281,15 @@ impl Config {
             &mut config.directory.imported,
             &mut config.rabbitmq.management.password_file,
         ];
-        for file in files.into_iter().chain(config.policies.packs.as_mut()) {
+        for file in files.into_iter().chain(config.rules.packs.as_mut()).chain(config.rules.shadow.as_mut()) {
             *file = base.join(&*file);
         }
         if config.rehearsal.time_shift_hours != 0 && !config.rehearsal.allowed {
             return Err(BadConfig::RehearsalNotAllowed);
+        }
+        let rules = &config.rules;
+        if rules.require_signature && (rules.packs.is_none() || rules.trusted_keys.is_empty()) {
+            return Err(BadConfig::NobodyCanSign);
         }
         Ok(config)
     }

@@ -10,22 +10,24 @@ use std::time::Duration;
 
 use prost::Message as _;
 use proto::tell;
-use referral::case::{Case, Effect, Event, News, Question, Step, Surprise, step};
+use referral::case::{Case, Effect, Event, HeldBy, News, Question, Step, Surprise, step};
 use referral::facts::Facts;
-use referral::rules::{Decision as Ruled, Rulebook, Ruling};
+use referral::rules::review::{Choice, Reviewer};
+use referral::rules::{Decision as Ruled, Ruling};
 use referral::submission::{Arrival, Says, What};
 use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument as _;
 use transport::clock::Clock;
 use transport::telemetry;
 
 use crate::deliver::Order;
 use crate::meters::Meters;
-use crate::record::{Commit, Committed, Content, Kind, Ledger, LedgerError, Owed, Progress, Recorded, Version};
+use crate::record::{Commit, Committed, Content, Kind, Ledger, LedgerError, Owed, Progress, Recorded, Version, Waiting};
 use crate::roads;
+use crate::rules::Rules;
 
 /// How many messages are decided and recorded together at most.
 const BATCH_MAX: usize = 256;
@@ -42,11 +44,22 @@ pub struct Input<Token> {
     pub traceparent: Option<String>,
     /// Settles it where it came from, once recorded.
     pub token: Option<Token>,
+    /// To whoever waits to hear what came of it.
+    pub answer: Option<Answer>,
 }
+
+/// What came of each event of an input, once it is recorded: nothing to remark, or why nothing changed. Dropped
+/// unanswered when it was not recorded.
+pub type Answer = oneshot::Sender<Vec<Option<Surprise>>>;
 
 impl<Token> Input<Token> {
     /// An arrival off the intake. `bytes` are kept as its content.
     pub fn arrived(arrival: Arrival, bytes: &[u8], traceparent: Option<String>, token: Token) -> Input<Token> {
+        Input { token: Some(token), traceparent, ..Input::read(arrival, bytes) }
+    }
+
+    /// An arrival that came by another way than the intake.
+    pub fn read(arrival: Arrival, bytes: &[u8]) -> Input<Token> {
         let content = Content { id: *Digest::of_bytes(bytes).as_bytes(), kind: "intake".to_owned(), bytes: bytes.to_vec() };
         let from = arrival.from;
         let events = match arrival.what {
@@ -61,12 +74,12 @@ impl<Token> Input<Token> {
             What::Withdrawn { referral, by, reason } => vec![(referral, Event::Withdrawn { from, by, reason })],
             What::Answered { referral, answer } => vec![(referral, Event::Answered(answer))],
         };
-        Input { events, content: Some(content), traceparent, token: Some(token) }
+        Input { events, content: Some(content), traceparent: None, token: None, answer: None }
     }
 
     /// Something that happened inside the broker.
     pub fn inside(referral: ReferralId, event: Event) -> Input<Token> {
-        Input { events: vec![(referral, event)], content: None, traceparent: None, token: None }
+        Input { events: vec![(referral, event)], content: None, traceparent: None, token: None, answer: None }
     }
 }
 
@@ -87,7 +100,7 @@ pub struct Decider<L> {
     /// Where steps are recorded.
     pub ledger: L,
     /// The rules.
-    pub rules: Rulebook,
+    pub rules: Rules,
     /// What the time is.
     pub clock: Clock,
     /// What operators see.
@@ -124,7 +137,10 @@ impl<L: Ledger> Decider<L> {
         let mut unsure = false;
         while more_inputs || more_events || !batch.is_empty() {
             if batch.is_empty() {
+                // In this order, so that a simulated life is the same again; neither can starve the other, because what
+                // else is there is taken along below.
                 tokio::select! {
+                    biased;
                     count = inputs.recv_many(&mut arrived, BATCH_MAX), if more_inputs => more_inputs = count > 0,
                     count = events.recv_many(&mut happened, BATCH_MAX), if more_events => more_events = count > 0,
                 }
@@ -183,20 +199,25 @@ impl<L: Ledger> Decider<L> {
         };
         let mut steps: Vec<ReferralId> = Vec::new();
         let mut commits: Vec<Commit> = Vec::new();
+        let mut surprises: Vec<Vec<Option<Surprise>>> = Vec::with_capacity(inputs.len());
         for input in &inputs {
+            let mut of_input = Vec::with_capacity(input.events.len());
             for (referral, event) in &input.events {
                 let event = &newly_named(event, input, *referral, &cases);
                 let current = cases.entry(*referral).or_default();
-                if let Some(commit) = self.judge(*referral, event, input, current) {
+                let (commit, surprise) = self.judge(*referral, event, input, current);
+                of_input.push(surprise);
+                if let Some(commit) = commit {
                     steps.push(*referral);
                     commits.push(commit);
                 }
             }
+            surprises.push(of_input);
         }
         let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.record(&inputs, commits).await };
         match committed {
             Ok(committed) => {
-                let (decided, confirmed) = self.sort_out(inputs, &steps, committed);
+                let (decided, confirmed) = self.sort_out(inputs, surprises, &steps, committed);
                 if !confirmed.is_empty()
                     && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await
                 {
@@ -235,8 +256,14 @@ impl<L: Ledger> Decider<L> {
         Ok(cases)
     }
 
-    /// One event: the core's step, encoded for the ledger. None where nothing changes.
-    fn judge<Token>(&self, id: ReferralId, event: &Event, input: &Input<Token>, current: &mut Current) -> Option<Commit> {
+    /// One event: the core's step, encoded for the ledger. No commit where nothing changes.
+    fn judge<Token>(
+        &self,
+        id: ReferralId,
+        event: &Event,
+        input: &Input<Token>,
+        current: &mut Current,
+    ) -> (Option<Commit>, Option<Surprise>) {
         let span = tracing::info_span!("decide", referral.id = %id, event.kind = kind_of(event).as_str());
         if let Some(traceparent) = &input.traceparent {
             telemetry::follow(&span, traceparent);
@@ -250,16 +277,22 @@ impl<L: Ledger> Decider<L> {
             && case.has_heard(message)
         {
             self.surprised(id, event, Surprise::Duplicate);
-            return None;
+            return (None, Some(Surprise::Duplicate));
         }
-        let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &self.rules);
+        let rules = self.rules.now();
+        let Step { case, effects, ruling, surprise } = step(current.case.clone(), event.clone(), now, &rules.book);
+        if let (Some(ruling), Some(next)) = (&ruling, &rules.shadow)
+            && let Some(shadow) = step(current.case.clone(), event.clone(), now, next).ruling
+        {
+            self.meters.rehearsed(ruling, &shadow);
+        }
         if let Some(surprise) = surprise {
             self.surprised(id, event, surprise);
             if !could_be_news_later(event, surprise) {
-                return None;
+                return (None, Some(surprise));
             }
         }
-        let mut case = case?;
+        let Some(mut case) = case else { return (None, surprise) };
         message.into_iter().for_each(|message| case.was_heard(message));
         let expected = current.version;
         let digest = case.digest().unwrap_or(Digest::of_bytes(&[]));
@@ -269,7 +302,7 @@ impl<L: Ledger> Decider<L> {
             match effect {
                 Effect::Deliver(disclosure) => {
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
-                    let encoded = tell::disclosure(disclosure, order, self.rules.directory.format(disclosure.to()));
+                    let encoded = tell::disclosure(disclosure, order, rules.book.directory.format(disclosure.to()));
                     case.was_encoded(disclosure.delivery(), encoded.digest);
                     owed.push(roads::delivery(
                         disclosure.delivery(),
@@ -282,7 +315,7 @@ impl<L: Ledger> Decider<L> {
                 }
                 Effect::Notify(notice) => {
                     let order = order_of(&case, &notice.to, notice.delivery);
-                    let encoded = tell::notice(notice, order, self.rules.directory.format(&notice.to));
+                    let encoded = tell::notice(notice, order, rules.book.directory.format(&notice.to));
                     case.was_encoded(notice.delivery, encoded.digest);
                     owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, traceparent.as_deref()));
                 }
@@ -309,6 +342,7 @@ impl<L: Ledger> Decider<L> {
             state: serde_json::to_vec(&case).unwrap_or_default(),
             wake: case.wake_at(),
             open: case.is_open(),
+            waiting: case.waiting().map(|waiting| Waiting { since: waiting.since, urgent: waiting.is_urgent() }),
             content: input.content.iter().filter(|_| may_keep).cloned().collect(),
             record: record(id, event, surprise, ruling.as_deref(), &effects, now),
             kind: if surprise.is_some() { NOT_USED } else { kind_of(event) },
@@ -317,15 +351,21 @@ impl<L: Ledger> Decider<L> {
             progress,
         };
         *current = Current { version: expected.next(), case: Some(case) };
-        Some(commit)
+        (Some(commit), surprise)
     }
 
     fn holds_what_is_marked<Token>(&self, input: &Input<Token>) -> bool {
         input.events.iter().any(|(_, event)| match event {
             Event::Submitted(referral) | Event::Amended(referral) => {
-                Facts::derive(referral, &self.rules.directory).marking == Marking::AboveOfficialSensitive
+                Facts::derive(referral, &self.rules.now().book.directory).marking == Marking::AboveOfficialSensitive
             }
-            Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
+            Event::Withdrawn { .. }
+            | Event::Answered(_)
+            | Event::Delivered(_)
+            | Event::Opened { .. }
+            | Event::Reviewed { .. }
+            | Event::SenderTold
+            | Event::Woken => false,
         })
     }
 
@@ -339,7 +379,12 @@ impl<L: Ledger> Decider<L> {
             | Surprise::NotYours
             | Surprise::NotSentToYou
             | Surprise::OtherContent
-            | Surprise::NotResponsible => {
+            | Surprise::NotResponsible
+            | Surprise::NotHeld
+            | Surprise::AlreadyReviewed
+            | Surprise::VersionChanged
+            | Surprise::NowhereToGo
+            | Surprise::UnknownTarget => {
                 tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
             }
         }
@@ -366,12 +411,14 @@ impl<L: Ledger> Decider<L> {
     fn sort_out<Token>(
         &self,
         inputs: Vec<Input<Token>>,
+        surprises: Vec<Vec<Option<Surprise>>>,
         steps: &[ReferralId],
         committed: Vec<Committed>,
     ) -> (Decided<Token>, Vec<uuid::Uuid>) {
         let news = !committed.is_empty();
         let mut owed = Vec::new();
         let mut stale = HashSet::new();
+        let mut refused = HashSet::new();
         for (referral, committed) in steps.iter().zip(committed) {
             match committed {
                 Committed::Recorded { owed: recorded, .. } => owed.extend(recorded),
@@ -379,13 +426,27 @@ impl<L: Ledger> Decider<L> {
                     stale.insert(*referral);
                 }
                 Committed::Refused(refusal) => {
+                    refused.insert(*referral);
                     self.meters.refused_by_ledger();
                     tracing::error!("the ledger refused a step, which is a fault of this program: {refusal}");
                 }
             }
         }
-        let (again, done): (Vec<_>, Vec<_>) =
-            inputs.into_iter().partition(|input| input.events.iter().any(|(referral, _)| stale.contains(referral)));
+        let mut again = Vec::new();
+        let mut done = Vec::with_capacity(inputs.len());
+        for (mut input, surprises) in inputs.into_iter().zip(surprises) {
+            let is_among = |these: &HashSet<ReferralId>| input.events.iter().any(|(referral, _)| these.contains(referral));
+            if is_among(&stale) {
+                again.push(input);
+                continue;
+            }
+            let was_refused = is_among(&refused);
+            if let Some(answer) = input.answer.take().filter(|_| !was_refused) {
+                // Whoever asked may have gone; what was recorded stays recorded.
+                let _ = answer.send(surprises);
+            }
+            done.push(input);
+        }
         // A delivery is settled after its rung is recorded, never before: else a crash in between loses the rung.
         let confirmed = confirmed_deliveries(&done);
         let settled = done.into_iter().filter_map(|input| input.token).collect();
@@ -416,6 +477,8 @@ fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
             | Event::Amended(_)
             | Event::Withdrawn { .. }
             | Event::Answered(_)
+            | Event::Opened { .. }
+            | Event::Reviewed { .. }
             | Event::SenderTold
             | Event::Woken => None,
         })
@@ -438,7 +501,13 @@ fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
             Says::Decided { .. } => matches!(surprise, Surprise::Late | Surprise::NotResponsible),
             Says::Collected | Says::Acknowledged => false,
         },
-        Event::Submitted(_) | Event::Amended(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
+        Event::Submitted(_)
+        | Event::Amended(_)
+        | Event::Delivered(_)
+        | Event::Opened { .. }
+        | Event::Reviewed { .. }
+        | Event::SenderTold
+        | Event::Woken => false,
     }
 }
 
@@ -453,6 +522,8 @@ fn kind_of(event: &Event) -> Kind {
     const ACKNOWLEDGED: Kind = Kind::named("acknowledged");
     const DECIDED: Kind = Kind::named("decided");
     const DELIVERED: Kind = Kind::named("delivered");
+    const OPENED: Kind = Kind::named("opened");
+    const REVIEWED: Kind = Kind::named("reviewed");
     const SENDER_TOLD: Kind = Kind::named("sender-told");
     const WOKEN: Kind = Kind::named("clock-breached");
     match event {
@@ -465,6 +536,8 @@ fn kind_of(event: &Event) -> Kind {
             Says::Decided { .. } => DECIDED,
         },
         Event::Delivered(_) => DELIVERED,
+        Event::Opened { .. } => OPENED,
+        Event::Reviewed { .. } => REVIEWED,
         Event::SenderTold => SENDER_TOLD,
         Event::Woken => WOKEN,
     }
@@ -484,11 +557,68 @@ struct DecisionRecord<'a> {
     ruling: Option<&'a Ruling>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<Person<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review: Option<ReviewRecord<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     owed: Vec<Due<'a>>,
 }
 
-/// The person who answered or withdrew. Part of the record, which can be erased; never of the log.
+/// What a person did about what waited for one: opened it, or decided.
+#[derive(Serialize)]
+struct ReviewRecord<'a> {
+    version: u32,
+    choice: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirected_to: Option<&'a Endpoint>,
+    reason: &'a str,
+    /// The operator's certificate.
+    certificate: &'a str,
+    /// The rules that no longer hold it.
+    #[serde(skip_serializing_if = "<[HeldBy]>::is_empty")]
+    lifted: &'a [HeldBy],
+}
+
+fn review_record<'a>(event: &'a Event, effects: &'a [Effect]) -> Option<ReviewRecord<'a>> {
+    let certificate = |by: &'a Reviewer| by.certificate.open().as_str();
+    match event {
+        Event::Opened { by, reason, version } => Some(ReviewRecord {
+            version: *version,
+            choice: "opened",
+            redirected_to: None,
+            reason: reason.open(),
+            certificate: certificate(by),
+            lifted: &[],
+        }),
+        Event::Reviewed { review, .. } => {
+            let (choice, redirected_to) = match &review.choice {
+                Choice::Release => ("released", None),
+                Choice::Redirect { to } => ("redirected", Some(to)),
+                Choice::Return => ("returned", None),
+            };
+            let lifted = effects.iter().find_map(|effect| match effect {
+                Effect::TellSender(News::Reviewed(news)) => Some(news.lifted.as_slice()),
+                Effect::TellSender(_) | Effect::Deliver(_) | Effect::Notify(_) | Effect::AskPerson(_) => None,
+            });
+            Some(ReviewRecord {
+                version: review.version,
+                choice,
+                redirected_to,
+                reason: review.reason.open(),
+                certificate: certificate(&review.by),
+                lifted: lifted.unwrap_or_default(),
+            })
+        }
+        Event::Submitted(_)
+        | Event::Amended(_)
+        | Event::Withdrawn { .. }
+        | Event::Answered(_)
+        | Event::Delivered(_)
+        | Event::SenderTold
+        | Event::Woken => None,
+    }
+}
+
+/// The person who answered, withdrew, opened or decided. Part of the record, which can be erased; never of the log.
 #[derive(Serialize)]
 struct Person<'a> {
     name: &'a str,
@@ -519,6 +649,8 @@ fn record(
         Event::Submitted(referral) | Event::Amended(referral) => (Some(referral.digest), None),
         Event::Withdrawn { by, .. } => (None, Some(person(by))),
         Event::Answered(answer) => (Some(answer.digest), Some(person(&answer.by))),
+        Event::Opened { by, .. } => (None, Some(person(&by.person))),
+        Event::Reviewed { review, referral } => (Some(referral.digest), Some(person(&review.by.person))),
         Event::Delivered(_) | Event::SenderTold | Event::Woken => (None, None),
     };
     let owed = effects.iter().map(|effect| match effect {
@@ -536,6 +668,7 @@ fn record(
         content_digest,
         ruling,
         by,
+        review: review_record(event, effects),
         owed: owed.collect(),
     };
     // Words, numbers and times only: writing these as JSON cannot fail.
@@ -548,6 +681,7 @@ pub fn news_word(news: &News) -> &'static str {
         News::Accepted => "accepted",
         News::Routed(_) => "routed",
         News::Held(_) => "held",
+        News::Reviewed(_) => "reviewed",
         News::ReturnedToSender(_) => "returned_to_sender",
         News::Refused(_) => "refused",
         News::Amended { .. } => "amended",

@@ -235,8 +235,9 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY.1),
+                biased;
                 () = shutdown.requested() => return (owed, false),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY.1),
             }
         }
     }

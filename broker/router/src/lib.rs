@@ -4,6 +4,7 @@
 //! loses what it judged. It never knows a child: it carries sealed content and words from closed vocabularies.
 
 pub mod broker;
+pub mod cases;
 pub mod chase;
 pub mod config;
 pub mod decide;
@@ -11,7 +12,9 @@ pub mod deliver;
 pub mod directory;
 pub mod meters;
 pub mod operate;
+pub mod packs;
 pub mod receive;
 pub mod record;
 pub mod roads;
+pub mod rules;
 pub mod topology;

@@ -1,5 +1,8 @@
 //! safeguarding-broker: the command line.
 
+mod console;
+mod rules_command;
+
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -7,12 +10,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use console::{QuarantineCommand, ReviewCommand};
 use prometheus::Registry;
 use prost::Message as _;
 use proto::wire::common::v1::Submission;
 use referral::case::Routing;
+use referral::rules::Rulebook;
 use referral::{Endpoint, IdempotencyKey, Moment};
 use router::broker::Ready;
+use router::cases;
 use router::config::Config;
 use router::directory::Import;
 use router::record::log::PublicKey;
@@ -52,6 +58,15 @@ enum Command {
     /// Import what registers publish, or look up who answers for a place.
     #[command(subcommand)]
     Directory(DirectoryCommand),
+    /// Render, compare, prove and sign rule packs.
+    #[command(subcommand)]
+    Rules(rules_command::RulesCommand),
+    /// What the rules put before a person: list it, open it, release, redirect or return it.
+    #[command(subcommand)]
+    Review(ReviewCommand),
+    /// What could not be processed: list it, and process it again.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Say how a submission would be ruled, and why. Nothing is stored or sent.
     Explain {
         /// The configuration file, for its rules and its directory.
@@ -65,6 +80,17 @@ enum Command {
         received: Option<String>,
         /// A file with an encoded safeguarding.common.v1.Submission, or in protobuf's JSON mapping.
         submission: PathBuf,
+    },
+    /// Run worked cases, one JSON object a line, through the rules, and say where they answer otherwise.
+    ///
+    /// Ends with "N passed, N failed", and with status 1 if any failed. Contested cases are reported apart.
+    Cases {
+        /// The configuration file, for its rules; the built-in ones if left out.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Files of cases.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }
 
@@ -149,7 +175,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     transport::tls::install_crypto();
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(why) => {
             eprintln!("safeguarding-broker: {why}");
             ExitCode::from(2)
@@ -157,7 +183,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match cli.command {
@@ -169,11 +195,15 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
             }
             Command::Ledger(command) => ledger(command)?,
             Command::Directory(command) => directory(command)?,
+            Command::Cases { config, files } => return run_cases(config.as_deref(), &files),
+            Command::Rules(command) => rules_command::run(command)?,
+            Command::Review(command) => print!("{}", console::review(command).await?),
+            Command::Quarantine(command) => print!("{}", console::quarantine(command).await?),
             Command::Explain { config, sender, received, submission } => {
                 print!("{}", explain(&Config::read(&config)?, &sender, received.as_deref(), &submission)?);
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
 }
 
@@ -199,6 +229,24 @@ fn directory(command: DirectoryCommand) -> Result<(), Box<dyn std::error::Error>
         }
     }
     Ok(())
+}
+
+/// Runs worked cases and says what came of them.
+fn run_cases(config: Option<&Path>, files: &[PathBuf]) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let rules = match config {
+        Some(config) => Ready::check(Config::read(config)?)?.rules().clone(),
+        None => Rulebook::built_in("")?,
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        let report = cases::run(&text, &rules);
+        print!("{}\n{report}\n", file.display());
+        passed += report.passed();
+        failed += report.failed();
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn public_key(config: &Config) -> Result<PublicKey, LedgerError> {

@@ -2,6 +2,8 @@
 //! mutual TLS, and nobody else. A party is told of its own referrals only: another's is not found, in the same
 //! words as one that never was.
 
+pub mod operators;
+
 use std::pin::Pin;
 
 use futures_util::Stream;
@@ -12,7 +14,6 @@ use proto::wire::broker::v1::case_service_server::{CaseService, CaseServiceServe
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
 use referral::case::{Case, Event, Routing, Stage};
-use referral::rules::Rulebook;
 use referral::{Endpoint, IdempotencyKey, ReferralId};
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status};
@@ -21,6 +22,7 @@ use transport::shutdown::Shutdown;
 
 use crate::record::{Ledger, LedgerError, Told};
 use crate::roads;
+use crate::rules::Rules;
 
 /// The doors' certificates carry this name.
 const ADAPTER: &str = "service.adapter";
@@ -32,7 +34,7 @@ pub struct Desk<L> {
     /// What was recorded.
     pub ledger: L,
     /// The rules, for previews.
-    pub rules: Rulebook,
+    pub rules: Rules,
     /// What the time is.
     pub clock: Clock,
     /// Grows whenever somebody has news.
@@ -80,7 +82,7 @@ fn no_such_referral() -> Status {
 }
 
 fn not_now(error: LedgerError) -> Status {
-    tracing::error!("a question of a door could not be answered: {error}");
+    tracing::error!("a question could not be answered: {error}");
     Status::unavailable("the ledger does not answer just now; try again")
 }
 
@@ -125,9 +127,10 @@ impl<L: Ledger> CaseService for Caller<L> {
         let submission = proto::read::submission(&sender, nothing_is_stored, desk.clock.now(), &content)
             .map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
         let referrals = submission.split();
+        let rules = desk.rules.now();
         let children = referrals.iter().zip(0u32..).map(|(referral, nth)| {
-            let ruling = desk.rules.rule(referral, &[]);
-            tell::preview(nth, &Routing::of(&ruling, &desk.rules))
+            let ruling = rules.book.rule(referral, &[]);
+            tell::preview(nth, &Routing::of(&ruling, &rules.book))
         });
         Ok(Response::new(wire::PreviewResponse { children: children.collect() }))
     }

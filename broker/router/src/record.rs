@@ -44,8 +44,11 @@ pub struct Kind(&'static str);
 impl Kind {
     /// A step of a case that was decided.
     pub const DECISION: Kind = Kind("decision");
+    /// Which rules are in force.
+    pub const RULES: Kind = Kind("rules");
     pub(crate) const DELIVERY: Kind = Kind(evidence::DELIVERY);
     pub(crate) const ERASED: Kind = Kind("erased");
+    pub(crate) const RELEASED: Kind = Kind("released");
 
     /// A kind of the caller's own: lower-case letters and hyphens, 32 at most, and not one the
     /// ledger writes itself. Meant for constants, where a bad name does not compile.
@@ -57,7 +60,8 @@ impl Kind {
             assert!(bytes[at].is_ascii_lowercase() || bytes[at] == b'-', "a kind is lower-case letters and hyphens");
             at += 1;
         }
-        assert!(!same(bytes, b"delivery") && !same(bytes, b"erased"), "the ledger writes this kind itself");
+        let ours = same(bytes, b"delivery") || same(bytes, b"erased") || same(bytes, b"released");
+        assert!(!ours, "the ledger writes this kind itself");
         Kind(name)
     }
 
@@ -96,6 +100,8 @@ pub struct Commit {
     pub wake: Option<Moment>,
     /// Whether the case is still open.
     pub open: bool,
+    /// Whether something of it waits for a person.
+    pub waiting: Option<Waiting>,
     /// Personal content, kept apart so that it can be erased. Writing the same one again changes nothing.
     pub content: Vec<Content>,
     /// The decision in full. Erasable: the log keeps only a salted commitment to it.
@@ -108,6 +114,15 @@ pub struct Commit {
     pub owed: Vec<Owed>,
     /// What parties are told about it, in order.
     pub progress: Vec<Progress>,
+}
+
+/// Something waits for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Since when.
+    pub since: Moment,
+    /// It cannot wait.
+    pub urgent: bool,
 }
 
 /// A piece of personal content.
@@ -309,8 +324,21 @@ pub struct Counts {
     pub oldest_owed: Option<Moment>,
     /// Messages in quarantine.
     pub quarantined: u64,
+    /// What waits for a person and can wait.
+    pub waiting: WaitingCounts,
+    /// What waits for a person and cannot.
+    pub waiting_urgently: WaitingCounts,
     /// Leaves in the log.
     pub leaves: u64,
+}
+
+/// What waits for a person, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WaitingCounts {
+    /// How many referrals.
+    pub referrals: u64,
+    /// Since when the longest of them.
+    pub oldest: Option<Moment>,
 }
 
 /// A message nobody could read or process, as it came.
@@ -345,6 +373,30 @@ pub struct QuarantinedEntry {
     pub at: Moment,
     /// How long its body is, in bytes.
     pub length: u64,
+}
+
+/// Something about the broker itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What its leaf is about.
+    pub kind: Kind,
+    /// What it says, in full. No personal data.
+    pub record: Vec<u8>,
+    /// Since when.
+    pub at: Moment,
+}
+
+/// Who let a message out of quarantine, and why. Kept, and committed to in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Which message.
+    pub id: uuid::Uuid,
+    /// On whose word.
+    pub by: String,
+    /// For what reason. Not about the child.
+    pub reason: String,
+    /// When.
+    pub at: Moment,
 }
 
 /// Who erased a referral's content, and why. Kept, and committed to in the log.
@@ -453,6 +505,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// A party's referrals, oldest first, after the given number.
     fn list(&self, owner: &str, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
 
+    /// What waits for a person, in the order of arrival, after the given number.
+    fn waiting(&self, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
+
     /// What a party was told after the given sequence number.
     fn progress(&self, party: &str, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Told>, LedgerError>> + Send;
 
@@ -483,11 +538,15 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// One message in quarantine, whole, to be replayed.
     fn quarantined_message(&self, id: uuid::Uuid) -> impl Future<Output = Result<Option<Quarantined>, LedgerError>> + Send;
 
-    /// Removes a message from quarantine; true if it was there.
-    fn release(&self, id: uuid::Uuid) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+    /// Removes a message from quarantine and records who let it out; true if it was there.
+    fn release(&self, release: Release) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
     /// Removes the content, the decisions and the salts of a closed referral. The log still verifies.
     fn erase(&self, erasure: Erasure) -> impl Future<Output = Result<Erased, LedgerError>> + Send;
+
+    /// Records something about the broker itself, such as which rules are in force. It belongs to no referral, says
+    /// nothing of anybody, and is kept for ever. Answers with its place in the log.
+    fn note(&self, note: Note) -> impl Future<Output = Result<u64, LedgerError>> + Send;
 }
 
 /// The laws a commit must keep by itself, whatever the ledger holds.
@@ -528,6 +587,27 @@ impl ErasureRecord {
     }
 }
 
+/// What a release's leaf commits to. Like an erasure's it belongs to no referral, so it is kept for ever.
+#[derive(serde::Serialize)]
+pub(crate) struct ReleaseRecord<'a> {
+    message: String,
+    digest: String,
+    by: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> ReleaseRecord<'a> {
+    pub(crate) fn of(release: &'a Release, body: &[u8]) -> ReleaseRecord<'a> {
+        let digest = referral::Digest::from_bytes(log::digest(body)).to_string();
+        ReleaseRecord { message: release.id.to_string(), digest, by: &release.by, reason: &release.reason }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        // Text only: writing it as JSON cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 pub(crate) use evidence::micros;
 
 /// The same, rounded up: nobody is woken before the time.
@@ -557,7 +637,7 @@ macro_rules! debug_without_content {
 }
 
 debug_without_content! {
-    Commit { referral, expected, wake, open, kind, at, owed, progress ; owner, state, content, record }
+    Commit { referral, expected, wake, open, waiting, kind, at, owed, progress ; owner, state, content, record }
     Content { kind ; bytes }
     Owed { id, referral, order, exchange, routing_key, kind, content_type ; headers, body }
     Progress { party ; body }

@@ -44,6 +44,9 @@ pub fn referral_id(id: uuid::Uuid) -> ReferralId {
     ReferralId::from_bytes(*id.as_bytes())
 }
 
+/// What a delivery says it is, on its outside.
+pub const DELIVERY_TYPE: &str = "safeguarding.delivery.v1.DeliveryEnvelope";
+
 /// A delivery as the ledger owes it: the message, whole, as it will be published however often.
 pub fn delivery(
     id: DeliveryId,
@@ -58,7 +61,7 @@ pub fn delivery(
         ("cloudEvents:specversion".to_owned(), "1.0".to_owned()),
         ("cloudEvents:id".to_owned(), id.to_string()),
         ("cloudEvents:source".to_owned(), "urn:safeguarding:broker".to_owned()),
-        ("cloudEvents:type".to_owned(), "safeguarding.delivery.v1.DeliveryEnvelope".to_owned()),
+        ("cloudEvents:type".to_owned(), DELIVERY_TYPE.to_owned()),
     ];
     headers.extend(traceparent.map(|trace| (TRACEPARENT.to_owned(), trace.to_owned())));
     Owed {
@@ -67,7 +70,7 @@ pub fn delivery(
         order: u64::from(order),
         exchange: DELIVERY.to_owned(),
         routing_key: to.to_string(),
-        kind: "safeguarding.delivery.v1.DeliveryEnvelope".to_owned(),
+        kind: DELIVERY_TYPE.to_owned(),
         content_type: what.content_type.to_owned(),
         headers,
         digest: log::digest(&body),

@@ -11,8 +11,8 @@ use router::record::log::{Checkpoint, Proof, digest};
 use router::record::memory::{Fate, MemoryLedger, Write};
 use router::record::sqlite::SqliteLedger;
 use router::record::{
-    Commit, Committed, Counts, Delivery, Erased, Erasure, Kind, Ledger, LedgerError, Progress, Quarantined, Refusal, Stored,
-    Version, key,
+    Commit, Committed, Counts, Delivery, Erased, Erasure, Kind, Ledger, LedgerError, Note, Progress, Quarantined, Refusal,
+    Stored, Version, Waiting, WaitingCounts, key,
 };
 use uuid::Uuid;
 
@@ -44,9 +44,11 @@ laws! {
     a_party_sees_its_own_referrals_page_by_page
     content_is_kept_once_and_apart
     the_last_decision_can_be_read
+    what_waits_for_a_person_is_listed_and_counted_until_it_does_not
     the_counts_are_right
     the_quarantine_keeps_a_message_once_until_it_is_released
     erasing_removes_the_content_and_leaves_a_leaf
+    a_note_is_a_leaf_of_the_log_and_belongs_to_no_referral
     everything_is_there_after_opening_again
     many_at_once_are_all_recorded_and_all_in_order
 }
@@ -82,6 +84,9 @@ async fn everything(ledger: &impl Ledger, referrals: &[Uuid]) -> String {
             let id = digest(format!("narrative {expected} about Robin Example").as_bytes());
             say(&ledger.content(*referral, id).await.unwrap().map(|content| (content.kind, content.bytes)));
         }
+    }
+    for listed in ledger.waiting(0, 10_000).await.unwrap() {
+        say(&(listed.number, listed.referral, listed.version, listed.state));
     }
     for party in ["school.100000", "school.200000"] {
         for told in ledger.progress(party, 0, 10_000).await.unwrap() {
@@ -362,6 +367,36 @@ async fn the_last_decision_can_be_read(home: impl Home) {
     assert_eq!(last.record, format!("decision 1 on {}", referral(1)).into_bytes());
 }
 
+async fn a_note_is_a_leaf_of_the_log_and_belongs_to_no_referral(home: impl Home) {
+    let ledger = home.open();
+    recorded(commit_one(&ledger, step(referral(1), 0)).await);
+    let note = Note { kind: Kind::RULES, record: b"WT2026/1".to_vec(), at: at(5) };
+    assert_eq!(ledger.note(note.clone()).await.unwrap(), 3);
+    assert_eq!(ledger.note(note).await.unwrap(), 4);
+    let checkpoint = Checkpoint::open(&ledger.checkpoint().await.unwrap(), &public_key()).unwrap();
+    assert_eq!(checkpoint.size, 5);
+    assert_eq!(ledger.latest_record(referral(1)).await.unwrap().unwrap().leaf, 0);
+    assert_eq!(ledger.list("school.100000", 0, 10).await.unwrap().len(), 1);
+}
+
+async fn what_waits_for_a_person_is_listed_and_counted_until_it_does_not(home: impl Home) {
+    let ledger = home.open();
+    for (number, since, urgent) in [(1, 30, false), (2, 20, true), (3, 10, false), (4, 5, true)] {
+        let waiting = Some(Waiting { since: at(since), urgent });
+        recorded(commit_one(&ledger, Commit { waiting, ..step(referral(number), 0) }).await);
+    }
+    recorded(commit_one(&ledger, step(referral(5), 0)).await);
+    // A person decided about the fourth, and its case may even be closed.
+    recorded(commit_one(&ledger, closing(referral(4), 1)).await);
+    let first = ledger.waiting(0, 2).await.unwrap();
+    assert_eq!(first.iter().map(|listed| listed.referral).collect::<Vec<_>>(), [referral(1), referral(2)]);
+    let rest = ledger.waiting(first[1].number, 2).await.unwrap();
+    assert_eq!(rest.iter().map(|listed| listed.referral).collect::<Vec<_>>(), [referral(3)]);
+    let counts = ledger.counts().await.unwrap();
+    assert_eq!(counts.waiting, WaitingCounts { referrals: 2, oldest: Some(at(10)) });
+    assert_eq!(counts.waiting_urgently, WaitingCounts { referrals: 1, oldest: Some(at(20)) });
+}
+
 async fn the_counts_are_right(home: impl Home) {
     let ledger = home.open();
     assert_eq!(ledger.counts().await.unwrap(), Counts::default());
@@ -370,7 +405,7 @@ async fn the_counts_are_right(home: impl Home) {
     recorded(commit_one(&ledger, closing(referral(1), 1)).await);
     ledger.settle(first.iter().map(|owed| owed.id).collect(), at(80)).await.unwrap();
     ledger.quarantine(unreadable(1)).await.unwrap();
-    let counts = Counts { open: 1, owed: 2, oldest_owed: Some(at(77)), quarantined: 1, leaves: 7 };
+    let counts = Counts { open: 1, owed: 2, oldest_owed: Some(at(77)), quarantined: 1, leaves: 7, ..Counts::default() };
     assert_eq!(ledger.counts().await.unwrap(), counts);
 }
 
@@ -396,9 +431,11 @@ async fn the_quarantine_keeps_a_message_once_until_it_is_released(home: impl Hom
     let rest = ledger.quarantined(page[1].number, 2).await.unwrap();
     assert_eq!(rest.iter().map(|entry| entry.id).collect::<Vec<_>>(), [referral(3)]);
     assert_eq!(ledger.quarantined_message(referral(3)).await.unwrap(), Some(unreadable(3)));
-    assert!(ledger.release(referral(3)).await.unwrap());
-    assert!(!ledger.release(referral(3)).await.unwrap());
+    assert!(ledger.release(release(referral(3))).await.unwrap());
+    assert!(!ledger.release(release(referral(3))).await.unwrap());
     assert_eq!(ledger.quarantined_message(referral(3)).await.unwrap(), None);
+    // Who let it out is in the log; that nothing was there is not.
+    assert_eq!(ledger.counts().await.unwrap().leaves, 1);
     // A number is not given twice, or somebody paging would miss the next message.
     ledger.quarantine(unreadable(4)).await.unwrap();
     assert!(ledger.quarantined(0, 9).await.unwrap()[2].number > rest[0].number);
@@ -514,7 +551,7 @@ async fn carry_out(ledger: &impl Ledger, deed: &Deed) -> String {
             format!("{:?}", ledger.settle(vec![delivery_id(referral(*number), *order)], at(70)).await.unwrap())
         }
         Deed::Quarantine(number) => format!("{:?}", ledger.quarantine(unreadable(*number)).await.unwrap()),
-        Deed::Release(number) => format!("{:?}", ledger.release(referral(*number)).await.unwrap()),
+        Deed::Release(number) => format!("{:?}", ledger.release(release(referral(*number))).await.unwrap()),
         Deed::Erase(number) => {
             let (by, reason) = ("records.manager".to_owned(), "retention over".to_owned());
             format!("{:?}", ledger.erase(Erasure { referral: referral(*number), by, reason, at: at(88) }).await.unwrap())
@@ -581,7 +618,7 @@ async fn a_ledger_is_not_opened_with_another_key_or_by_an_older_program() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let Err(refused) = SqliteLedger::open(&home.path(), signer(), salts(2)) else { panic!("opened a newer format") };
-    assert!(matches!(refused, LedgerError::TooNew { found: 99, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, LedgerError::TooNew { found: 99, known: 2, .. }), "{refused}");
 }
 
 #[tokio::test]

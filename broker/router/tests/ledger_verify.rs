@@ -6,7 +6,7 @@ use ledger_support::*;
 use router::record::log::{Checkpoint, Frontier, Hash, Leaf, Signer};
 use router::record::sqlite::SqliteLedger;
 use router::record::verify::{Records, Report, export, verify, verify_bundle};
-use router::record::{Erased, Erasure, Ledger, Quarantined};
+use router::record::{Erased, Erasure, Kind, Ledger, Note, Quarantined};
 use rusqlite::{Connection, params};
 
 /// Fourteen entries under seven checkpoints:
@@ -26,6 +26,17 @@ async fn a_ledger() -> InSqlite {
     recorded(commit_one(&ledger, step(referral(2), 1)).await);
     ledger.settle(vec![delivery_id(referral(1), 0)], at(50)).await.unwrap();
     home
+}
+
+#[tokio::test]
+async fn a_ledger_that_says_which_rules_were_in_force_holds_and_a_changed_word_of_it_is_found() {
+    let home = a_ledger().await;
+    let note = Note { kind: Kind::RULES, record: b"WT2026/1".to_vec(), at: at(100) };
+    let index = home.open().note(note).await.unwrap();
+    let report = verified(&home, None);
+    assert!(report.holds(), "{report}");
+    by_hand(&home).execute("UPDATE record SET bytes = ?1 WHERE leaf = ?2", params![b"WT2023/1", index as i64]).unwrap();
+    assert_eq!(verified(&home, None).faults.first().and_then(|fault| fault.entry), Some(index));
 }
 
 /// Whoever has the file can do anything to it, and first of all take off what protects it.
@@ -396,7 +407,7 @@ async fn what_was_erased_is_nowhere_in_the_files() {
         bytes: canary.into(),
     };
     ledger.quarantine(message).await.unwrap();
-    ledger.release(referral(9)).await.unwrap();
+    ledger.release(release(referral(9))).await.unwrap();
     let holds_canary = || {
         ["ledger.db", "ledger.db-wal"].into_iter().any(|name| {
             let bytes = std::fs::read(home.0.path(name)).unwrap_or_default();
@@ -406,7 +417,7 @@ async fn what_was_erased_is_nowhere_in_the_files() {
     assert!(holds_canary());
     ledger.settle(owed.iter().map(|owed| owed.id).collect(), at(5)).await.unwrap();
     let (by, reason) = ("records.manager".to_owned(), "retention over".to_owned());
-    assert_eq!(ledger.erase(Erasure { referral: referral(1), by, reason, at: at(9) }).await.unwrap(), Erased::Leaf(4));
+    assert_eq!(ledger.erase(Erasure { referral: referral(1), by, reason, at: at(9) }).await.unwrap(), Erased::Leaf(5));
     assert!(!holds_canary());
     assert_eq!(found(&verified(&home, None)), []);
 }

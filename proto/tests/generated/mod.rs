@@ -7,10 +7,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proto::{read, write};
-use referral::identifiers::{GssCode, NhsNumber, Postcode, Upn, Uprn};
+use referral::identifiers::{GssCode, NhsNumber, Postcode, Upn, Uprn, Urn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission,
-    What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, Circumstances, Field, FrontDoorAnswer, Identity, Item,
+    Places, Practitioner, Says, Submission, What,
 };
 use referral::vocab::*;
 use referral::{DeliveryId, Digest, Endpoint, IdempotencyKey, ReferralId, Sealed};
@@ -111,14 +111,76 @@ fn address() -> BoxedStrategy<Address> {
 
 fn places() -> BoxedStrategy<Places> {
     let area = || option::of(gss());
-    (area(), area(), area(), area(), area())
-        .prop_map(|(home, located, placing, plan_holder, enquiry)| Places { home, located, placing, plan_holder, enquiry })
+    (area(), area(), area(), area(), area(), area(), area())
+        .prop_map(|(home, located, placing, plan_holder, enquiry, open_case, other_home)| Places {
+            home,
+            located,
+            placing,
+            plan_holder,
+            enquiry,
+            open_case,
+            other_home,
+        })
+        .boxed()
+}
+
+fn child_circumstances() -> BoxedStrategy<ChildCircumstances> {
+    let truths = any::<[bool; 7]>();
+    let school = option::of("[0-9]{6}".prop_map(|text| Urn::parse(&text).unwrap()));
+    (truths, school, option::of(any::<u16>()), option::of(word()), option::of(word()))
+        .prop_map(|(truths, school, arrangement_days, carer, trace)| {
+            let [looked_after, age_disputed, deceased, disabled, home_educated, inpatient, non_mobile] = truths;
+            ChildCircumstances {
+                looked_after,
+                age_disputed,
+                deceased,
+                disabled,
+                home_educated,
+                inpatient,
+                non_mobile,
+                school,
+                arrangement_days,
+                carer,
+                trace,
+            }
+        })
+        .boxed()
+}
+
+fn circumstances() -> BoxedStrategy<Circumstances> {
+    let moment = || option::of((0i64..4_000_000_000).prop_map(|second| Timestamp::from_second(second).unwrap()));
+    let words = (option::of(word()), option::of(word()), option::of(word()), option::of(word()));
+    let parties = (option::of(gss()), option::of(endpoint()), vec(endpoint(), 0..4));
+    (any::<[bool; 4]>(), words, any::<u16>(), (moment(), moment(), moment()), parties)
+        .prop_map(|(truths, words, contacts_in_28_days, moments, parties)| {
+            let [other_holder_refused, accused_controls_feedback, possibly_related, by_telephone] = truths;
+            let (reporter, claimed_basis, rating, outcome) = words;
+            let (happened, referral_received, next_school_day) = moments;
+            let (employer, reply_to, tell) = parties;
+            Circumstances {
+                other_holder_refused,
+                reporter,
+                accused_controls_feedback,
+                employer,
+                contacts_in_28_days,
+                claimed_basis,
+                possibly_related,
+                by_telephone,
+                rating,
+                happened,
+                referral_received,
+                next_school_day,
+                outcome,
+                reply_to,
+                tell,
+            }
+        })
         .boxed()
 }
 
 fn child(level: Level, at: Timestamp) -> BoxedStrategy<Child> {
-    (identity(level, at), option::of(address()), places())
-        .prop_map(|(identity, address, places)| Child { identity, address, places })
+    (identity(level, at), option::of(address()), places(), child_circumstances())
+        .prop_map(|(identity, address, places, circumstances)| Child { identity, address, places, circumstances })
         .boxed()
 }
 
@@ -152,7 +214,16 @@ fn item(children: u16) -> BoxedStrategy<Item> {
 fn endpoint() -> BoxedStrategy<Endpoint> {
     let school = "[0-9]{6}".prop_map(|urn| format!("school.{urn}"));
     let desk = (gss(), word::<Desk>()).prop_map(|(gss, desk)| format!("la.{gss}.{desk}"));
-    prop_oneof![school, desk, "police\\.[0-9]{2}", "nhs\\.[A-Z]{3}"].prop_map(|text| Endpoint::parse(&text).unwrap()).boxed()
+    let service = (gss(), word::<NhsService>()).prop_map(|(gss, service)| format!("nhs.{gss}.{service}"));
+    let body = word::<NationalBody>().prop_map(|body| format!("national.{body}"));
+    let household = word::<Household>().prop_map(|which| format!("household.{which}"));
+    let area = gss().prop_flat_map(|gss| select(vec![format!("adult.{gss}"), format!("devolved.{gss}"), format!("marac.{gss}")]));
+    let other =
+        select(vec!["public".to_owned(), "operator".to_owned(), "vcs.helpline".to_owned(), "police.13.prevent".to_owned()]);
+    let coded = prop_oneof!["police\\.[0-9]{2}", "nhs\\.[A-Z]{3}"];
+    prop_oneof![school, desk, coded, service, body, household, area, other]
+        .prop_map(|text| Endpoint::parse(&text).unwrap())
+        .boxed()
 }
 
 fn key() -> impl Strategy<Value = IdempotencyKey> {
@@ -165,11 +236,11 @@ pub fn submission() -> BoxedStrategy<Submission> {
         .prop_flat_map(|(level, at, children)| {
             let words = (word(), word(), word(), word(), word(), vec(word(), 0..3));
             let people = (child(level, at), vec(child(level, at), usize::from(children) - 1), practitioner());
-            let rest = (endpoint(), key(), or_nothing(), option::of(endpoint()), vec(item(children), 0..4));
+            let rest = (endpoint(), key(), or_nothing(), option::of(endpoint()), vec(item(children), 0..4), circumstances());
             (words, people, rest).prop_map(move |(words, people, rest)| {
                 let (kind, harm, harm_place, agreement, duty_decision, handling) = words;
                 let (child, further_children, referrer) = people;
-                let (sender, key, purpose, addressed_to, items) = rest;
+                let (sender, key, purpose, addressed_to, items, circumstances) = rest;
                 let mut submission = Submission {
                     sender,
                     key,
@@ -188,6 +259,7 @@ pub fn submission() -> BoxedStrategy<Submission> {
                     handling,
                     referrer,
                     items,
+                    circumstances,
                 };
                 submission.digest = read::digest_of(&write::submission(&submission));
                 submission

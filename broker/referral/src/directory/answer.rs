@@ -223,7 +223,13 @@ impl Directory {
             | Endpoint::Nhs(_)
             | Endpoint::Adult(_)
             | Endpoint::Devolved(_)
-            | Endpoint::Voluntary(_) => None,
+            | Endpoint::Voluntary(_)
+            | Endpoint::NhsService(..)
+            | Endpoint::Marac(_)
+            | Endpoint::National(_)
+            | Endpoint::Household(_)
+            | Endpoint::Public
+            | Endpoint::Operator => None,
         }
     }
 

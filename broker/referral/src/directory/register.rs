@@ -491,6 +491,11 @@ impl Register {
         self.called.get(name)
     }
 
+    /// The name by which worked cases call the place of `gss`, where they have one.
+    pub fn stand_in_name(&self, gss: &GssCode) -> Option<&str> {
+        self.called.iter().find(|(_, code)| *code == gss).map(|(name, _)| name.as_str())
+    }
+
     /// The authorities of a day, in order of code.
     pub fn authorities(&self, on: Date) -> impl Iterator<Item = &Authority> {
         self.entries.values().filter(move |entry| entry.is_in_force(on)).filter_map(|entry| match &entry.role {

@@ -9,7 +9,7 @@ use super::table::Reason;
 use super::{Decision, Role, Ruling, View};
 use crate::Endpoint;
 use crate::directory::Directory;
-use crate::vocab::{Category, Desk, RecipientKind, Vocabulary};
+use crate::vocab::{Category, Desk, Household, NationalBody, NhsService, RecipientKind, Vocabulary};
 
 /// A sentence of an explanation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +45,24 @@ pub fn name_of(endpoint: &Endpoint, directory: &Directory) -> String {
         Endpoint::Adult(gss) => format!("adult safeguarding of {}", area(gss)),
         Endpoint::Devolved(gss) => format!("children's services of {gss}"),
         Endpoint::Voluntary(code) => format!("voluntary organisation {code}"),
+        Endpoint::NhsService(gss, service) => format!("{} in {}", nhs_words(*service), area(gss)),
+        Endpoint::Marac(gss) => format!("the multi-agency risk assessment conference of {}", area(gss)),
+        Endpoint::National(NationalBody::ReferralMechanism) => "the national referral mechanism".to_owned(),
+        Endpoint::National(NationalBody::ReviewPanel) => "the Child Safeguarding Practice Review Panel".to_owned(),
+        Endpoint::National(NationalBody::Ofsted) => "Ofsted".to_owned(),
+        Endpoint::National(NationalBody::DepartmentForEducation) => "the Department for Education".to_owned(),
+        Endpoint::Household(Household::Own) => "the household in which the child lives".to_owned(),
+        Endpoint::Household(Household::Other) => "the other household".to_owned(),
+        Endpoint::Public => "a member of the public".to_owned(),
+        Endpoint::Operator => "whoever runs this broker".to_owned(),
+    }
+}
+
+fn nhs_words(service: NhsService) -> &'static str {
+    match service {
+        NhsService::HealthVisiting => "health visiting",
+        NhsService::NamedProfessional => "the named professional for safeguarding",
+        NhsService::ChildDeathOverview => "child death review",
     }
 }
 
@@ -158,6 +176,12 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
                 view.verdicts.iter().find(|verdict| verdict.category == withheld.category).and_then(|verdict| verdict.by.first());
             say(format!("{} {how} {}: {} ({}).", view.to, withheld.category.words(), withheld.because, withheld.rule), reason);
         }
+    }
+    for (asked, why) in ruling.not_told.iter().filter(|_| reader.is_none()) {
+        say(
+            format!("You asked that {} be told. It may have nothing of this, so it is not told.", name_of(asked, directory)),
+            why.first(),
+        );
     }
     for (basis, reason) in &ruling.bases {
         if reader.is_none_or(|view| view.bases.contains(basis)) {

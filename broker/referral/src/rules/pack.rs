@@ -11,8 +11,9 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::table::{Column, Cube, Evidence, Reason, Row, RuleId, Table};
+use super::table::{Column, Cube, Evidence, Reason, Row, RuleId, Scope, Table};
 use crate::Digest;
+use crate::identifiers::GssCode;
 use crate::time::Amount;
 use crate::vocab::{Desk, Vocabulary};
 
@@ -29,6 +30,18 @@ crate::vocab::vocabulary! {
         PlanHolder => "plan_holder",
         /// The authority with enquiries under way.
         Enquiry => "enquiry",
+        /// Where the subject of an allegation works (RA-15).
+        Workplace => "workplace",
+        /// The child's school (RA-21, CL-13).
+        School => "school",
+        /// Whoever had referred (FB-01).
+        Referrer => "referrer",
+        /// The provider that is named (DM-11).
+        Provider => "provider",
+        /// The first household that is named (DM-02).
+        Household => "household",
+        /// The Child Safeguarding Practice Review Panel (CL-12).
+        ReviewPanel => "review_panel",
         /// Adult safeguarding of the home area.
         AdultServices => "adult_services",
         /// Children's services of the Welsh, Scottish or Northern Irish home area.
@@ -61,8 +74,36 @@ crate::vocab::vocabulary! {
         Located => "located",
         /// The placing authority.
         Placing => "placing",
+        /// The authority that holds the child protection plan.
+        PlanHolder => "plan_holder",
+        /// The worker of the authority with an open case.
+        AllocatedWorker => "allocated_worker",
+        /// The designated officer where the subject of an allegation works.
+        Lado => "lado",
+        /// The manager of the responsible front door.
+        Manager => "manager",
+        /// The manager of the home authority's front door.
+        HomeManager => "home_manager",
+        /// The manager of the front door where the child was found.
+        LocatedManager => "located_manager",
         /// The police of the place: where the child was found, else home, else where the sender is.
         Police => "police",
+        /// The Prevent team of the same police.
+        Prevent => "prevent",
+        /// The national referral mechanism.
+        ReferralMechanism => "nrm",
+        /// The multi-agency risk assessment conference of the home area.
+        Marac => "marac",
+        /// Health visiting of the home area.
+        HealthVisiting => "health_visiting",
+        /// Child death review of the home area.
+        ChildDeathOverview => "child_death_overview",
+        /// The child's school.
+        School => "school",
+        /// Whoever had referred.
+        Referrer => "referrer",
+        /// Whom the sender asks to be told.
+        Requested => "requested",
     }
 }
 
@@ -140,6 +181,46 @@ crate::vocab::vocabulary! {
         LaAckDecision1Wd => "la_ack_decision_1wd",
         /// The referrer follows up if nothing came (CL-02).
         ReferrerFollowup3Wd => "referrer_followup_3wd",
+        /// The initial child protection conference (CL-03).
+        Icpc15Wd => "icpc_15wd",
+        /// The core group meets (CL-03b).
+        CoreGroup10Wd => "core_group_10wd",
+        /// The first review conference (CL-03b).
+        ReviewConference3M => "review_conference_3m",
+        /// The assessment is complete (CL-04).
+        Assessment45Wd => "assessment_45wd",
+        /// The designated officer is told of an allegation (CL-05).
+        LadoNotify1Wd => "lado_notify_1wd",
+        /// Female genital mutilation is reported to police, best practice (CL-06).
+        FgmReportNextWd => "fgm_report_next_wd",
+        /// Female genital mutilation is reported to police, at the latest (CL-06).
+        FgmReportMax1M => "fgm_report_max_1m",
+        /// The return interview (CL-07).
+        Rhi72H => "rhi_72h",
+        /// The transfer-in conference (CL-08).
+        TransferInConference15Wd => "transfer_in_conference_15wd",
+        /// The school knows before its next day begins (CL-09).
+        EncompassNextSchoolDay => "encompass_next_school_day",
+        /// Police protection ends (CL-10).
+        PoliceProtection72H => "police_protection_72h",
+        /// The private fostering visit (CL-11).
+        PrivateFosteringVisit7Wd => "private_fostering_visit_7wd",
+        /// The Panel is notified (CL-12).
+        SeriousIncidentNotify5Wd => "serious_incident_notify_5wd",
+        /// The rapid review (CL-12).
+        RapidReview15Wd => "rapid_review_15wd",
+        /// The child protection file follows the child (CL-13).
+        CpFileTransfer5D => "cp_file_transfer_5d",
+        /// A hub answers what it rated red (CL-14).
+        HubRed => "hub_red",
+        /// A hub answers what it rated amber (CL-14).
+        HubAmber => "hub_amber",
+        /// A hub answers what it rated green (CL-14).
+        HubGreen => "hub_green",
+        /// A telephone referral is confirmed in writing (CL-15).
+        WrittenConfirmation => "written_confirmation",
+        /// A suspected sexual offence against a child is reported, at the latest (CL-16).
+        CsaReport7D => "csa_report_7d",
     }
 }
 
@@ -153,11 +234,25 @@ crate::vocab::vocabulary! {
     }
 }
 
-/// A clock that starts at receipt.
+crate::vocab::vocabulary! {
+    /// From when a clock runs.
+    pub enum ClockAnchor = "starts" {
+        /// From receipt of this message.
+        Receipt => "receipt",
+        /// From what it reports: the return, the taking into protection. From receipt where that is not said.
+        Event => "event",
+        /// From receipt of the referral that it is about. From receipt of this message where that is not said.
+        Referral => "referral",
+    }
+}
+
+/// A clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClockSpec {
     /// Which clock.
     pub name: ClockName,
+    /// From when it runs.
+    pub starts: ClockAnchor,
     /// How long it runs.
     pub amount: Amount,
     /// What stops it.
@@ -176,7 +271,10 @@ pub struct Notify {
 /// The tables of a pack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tables {
-    /// Which authority. Exactly one row matches.
+    /// Messages that somebody else answers than the authority of the place. At most one row matches, and it goes
+    /// before any route.
+    pub diversion: Table<RouteTo>,
+    /// Which authority, by the place. Exactly one row matches.
     pub route: Table<RouteTo>,
     /// Which desk of it. Exactly one row matches.
     pub desk: Table<Desk>,
@@ -196,28 +294,66 @@ pub struct Tables {
     pub flag: Table<String>,
 }
 
-/// Whether a pack stands alone or adds to what is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a pack is to the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackKind {
     /// A whole edition; it replaces the one before.
     Edition,
     /// An overlay from its date on: adds rows, and ends others by their id.
     Overlay,
+    /// The settings of one authority: they withhold, tell, hold and set clocks more tightly, and loosen nothing.
+    Area(GssCode),
 }
 
-/// A pack that is well-typed and not yet trusted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Draft {
+/// An edition that another one stands on, and the line that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Its name, such as `WT2023`, or with its version, such as `WT2023/1`.
+    pub edition: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// What a pack says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
     /// Its name, such as `WT2026`.
     pub edition: String,
     /// Its version.
     pub version: u32,
     /// The first London date on which it rules.
     pub effective_from: Date,
-    /// Edition or overlay.
+    /// The last London date on which it rules; none where its end is open.
+    pub effective_until: Option<Date>,
+    /// Edition, overlay or area.
     pub kind: PackKind,
-    /// Rows of the edition that it ends.
+    /// Off: it is read, checked and listed, and rules nobody until this says otherwise.
+    pub enabled: bool,
+    /// The edition whose rows are also its own.
+    pub based_on: Option<Base>,
+    /// Rows of what it lies or stands on that it ends.
     pub ends: Vec<RuleId>,
+    /// What it is for, in a line.
+    pub about: String,
+}
+
+impl Head {
+    /// Its name and version, such as `WT2026/1`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.edition, self.version)
+    }
+
+    /// Its dates hold `on`.
+    pub fn covers(&self, on: Date) -> bool {
+        self.effective_from <= on && self.effective_until.is_none_or(|until| on <= until)
+    }
+}
+
+/// A pack that is well-typed and not yet trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// What it says of itself.
+    pub head: Head,
     /// The tables.
     pub tables: Tables,
     /// The digest of the file's bytes.
@@ -258,40 +394,15 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
-/// Columns that a table may speak of, beyond the facts before routing.
-#[derive(Clone, Copy, PartialEq)]
-enum Scope {
-    /// Before the authority is known.
-    Referral,
-    /// Once it is.
-    Routed,
-    /// For each recipient and item.
-    Item,
-}
+/// What a pack's head may say.
+const HEAD: [&str; 10] =
+    ["edition", "version", "effective_from", "effective_until", "kind", "authority", "enabled", "based_on", "ends", "about"];
 
-impl Scope {
-    fn allows(self, column: Column) -> bool {
-        match column {
-            Column::Hours | Column::Addressed => self != Scope::Referral,
-            Column::Recipient | Column::Category => self == Scope::Item,
-            Column::Sender
-            | Column::Event
-            | Column::Level
-            | Column::Harm
-            | Column::Agreement
-            | Column::Duty
-            | Column::DutyDecision
-            | Column::Age
-            | Column::Home
-            | Column::Located
-            | Column::SameAuthority
-            | Column::HarmPlace
-            | Column::Identified
-            | Column::Purpose
-            | Column::Marking => true,
-        }
-    }
-}
+/// The tables there are.
+const TABLES: [&str; 10] = ["diversion", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
+
+/// Those of an area.
+const AREA_TABLES: [&str; 4] = ["withhold", "notify", "hold", "clock"];
 
 struct Reader<'a> {
     text: &'a str,
@@ -307,15 +418,17 @@ impl Reader<'_> {
 
     fn pack(&mut self, root: &DeTable<'_>) -> Draft {
         for (key, _) in root.iter() {
-            let known = ["pack", "route", "desk", "hold", "notify", "share", "withhold", "basis", "clock", "flag"];
-            if !known.contains(&key.get_ref().as_ref()) {
-                self.fault(key.span().start, format!("there is no table \"{}\"; there are {}", key.get_ref(), known.join(", ")));
+            let name = key.get_ref().as_ref();
+            if name != "pack" && !TABLES.contains(&name) {
+                self.fault(key.span().start, format!("there is no table \"{name}\"; there are pack, {}", TABLES.join(", ")));
             }
         }
         let tables = Tables {
+            diversion: self
+                .table(root, "diversion", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
             route: self.table(root, "route", Scope::Referral, &["authority"], |reader, row| reader.word(row, "authority")),
             desk: self.table(root, "desk", Scope::Routed, &["desk"], |reader, row| reader.word(row, "desk")),
-            hold: self.table(root, "hold", Scope::Routed, &["hold"], |reader, row| reader.word(row, "hold")),
+            hold: self.table(root, "hold", Scope::Item, &["hold"], |reader, row| reader.word(row, "hold")),
             notify: self.table(root, "notify", Scope::Routed, &["to", "even_when_held"], |reader, row| {
                 let even_when_held = reader.truth(row, "even_when_held");
                 Some(Notify { to: reader.word(row, "to")?, even_when_held })
@@ -330,58 +443,119 @@ impl Reader<'_> {
                 root,
                 "clock",
                 Scope::Routed,
-                &["clock", "working_days", "elapsed_hours", "ends_with"],
+                &["clock", "starts", "working_days", "school_days", "elapsed_hours", "months", "next_school_day", "ends_with"],
                 |reader, row| {
                     let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
-                    Some(ClockSpec { name: name?, amount: reader.amount(row)?, ends_with: ends_with? })
+                    let starts = if row.contains_key("starts") { reader.word(row, "starts") } else { Some(ClockAnchor::Receipt) };
+                    Some(ClockSpec { name: name?, starts: starts?, amount: reader.amount(row)?, ends_with: ends_with? })
                 },
             ),
-            flag: self.table(root, "flag", Scope::Routed, &["flag"], |reader, row| reader.token(row, "flag")),
+            flag: self.table(root, "flag", Scope::Item, &["flag"], |reader, row| reader.token(row, "flag")),
         };
-        let (edition, version, effective_from, kind, ends) = self.head(root);
-        Draft { edition, version, effective_from, kind, ends, tables, hash: Digest::of_bytes(self.text.as_bytes()) }
+        let head = self.head(root);
+        if let PackKind::Area(_) = head.kind {
+            self.only_what_an_area_may_say(root);
+        }
+        Draft { head, tables, hash: Digest::of_bytes(self.text.as_bytes()) }
     }
 
-    fn head(&mut self, root: &DeTable<'_>) -> (String, u32, Date, PackKind, Vec<RuleId>) {
+    fn head(&mut self, root: &DeTable<'_>) -> Head {
+        let mut said = Head {
+            edition: String::new(),
+            version: 0,
+            effective_from: Date::MIN,
+            effective_until: None,
+            kind: PackKind::Edition,
+            enabled: true,
+            based_on: None,
+            ends: Vec::new(),
+            about: String::new(),
+        };
         let (head, at) = match root.get_key_value("pack").map(|(key, entry)| (key.span().start, entry.get_ref())) {
             Some((at, DeValue::Table(head))) => (head, at),
             _ => {
                 self.fault(0, "a pack begins with [pack]: edition, version, effective_from, kind");
-                return (String::new(), 0, Date::MIN, PackKind::Edition, Vec::new());
+                return said;
             }
         };
         for (key, _) in head.iter() {
-            if !["edition", "version", "effective_from", "kind", "ends", "about"].contains(&key.get_ref().as_ref()) {
+            if !HEAD.contains(&key.get_ref().as_ref()) {
                 self.fault(key.span().start, format!("[pack] has no \"{}\"", key.get_ref()));
             }
         }
         // A fault stands where the entry is, and at [pack] where there is none.
         let place = |name: &str| head.get(name).map_or(at, |entry| entry.span().start);
-        let edition = self.text_of(head, "edition").filter(|name| !name.trim().is_empty());
-        let version = self.number(head, "version");
-        let date = self.text_of(head, "effective_from").and_then(|text| text.parse::<Date>().ok());
-        let kind = match self.text_of(head, "kind").as_deref() {
-            Some("edition") => Some(PackKind::Edition),
-            Some("overlay") => Some(PackKind::Overlay),
-            _ => None,
-        };
-        if edition.is_none() {
-            self.fault(place("edition"), "[pack] edition needs a name, such as \"WT2026\"");
+        match self.text_of(head, "edition").filter(|name| !name.trim().is_empty()) {
+            Some(name) => said.edition = name,
+            None => self.fault(place("edition"), "[pack] edition needs a name, such as \"WT2026\""),
         }
-        if version.is_none() && !head.contains_key("version") {
-            self.fault(at, "[pack] version needs a whole number");
+        match self.number(head, "version") {
+            Some(version) => said.version = version,
+            None if head.contains_key("version") => {}
+            None => self.fault(at, "[pack] version needs a whole number"),
         }
-        if date.is_none() {
-            self.fault(place("effective_from"), "[pack] effective_from needs a date as text, such as \"2026-09-30\"");
+        match self.text_of(head, "effective_from").and_then(|text| text.parse().ok()) {
+            Some(date) => said.effective_from = date,
+            None => self.fault(place("effective_from"), "[pack] effective_from needs a date as text, such as \"2026-09-30\""),
         }
-        if kind.is_none() {
-            self.fault(place("kind"), "[pack] kind is \"edition\" or \"overlay\"");
+        if head.contains_key("effective_until") {
+            said.effective_until = self.text_of(head, "effective_until").and_then(|text| text.parse().ok());
+            if said.effective_until.is_none_or(|until| until < said.effective_from) {
+                let text =
+                    "[pack] effective_until needs a date as text, not before effective_from: the last day on which it rules";
+                self.fault(place("effective_until"), text);
+            }
         }
-        let ends = self.ends(head);
-        if kind == Some(PackKind::Edition) && !ends.is_empty() {
-            self.fault(place("ends"), "only an overlay ends rules; an edition replaces the one before");
+        let kind = self.text_of(head, "kind");
+        let authority = self.text_of(head, "authority").map(|text| GssCode::parse(&text));
+        match (kind.as_deref(), authority) {
+            (Some("edition"), None) => {}
+            (Some("overlay"), None) => said.kind = PackKind::Overlay,
+            (Some("area"), Some(Ok(authority))) => said.kind = PackKind::Area(authority),
+            (Some("area"), Some(Err(fault))) => self.fault(place("authority"), format!("[pack] authority {fault}")),
+            (Some("area"), None) => {
+                self.fault(at, "[pack] authority says whose area it is, by its GSS code, such as \"E08000035\"")
+            }
+            (Some("edition" | "overlay"), Some(_)) => {
+                self.fault(place("authority"), "only a pack of kind \"area\" is one authority's")
+            }
+            (Some(_) | None, _) => self.fault(place("kind"), "[pack] kind is \"edition\", \"overlay\" or \"area\""),
         }
-        (edition.unwrap_or_default(), version.unwrap_or(0), date.unwrap_or(Date::MIN), kind.unwrap_or(PackKind::Edition), ends)
+        if head.contains_key("enabled") {
+            said.enabled = self.truth(head, "enabled");
+        }
+        said.about = self.text_of(head, "about").unwrap_or_default();
+        let line = line_of(self.text, place("based_on"));
+        said.based_on = self.text_of(head, "based_on").map(|edition| Base { edition, line });
+        said.ends = self.ends(head);
+        if said.based_on.is_some() && said.kind != PackKind::Edition {
+            self.fault(
+                place("based_on"),
+                "only an edition is based on another; an overlay lies on whichever edition is in force",
+            );
+        }
+        if said.kind == PackKind::Edition && said.based_on.is_none() && !said.ends.is_empty() {
+            self.fault(
+                place("ends"),
+                "only an overlay, or an edition based on another, ends rules; an edition replaces the one before",
+            );
+        }
+        if matches!(said.kind, PackKind::Area(_)) && !said.ends.is_empty() {
+            self.fault(place("ends"), "an area ends no rule: it may tighten, never loosen");
+        }
+        said
+    }
+
+    /// An area's tables are those by which it can only tighten.
+    fn only_what_an_area_may_say(&mut self, root: &DeTable<'_>) {
+        for (key, _) in root.iter() {
+            let name = key.get_ref().as_ref();
+            if TABLES.contains(&name) && !AREA_TABLES.contains(&name) {
+                let text =
+                    format!("an area has no rows of {name}: it may tighten, never loosen; it has {}", AREA_TABLES.join(", "));
+                self.fault(key.span().start, text);
+            }
+        }
     }
 
     fn ends(&mut self, head: &DeTable<'_>) -> Vec<RuleId> {
@@ -489,7 +663,7 @@ impl Reader<'_> {
             self.fault(at, format!("there is no column \"{name}\"; there are {}", Column::ALL.map(Column::name).join(", ")));
             return None;
         };
-        if !scope.allows(column) {
+        if column.scope() > scope {
             self.fault(at, format!("{table} is decided before {name} is known"));
             return None;
         }
@@ -540,20 +714,30 @@ impl Reader<'_> {
     }
 
     fn amount(&mut self, row: &DeTable<'_>) -> Option<Amount> {
-        let entry = match (row.get("working_days"), row.get("elapsed_hours")) {
-            (Some(_), Some(second)) => {
-                self.fault(second.span().start, "a clock runs for working_days or for elapsed_hours, not for both");
+        const LENGTHS: [&str; 5] = ["working_days", "school_days", "elapsed_hours", "months", "next_school_day"];
+        let stated: Vec<&str> = LENGTHS.into_iter().filter(|name| row.contains_key(*name)).collect();
+        let (name, entry) = match stated.as_slice() {
+            [name] => (*name, row.get(*name)?),
+            [_, second, ..] => {
+                let at = row.get(*second).map_or(0, |entry| entry.span().start);
+                self.fault(at, format!("a clock runs for one of {}, not for two", LENGTHS.join(", ")));
                 return None;
             }
-            (one, other) => one.or(other)?,
+            [] => return None,
         };
-        let in_days = row.contains_key("working_days");
-        let length = self.number(row, if in_days { "working_days" } else { "elapsed_hours" })?;
-        let Ok(length) = u16::try_from(length) else {
-            self.fault(entry.span().start, format!("a clock runs for at most {} days or hours", u16::MAX));
+        if name == "next_school_day" {
+            return self.truth(row, name).then_some(Amount::NextSchoolDay);
+        }
+        let Ok(length) = u16::try_from(self.number(row, name)?) else {
+            self.fault(entry.span().start, format!("a clock runs for at most {} days, hours or months", u16::MAX));
             return None;
         };
-        Some(if in_days { Amount::WorkingDays(length) } else { Amount::ElapsedHours(length) })
+        Some(match name {
+            "working_days" => Amount::WorkingDays(length),
+            "school_days" => Amount::SchoolDays(length),
+            "months" => Amount::Months(length),
+            _ => Amount::ElapsedHours(length),
+        })
     }
 
     fn number(&mut self, row: &DeTable<'_>, name: &str) -> Option<u32> {

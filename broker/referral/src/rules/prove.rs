@@ -1,11 +1,11 @@
-//! A draft becomes a rule pack only here, after the promises were proved over every situation there is.
+//! Tables become a rule pack only here, after the promises were proved over every situation there is.
 //!
 //! Proofs are set algebra on rows: what is left of a region after the rows that cover it are taken away. A
 //! failure names the situations, in English.
 
 use std::fmt;
 
-use super::pack::{Draft, Extent, Hold, LawfulBasis, PackKind, RouteTo, Tables};
+use super::pack::{Extent, Hold, LawfulBasis, RouteTo, Tables};
 use super::table::{Column, Cube, Row, Table};
 use super::{PackId, RulePack};
 use crate::vocab::*;
@@ -32,7 +32,7 @@ fn only<Word: Vocabulary>(words: &[Word]) -> u64 {
 }
 
 /// Significant harm and above.
-fn significant_harm() -> u64 {
+pub(super) fn significant_harm() -> u64 {
     only(&[Level::ImmediateDanger, Level::SignificantHarm])
 }
 
@@ -56,66 +56,55 @@ pub const SPECIAL: &[Category] = &[
     Category::SpecialCategoryOther,
 ];
 
-/// Lays `overlays` over `edition` and proves the whole.
-pub fn prove(edition: &Draft, overlays: &[&Draft]) -> Result<RulePack, Vec<ProofFailure>> {
-    let tables = compose(edition, overlays)?;
-    let mut failures = Vec::new();
-    let mut check = |property: &'static str, situations: Vec<String>| {
-        if !situations.is_empty() {
-            failures.push(ProofFailure { property, situations });
-        }
-    };
-    check("Every rule has an id of its own", repeated_ids(&tables));
-    check("Every row can match some situation", dead_rows(&tables));
-    check("Every referral has a route", words(tables.route.uncovered()));
-    check("No referral has two routes", doubles(&tables.route));
-    check("Every referral has a desk", words(tables.desk.uncovered()));
-    check("No referral has two desks", doubles(&tables.desk));
-    check("Nothing at significant harm or above is held back, but for the three exceptions", held_at_significant_harm(&tables));
-    check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(&tables));
-    check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(&tables));
-    check("No cell that must stay closed is opened", opened_bold_cells(&tables));
-    check("Every disclosure has an Article 6 basis", without_basis(&tables, LawfulBasis::is_article_6, None));
-    check(
-        "Every disclosure of special category data has an Article 9 condition",
-        without_basis(&tables, LawfulBasis::is_article_9, Some(SPECIAL)),
-    );
-    if failures.is_empty() { Ok(RulePack::proved(PackId::of(edition, overlays), tables)) } else { Err(failures) }
+/// Messages that answer a referral, or tell a family or an operator something: no authority waits for them.
+pub const NO_REFERRALS: &[EventKind] =
+    &[EventKind::Acknowledgement, EventKind::ReferralOutcome, EventKind::OutcomeNotice, EventKind::OperatorQuery];
+
+/// One property, and what breaks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// The property, in words.
+    pub property: &'static str,
+    /// The situations, or rows, that break it, in words; none where it holds.
+    pub situations: Vec<String>,
 }
 
-fn compose(edition: &Draft, overlays: &[&Draft]) -> Result<Tables, Vec<ProofFailure>> {
-    let mut tables = edition.tables.clone();
-    let mut unknown = Vec::new();
-    for overlay in overlays {
-        for id in &overlay.ends {
-            if !ids(&tables).any(|own| own == id.0) {
-                unknown.push(format!("{} ends {id}, which does not stand in {}", overlay.edition, edition.edition));
-            }
-        }
-        let ended = |id: &str| overlay.ends.iter().any(|ended| ended.0 == id);
-        macro_rules! lay {
-            ($($table:ident),+) => {$(
-                tables.$table.0.retain(|row| !ended(&row.reason.rule.0));
-                tables.$table.0.extend(overlay.tables.$table.0.iter().cloned());
-            )+};
-        }
-        lay!(route, desk, hold, notify, share, withhold, basis, clock, flag);
-        if overlay.kind != PackKind::Overlay {
-            unknown.push(format!("{} is an edition and cannot be laid over another", overlay.edition));
-        }
-    }
-    if unknown.is_empty() {
-        Ok(tables)
-    } else {
-        Err(vec![ProofFailure { property: "An overlay fits the edition it lies on", situations: unknown }])
-    }
+/// Makes a pack of tables of which every property holds, and what else was `examined`.
+pub fn prove(id: PackId, tables: Tables, examined: Vec<Examined>) -> Result<RulePack, Vec<ProofFailure>> {
+    let broken = examine(&tables).into_iter().chain(examined).filter(|examined| !examined.situations.is_empty());
+    let failures: Vec<ProofFailure> =
+        broken.map(|Examined { property, situations }| ProofFailure { property, situations }).collect();
+    if failures.is_empty() { Ok(RulePack::proved(id, tables)) } else { Err(failures) }
+}
+
+/// Examines every property.
+pub fn examine(tables: &Tables) -> Vec<Examined> {
+    let mut examined = Vec::new();
+    let mut check = |property, situations| examined.push(Examined { property, situations });
+    check("Every rule has an id of its own", repeated_ids(tables));
+    check("Every row can match some situation", dead_rows(tables));
+    check("Every referral has a route", words(tables.route.uncovered()));
+    check("No referral has two routes", doubles(&tables.route));
+    check("No message has two diversions", doubles(&tables.diversion));
+    check("Every referral has a desk", words(tables.desk.uncovered()));
+    check("No referral has two desks", doubles(&tables.desk));
+    check("Nothing at significant harm or above is held back, but for the three exceptions", held_at_significant_harm(tables));
+    check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(tables));
+    check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(tables));
+    check("No cell that must stay closed is opened", opened_bold_cells(tables));
+    check("Every disclosure has an Article 6 basis", without_basis(tables, LawfulBasis::is_article_6, None));
+    check(
+        "Every disclosure of special category data has an Article 9 condition",
+        without_basis(tables, LawfulBasis::is_article_9, Some(SPECIAL)),
+    );
+    examined
 }
 
 fn words(cubes: Vec<Cube>) -> Vec<String> {
     cubes.iter().map(Cube::to_string).collect()
 }
 
-fn ids(tables: &Tables) -> impl Iterator<Item = &str> {
+pub(super) fn ids(tables: &Tables) -> impl Iterator<Item = &str> {
     rows(tables).into_iter().map(|(id, _)| id)
 }
 
@@ -123,7 +112,8 @@ fn rows(tables: &Tables) -> Vec<(&str, &Cube)> {
     fn of<Outcome>(table: &Table<Outcome>) -> impl Iterator<Item = (&str, &Cube)> {
         table.0.iter().map(|row: &Row<Outcome>| (row.reason.rule.0.as_str(), &row.when))
     }
-    of(&tables.route)
+    of(&tables.diversion)
+        .chain(of(&tables.route))
         .chain(of(&tables.desk))
         .chain(of(&tables.hold))
         .chain(of(&tables.notify))
@@ -168,7 +158,7 @@ fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
         let rest = left(&row.when, &exceptions_for(row.outcome));
         rest.into_iter().map(|cube| format!("{} holds it when {cube}", row.reason.rule))
     });
-    let lost = tables.route.0.iter().flat_map(|row| {
+    let lost = tables.diversion.0.iter().chain(&tables.route.0).flat_map(|row| {
         let rest = left(&row.when, &places_for(row.outcome));
         rest.into_iter().map(|cube| format!("{} names an authority that is not known when {cube}", row.reason.rule))
     });
@@ -179,9 +169,14 @@ fn held_at_significant_harm(tables: &Tables) -> Vec<String> {
 /// do the child more harm; what is marked above OFFICIAL-SENSITIVE is refused; nothing goes back.
 fn exceptions_for(hold: Hold) -> Vec<Cube> {
     match hold {
-        Hold::Review => vec![Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental]))],
+        Hold::Review => vec![
+            Cube::everything().and(Column::DutyDecision, only(&[DutyDecision::MoreDetrimental])),
+            // A letter to a family is no referral: no authority waits for it.
+            Cube::everything().and(Column::Event, only(&[EventKind::OutcomeNotice])),
+        ],
         Hold::Refuse => vec![Cube::everything().and(Column::Marking, only(&[Marking::AboveOfficialSensitive]))],
-        Hold::ReturnToSender => Vec::new(),
+        // Nor is a question of whoever runs this broker.
+        Hold::ReturnToSender => vec![Cube::everything().and(Column::Event, only(&[EventKind::OperatorQuery]))],
     }
 }
 
@@ -195,13 +190,27 @@ fn places_for(route: RouteTo) -> Vec<Cube> {
         RouteTo::Located => known(Column::Located, only(&[Area::England])),
         RouteTo::DevolvedHome => known(Column::Home, devolved),
         RouteTo::DevolvedLocated => known(Column::Located, devolved),
+        RouteTo::Placing => known(Column::Placing, !only(&[Holder::Nobody])),
+        RouteTo::PlanHolder => known(Column::Plan, !only(&[Holder::Nobody])),
+        RouteTo::Enquiry => known(Column::Enquiry, !only(&[Holder::Nobody])),
+        RouteTo::Workplace => [
+            known(Column::Workplace, only(&[YesNo::Yes])),
+            known(Column::Located, only(&[Area::England])),
+            known(Column::Home, only(&[Area::England])),
+        ]
+        .concat(),
+        RouteTo::School => known(Column::School, only(&[Schooling::Known])),
+        RouteTo::Referrer => known(Column::ReferrerKnown, only(&[YesNo::Yes])),
+        RouteTo::Provider => known(Column::Provider, only(&[YesNo::Yes])),
+        RouteTo::Household => known(Column::Household, only(&[YesNo::Yes])),
+        RouteTo::ReviewPanel => vec![Cube::everything()],
         // Adult safeguarding is found wherever any place is known.
         RouteTo::AdultServices => known(Column::Age, only(&[AgeBand::Adult])),
-        RouteTo::Nobody => {
-            vec![Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown]))]
-        }
-        // No column says yet whether these are known.
-        RouteTo::Placing | RouteTo::PlanHolder | RouteTo::Enquiry => Vec::new(),
+        RouteTo::Nobody => vec![
+            Cube::everything().and(Column::Home, only(&[Area::Unknown])).and(Column::Located, only(&[Area::Unknown])),
+            // What answers a referral, or tells a family or an operator something, is itself none.
+            Cube::everything().and(Column::Event, only(NO_REFERRALS)),
+        ],
     }
 }
 
@@ -214,7 +223,7 @@ fn consent_bars(tables: &Tables) -> Vec<String> {
         };
         table.0.iter().filter(asks).map(|row| format!("{} asks for agreement", row.reason.rule))
     }
-    let who = asking(&tables.route).chain(asking(&tables.desk)).chain(asking(&tables.notify));
+    let who = asking(&tables.diversion).chain(asking(&tables.route)).chain(asking(&tables.desk)).chain(asking(&tables.notify));
     who.chain(asking(&tables.share)).chain(asking(&tables.withhold)).collect()
 }
 

@@ -9,14 +9,26 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Addressed, Facts};
+use crate::facts::{Addressed, Facts, ItemFacts};
 use crate::vocab::*;
 
 /// How many columns there are.
-pub const COLUMNS: usize = 19;
+pub const COLUMNS: usize = 55;
+
+/// When a column is known. A table may speak of what is known by the time it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Before the authority is.
+    Referral,
+    /// Once the authority is.
+    Routed,
+    /// For each recipient and item.
+    Item,
+}
 
 macro_rules! columns {
-    ($($(#[$meta:meta])* $column:ident: $vocabulary:ty = $name:literal,)+) => {
+    ($facts:ident $recipient:ident $item:ident:
+     $($(#[$meta:meta])* $column:ident: $vocabulary:ty = $name:literal => $value:expr, in $scope:ident;)+) => {
         /// A column that rules may speak of.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Column { $($(#[$meta])* $column,)+ }
@@ -30,6 +42,11 @@ macro_rules! columns {
                 match self { $(Column::$column => $name,)+ }
             }
 
+            /// When it is known.
+            pub fn scope(self) -> Scope {
+                match self { $(Column::$column => Scope::$scope,)+ }
+            }
+
             /// The written forms of its values, in order.
             pub fn values(self) -> Vec<&'static str> {
                 match self { $(Column::$column => <$vocabulary>::ALL.iter().map(|value| value.as_str()).collect(),)+ }
@@ -40,6 +57,13 @@ macro_rules! columns {
             }
         }
 
+        impl Situation {
+            /// The situation of a referral, a recipient and an item.
+            pub fn of_item($facts: &Facts, $recipient: RecipientKind, $item: &ItemFacts) -> Situation {
+                Situation([$(Vocabulary::ordinal($value) as u8,)+])
+            }
+        }
+
         // A cell is a set of at most 64 values; the compiler says when a vocabulary outgrows it.
         $(const _: () = assert!(<$vocabulary>::ALL.len() <= 64);)+
         const _: () = assert!([$(Column::$column,)+].len() == COLUMNS);
@@ -47,44 +71,117 @@ macro_rules! columns {
 }
 
 columns! {
+    facts recipient item:
     /// Which kind of agency sends.
-    Sender: SenderKind = "sender",
+    Sender: SenderKind = "sender" => facts.sender, in Referral;
     /// What kind of message.
-    Event: EventKind = "event",
-    /// How serious.
-    Level: Level = "level",
+    Event: EventKind = "event" => facts.event, in Referral;
+    /// How serious it is handled as.
+    Level: Level = "level" => facts.level, in Referral;
+    /// How the stated level fits the harm.
+    LevelFit: LevelFit = "level_fit" => facts.level_fit, in Referral;
     /// What harm.
-    Harm: HarmType = "harm",
+    Harm: HarmType = "harm" => facts.harm, in Referral;
     /// Whether the family agrees.
-    Agreement: Agreement = "agreement",
+    Agreement: Agreement = "agreement" => facts.agreement, in Referral;
+    /// Whether another holder of parental responsibility refused.
+    OtherHolderRefused: YesNo = "other_holder_refused" => facts.other_holder_refused, in Referral;
     /// Whether the duty reaches the sender.
-    Duty: DutyScope = "duty",
+    Duty: DutyScope = "duty" => facts.duty, in Referral;
     /// What the sender recorded under s16LA.
-    DutyDecision: DutyDecision = "duty_decision",
+    DutyDecision: DutyDecision = "duty_decision" => facts.duty_decision, in Referral;
     /// How old.
-    Age: AgeBand = "age",
+    Age: AgeBand = "age" => facts.age, in Referral;
+    /// Whether the child turns 18 within seven days.
+    Turns18: YesNo = "turns_18" => facts.turns_18, in Referral;
     /// Where the child lives.
-    Home: Area = "home",
+    Home: Area = "home" => facts.home, in Referral;
     /// Where the child was found.
-    Located: Area = "located",
+    Located: Area = "located" => facts.located, in Referral;
     /// Whether both are one authority's.
-    SameAuthority: YesNo = "same_authority",
+    SameAuthority: YesNo = "same_authority" => facts.same_authority, in Referral;
+    /// Whether there is a second home.
+    SecondHome: SecondHome = "second_home" => facts.second_home, in Referral;
+    /// Who placed a looked-after child.
+    Placing: Holder = "placing" => facts.placing, in Referral;
+    /// Whether the child is looked after.
+    LookedAfter: YesNo = "looked_after" => facts.looked_after, in Referral;
+    /// Who holds a child protection plan.
+    Plan: Holder = "plan" => facts.plan, in Referral;
+    /// Who has enquiries under way.
+    Enquiry: Holder = "enquiry" => facts.enquiry, in Referral;
+    /// Who has an open case.
+    OpenCase: Holder = "open_case" => facts.open_case, in Referral;
+    /// Whether the area is known where the subject of an allegation works.
+    Workplace: YesNo = "workplace" => facts.workplace, in Referral;
+    /// The place of education.
+    School: Schooling = "school" => facts.school, in Referral;
+    /// In whose area the sending authority is.
+    SenderArea: SenderArea = "sender_area" => facts.sender_area, in Referral;
+    /// Whether the child is on a ward.
+    Inpatient: YesNo = "inpatient" => facts.inpatient, in Referral;
+    /// Whether the child has died.
+    Deceased: YesNo = "deceased" => facts.deceased, in Referral;
+    /// Whether it is private fostering.
+    Fostering: Fostering = "fostering" => facts.fostering, in Referral;
     /// Where the harm happened.
-    HarmPlace: HarmPlace = "harm_place",
+    HarmPlace: HarmPlace = "harm_place" => facts.harm_place, in Referral;
+    /// As what the reporter works.
+    Reporter: Reporter = "reporter" => facts.reporter, in Referral;
     /// Whether the child can be told apart.
-    Identified: YesNo = "identified",
+    Identified: YesNo = "identified" => facts.identified, in Referral;
+    /// What tracing the NHS number found.
+    Trace: TraceResult = "trace" => facts.trace, in Referral;
     /// Whether a purpose was stated.
-    Purpose: YesNo = "purpose",
+    Purpose: YesNo = "purpose" => facts.purpose, in Referral;
     /// How it is marked.
-    Marking: Marking = "marking",
+    Marking: Marking = "marking" => facts.marking, in Referral;
+    /// Whether an address is protected.
+    Address: AddressStatus = "address" => facts.address, in Referral;
+    /// Whether the parents must not be told.
+    ParentsNotTold: YesNo = "parents_not_told" => facts.parents_not_told, in Referral;
+    /// Whether the referrer stays anonymous to the family.
+    ReferrerAnonymous: YesNo = "referrer_anonymous" => facts.referrer_anonymous, in Referral;
+    /// Whether somebody at the recipient is the subject.
+    Conflict: YesNo = "conflict" => facts.conflict, in Referral;
+    /// Whether the person under suspicion reads what is sent back.
+    AccusedControlsFeedback: YesNo = "accused_controls_feedback" => facts.accused_controls_feedback, in Referral;
+    /// What the sender ticked as its lawful basis.
+    ClaimedBasis: ClaimedBasis = "claimed_basis" => facts.claimed_basis, in Referral;
+    /// Whether others may report the same.
+    PossiblyRelated: YesNo = "possibly_related" => facts.possibly_related, in Referral;
+    /// Whether it came by telephone.
+    ByTelephone: YesNo = "by_telephone" => facts.by_telephone, in Referral;
+    /// The hub's own rating.
+    Rating: Rating = "rating" => facts.rating, in Referral;
+    /// What the authority decided.
+    Decided: Decided = "decided" => facts.decided, in Referral;
+    /// Whether it is known to whom this answers.
+    ReferrerKnown: YesNo = "referrer_known" => facts.referrer_known, in Referral;
+    /// Whether a provider is named.
+    Provider: YesNo = "provider" => facts.provider, in Referral;
+    /// Whether a household is named.
+    Household: YesNo = "household" => facts.household, in Referral;
     /// Whether the front door is open.
-    Hours: Hours = "hours",
+    Hours: Hours = "hours" => facts.hours, in Routed;
+    /// Whether the responsible authority's code is published.
+    AuthorityCode: AuthorityCode = "authority_code" => facts.authority_code, in Routed;
     /// How it was addressed.
-    Addressed: Addressed = "addressed",
+    Addressed: Addressed = "addressed" => facts.addressed, in Routed;
     /// As what the recipient receives.
-    Recipient: RecipientKind = "recipient",
+    Recipient: RecipientKind = "recipient" => recipient, in Item;
     /// What the item is about.
-    Category: Category = "category",
+    Category: Category = "category" => item.category, in Item;
+    /// How police graded the item.
+    PoliceHandling: PoliceHandling = "police_handling" => item.police_handling, in Item;
+    /// Whether the item could name a source.
+    Unsanitised: YesNo = "unsanitised" => item.unsanitised, in Item;
+    /// Whether the item is not for education.
+    BarredFromEducation: YesNo = "barred_from_education" => item.barred_from_education, in Item;
+    /// Whether the item is not for the family.
+    BarredFromFamily: YesNo = "barred_from_family" => item.barred_from_family, in Item;
+    /// Whether the item is for police only.
+    PoliceOnly: YesNo = "police_only" => item.police_only, in Item;
 }
 
 impl Column {
@@ -104,30 +201,10 @@ impl Column {
 pub struct Situation([u8; COLUMNS]);
 
 impl Situation {
-    /// The situation of a referral, an item and a recipient. Tables that know neither item nor recipient hand
-    /// in *unknown*, and the parser refuses rows there that would ask.
+    /// The situation of a referral, a recipient and a category with no condition on it. Tables that know neither item
+    /// nor recipient hand in *unknown*, and the parser refuses rows there that would ask.
     pub fn of(facts: &Facts, recipient: RecipientKind, category: Category) -> Situation {
-        Situation([
-            facts.sender.ordinal() as u8,
-            facts.event.ordinal() as u8,
-            facts.level.ordinal() as u8,
-            facts.harm.ordinal() as u8,
-            facts.agreement.ordinal() as u8,
-            facts.duty.ordinal() as u8,
-            facts.duty_decision.ordinal() as u8,
-            facts.age.ordinal() as u8,
-            facts.home.ordinal() as u8,
-            facts.located.ordinal() as u8,
-            facts.same_authority.ordinal() as u8,
-            facts.harm_place.ordinal() as u8,
-            facts.identified.ordinal() as u8,
-            facts.purpose.ordinal() as u8,
-            facts.marking.ordinal() as u8,
-            facts.hours.ordinal() as u8,
-            facts.addressed.ordinal() as u8,
-            recipient.ordinal() as u8,
-            category.ordinal() as u8,
-        ])
+        Situation::of_item(facts, recipient, &ItemFacts::plain(category))
     }
 
     /// A situation put together from ordinals, for sweeps over all there are.
@@ -170,6 +247,16 @@ impl Cube {
     /// The columns it speaks of.
     pub fn columns(&self) -> impl Iterator<Item = (Column, u64)> + '_ {
         self.0.iter().copied()
+    }
+
+    /// Every situation is in it.
+    pub fn is_everything(&self) -> bool {
+        self.columns().all(|(column, values)| values == column.all_values())
+    }
+
+    /// This cube, speaking of `column` no more.
+    pub fn without(&self, column: Column) -> Cube {
+        Cube(self.columns().filter(|&(own, _)| own != column).collect())
     }
 
     /// Whether it holds `situation`.

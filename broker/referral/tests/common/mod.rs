@@ -81,6 +81,7 @@ pub fn submission(key: u8) -> Submission {
                 protected: false,
             }),
             places: Places { home: Some(gss("E08000035")), located: Some(gss("E08000035")), ..Places::default() },
+            circumstances: ChildCircumstances::default(),
         },
         further_children: vec![],
         agreement: Agreement::NotSoughtWithReason,
@@ -90,6 +91,7 @@ pub fn submission(key: u8) -> Submission {
         handling: vec![],
         referrer: person("Dora Lead"),
         items: vec![text(Category::ConcernNarrative, "She comes to school hungry.")],
+        circumstances: Circumstances::default(),
     }
 }
 

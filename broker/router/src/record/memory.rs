@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::log::{self, Frontier, Hash, Leaf, Proof, Signer, Unproved};
 use super::{
     Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure, ErasureRecord, Kind, Ledger,
-    LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
-    Version, lawful, micros, micros_not_before, moment,
+    LedgerError, Listed, Moment, Note, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Release,
+    ReleaseRecord, Salts, Stored, Told, Version, Waiting, WaitingCounts, lawful, micros, micros_not_before, moment,
 };
 
 /// What happens to a write.
@@ -37,6 +37,8 @@ pub enum Write {
     Release,
     /// A referral is erased.
     Erase,
+    /// Something about the broker itself is recorded.
+    Note,
 }
 
 /// Decides the fate of each write.
@@ -55,6 +57,7 @@ struct Case {
     state: Vec<u8>,
     wake: Option<i64>,
     open: bool,
+    waiting: Option<Waiting>,
 }
 
 struct Record {
@@ -168,11 +171,13 @@ impl Inner {
             state: Vec::new(),
             wake: None,
             open: true,
+            waiting: None,
         });
         case.version = commit.expected.next();
         case.state = commit.state;
         case.wake = commit.wake.map(micros_not_before);
         case.open = commit.open;
+        case.waiting = commit.waiting.map(|waiting| Waiting { since: to_the_micro(waiting.since), ..waiting });
         for content in commit.content {
             self.content.entry((commit.referral, content.id)).or_insert(content);
         }
@@ -217,6 +222,27 @@ impl Inner {
         Some(Recorded { what: sent.owed.clone(), proof })
     }
 
+    fn listed(&self, after: u64, limit: usize, is_wanted: impl Fn(&Case) -> bool) -> Vec<Listed> {
+        let wanted = self.cases.iter().filter(|(_, case)| case.number > after && is_wanted(case));
+        let mut listed: Vec<Listed> = wanted
+            .map(|(referral, case)| Listed {
+                number: case.number,
+                referral: *referral,
+                open: case.open,
+                version: case.version,
+                state: case.state.clone(),
+            })
+            .collect();
+        listed.sort_unstable_by_key(|listed| listed.number);
+        listed.truncate(limit);
+        listed
+    }
+
+    fn waiting_counts(&self, urgent: bool) -> WaitingCounts {
+        let waiting = || self.cases.values().filter_map(|case| case.waiting).filter(|waiting| waiting.urgent == urgent);
+        WaitingCounts { referrals: waiting().count() as u64, oldest: waiting().map(|waiting| waiting.since).min() }
+    }
+
     fn unsettled(&self) -> impl Iterator<Item = (u64, &Sent)> {
         self.deliveries.iter().filter(|(_, sent)| sent.settled_at.is_none()).map(|(index, sent)| (*index, sent))
     }
@@ -250,6 +276,17 @@ impl Inner {
         (decision + 1..).map_while(|index| self.recorded(index, self.deliveries.get(&index)?)).collect()
     }
 
+    fn release(&mut self, release: &Release) -> bool {
+        let number = self.quarantine.iter().find(|(_, message)| message.id == release.id).map(|(number, _)| *number);
+        let Some(message) = number.and_then(|number| self.quarantine.remove(&number)) else { return false };
+        let bytes = ReleaseRecord::of(release, &message.bytes).bytes();
+        let salt = (self.salts)();
+        let leaf = self.append(Kind::RELEASED, release.at, &salt, &bytes);
+        self.records.insert(leaf, Record { referral: None, bytes });
+        self.seal();
+        true
+    }
+
     fn erase(&mut self, erasure: &Erasure) -> Erased {
         let of_it = |sent: &Sent| sent.owed.referral == erasure.referral;
         let open = self.cases.get(&erasure.referral).is_some_and(|case| case.open);
@@ -275,6 +312,14 @@ impl Inner {
         self.records.insert(leaf, Record { referral: None, bytes });
         self.seal();
         Erased::Leaf(leaf)
+    }
+
+    fn note(&mut self, note: &Note) -> u64 {
+        let salt = (self.salts)();
+        let leaf = self.append(note.kind, note.at, &salt, &note.record);
+        self.records.insert(leaf, Record { referral: None, bytes: note.record.clone() });
+        self.seal();
+        leaf
     }
 }
 
@@ -327,23 +372,11 @@ impl Ledger for MemoryLedger {
     }
 
     async fn list(&self, owner: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
-        self.read(|ledger| {
-            let mut listed: Vec<Listed> = ledger
-                .cases
-                .iter()
-                .filter(|(_, case)| case.owner == owner && case.number > after)
-                .map(|(referral, case)| Listed {
-                    number: case.number,
-                    referral: *referral,
-                    open: case.open,
-                    version: case.version,
-                    state: case.state.clone(),
-                })
-                .collect();
-            listed.sort_unstable_by_key(|listed| listed.number);
-            listed.truncate(limit);
-            listed
-        })
+        self.read(|ledger| ledger.listed(after, limit, |case| case.owner == owner))
+    }
+
+    async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read(|ledger| ledger.listed(after, limit, |case| case.waiting.is_some()))
     }
 
     async fn progress(&self, party: &str, after: u64, limit: usize) -> Result<Vec<Told>, LedgerError> {
@@ -396,6 +429,8 @@ impl Ledger for MemoryLedger {
                 owed: ledger.unsettled().count() as u64,
                 oldest_owed: oldest.and_then(|(leaf, _)| moment(leaf.at_micros)),
                 quarantined: ledger.quarantine.len() as u64,
+                waiting: ledger.waiting_counts(false),
+                waiting_urgently: ledger.waiting_counts(true),
                 leaves: ledger.frontier.size(),
             }
         })
@@ -433,15 +468,15 @@ impl Ledger for MemoryLedger {
         self.read(|ledger| ledger.quarantine.values().find(|message| message.id == id).cloned())
     }
 
-    async fn release(&self, id: uuid::Uuid) -> Result<bool, LedgerError> {
-        self.write(Write::Release, "release a message from quarantine", |ledger| {
-            let before = ledger.quarantine.len();
-            ledger.quarantine.retain(|_, message| message.id != id);
-            ledger.quarantine.len() < before
-        })
+    async fn release(&self, release: Release) -> Result<bool, LedgerError> {
+        self.write(Write::Release, "release a message from quarantine", |ledger| ledger.release(&release))
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
         self.write(Write::Erase, "erase a referral", |ledger| ledger.erase(&erasure))
+    }
+
+    async fn note(&self, note: Note) -> Result<u64, LedgerError> {
+        self.write(Write::Note, "record what is true of the broker", |ledger| ledger.note(&note))
     }
 }

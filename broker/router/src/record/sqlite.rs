@@ -25,12 +25,12 @@ use uuid::Uuid;
 use super::log::{self, Checkpoint, Frontier, Growth, Hash, Leaf, Proof, Signer, Subtree};
 use super::{
     Commit, Committed, Content, Counts, Decision, Delivery, DeliveryId, Digest, Erased, Erasure, ErasureRecord, Kind, Ledger,
-    LedgerError, Listed, Moment, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Salts, Stored, Told,
-    Version, lawful, micros, micros_not_before, moment,
+    LedgerError, Listed, Moment, Note, Owed, Quarantined, QuarantinedEntry, Recorded, ReferralId, Refusal, Release,
+    ReleaseRecord, Salts, Stored, Told, Version, WaitingCounts, lawful, micros, micros_not_before, moment,
 };
 
 /// Each entry takes the file from the format before to the next.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("waiting.sql")];
 
 // So many steps share one transaction at the most: enough that the disk's sync is shared by all
 // who wait, few enough that nobody waits long for the others.
@@ -53,8 +53,9 @@ enum Request {
     Commit { commits: Vec<Commit>, written: Vec<Written>, answer: Answer<Vec<Committed>> },
     Settle { deliveries: Vec<DeliveryId>, at: Moment, answer: Answer<()> },
     Quarantine { message: Quarantined, answer: Answer<()> },
-    Release { id: Uuid, released: bool, answer: Answer<bool> },
+    Release { release: Release, released: bool, answer: Answer<bool> },
     Erase { erasure: Erasure, erased: Erased, answer: Answer<Erased> },
+    Note { note: Note, leaf: u64, answer: Answer<u64> },
 }
 
 enum Written {
@@ -364,7 +365,11 @@ impl Request {
     fn steps(&self) -> usize {
         match self {
             Request::Commit { commits, .. } => commits.len(),
-            Request::Settle { .. } | Request::Quarantine { .. } | Request::Release { .. } | Request::Erase { .. } => 1,
+            Request::Settle { .. }
+            | Request::Quarantine { .. }
+            | Request::Release { .. }
+            | Request::Erase { .. }
+            | Request::Note { .. } => 1,
         }
     }
 
@@ -387,8 +392,9 @@ impl Request {
             }
             Request::Settle { deliveries, at, .. } => page.settle(deliveries, *at)?,
             Request::Quarantine { message, .. } => page.quarantine(message)?,
-            Request::Release { id, released, .. } => *released = page.release(*id)?,
+            Request::Release { release, released, .. } => *released = page.release(release)?,
             Request::Erase { erasure, erased, .. } => *erased = page.erase(erasure)?,
+            Request::Note { note, leaf, .. } => *leaf = page.note(note)?,
         }
         Ok(())
     }
@@ -403,6 +409,7 @@ impl Request {
             Request::Settle { answer, .. } | Request::Quarantine { answer, .. } => drop(answer.send(Ok(()))),
             Request::Release { released, answer, .. } => drop(answer.send(Ok(released))),
             Request::Erase { erased, answer, .. } => drop(answer.send(Ok(erased))),
+            Request::Note { leaf, answer, .. } => drop(answer.send(Ok(leaf))),
         }
     }
 
@@ -416,6 +423,7 @@ impl Request {
             Request::Quarantine { answer, .. } => drop(answer.send(error("keep a message in quarantine", because))),
             Request::Release { answer, .. } => drop(answer.send(error("release a message from quarantine", because))),
             Request::Erase { answer, .. } => drop(answer.send(error("erase a referral", because))),
+            Request::Note { answer, .. } => drop(answer.send(error("record what is true of the broker", because))),
         }
     }
 }
@@ -498,15 +506,19 @@ impl Page<'_> {
 
     fn case(&self, commit: &Commit) -> rusqlite::Result<()> {
         let (version, wake) = (signed(commit.expected.next().0), commit.wake.map(micros_not_before));
+        let since = commit.waiting.map(|waiting| micros(waiting.since));
+        let urgent = commit.waiting.is_some_and(|waiting| waiting.urgent);
         if commit.expected == Version::NEW {
             self.run(
-                "INSERT INTO referral (id, version, owner, state, wake, open) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![commit.referral.as_bytes(), version, commit.owner, commit.state, wake, commit.open],
+                "INSERT INTO referral (id, version, state, wake, open, waiting_since, waiting_urgent, owner)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![commit.referral.as_bytes(), version, commit.state, wake, commit.open, since, urgent, commit.owner],
             )?;
         } else {
             self.run(
-                "UPDATE referral SET version = ?2, state = ?3, wake = ?4, open = ?5 WHERE id = ?1",
-                params![commit.referral.as_bytes(), version, commit.state, wake, commit.open],
+                "UPDATE referral SET version = ?2, state = ?3, wake = ?4, open = ?5, waiting_since = ?6, waiting_urgent = ?7
+                 WHERE id = ?1",
+                params![commit.referral.as_bytes(), version, commit.state, wake, commit.open, since, urgent],
             )?;
         }
         Ok(())
@@ -559,8 +571,20 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn release(&self, id: Uuid) -> rusqlite::Result<bool> {
-        Ok(self.run("DELETE FROM quarantine WHERE id = ?1", [id.as_bytes()])? > 0)
+    fn release(&mut self, release: &Release) -> rusqlite::Result<bool> {
+        let id = release.id.as_bytes();
+        let body = self.ask("DELETE FROM quarantine WHERE id = ?1 RETURNING bytes", [id], |row| row.get::<_, Vec<u8>>(0));
+        let Some(body) = body.optional()? else { return Ok(false) };
+        let bytes = ReleaseRecord::of(release, &body).bytes();
+        let (leaf, salt) = self.append(Kind::RELEASED, release.at, &bytes)?;
+        self.keep_record(leaf, None, &salt, &bytes)?;
+        Ok(true)
+    }
+
+    fn note(&mut self, note: &Note) -> rusqlite::Result<u64> {
+        let (leaf, salt) = self.append(note.kind, note.at, &note.record)?;
+        self.keep_record(leaf, None, &salt, &note.record)?;
+        Ok(leaf)
     }
 
     fn erase(&mut self, erasure: &Erasure) -> rusqlite::Result<Erased> {
@@ -684,6 +708,24 @@ fn headers(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, String
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into()))
 }
 
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        number: number(row, 0)?,
+        referral: uuid(row, 1)?,
+        open: row.get(2)?,
+        version: Version(number(row, 3)?),
+        state: row.get(4)?,
+    })
+}
+
+fn waiting_counts(snapshot: &Connection, urgent: bool) -> rusqlite::Result<WaitingCounts> {
+    let question = "SELECT count(*), min(waiting_since) FROM referral WHERE waiting_since IS NOT NULL AND waiting_urgent = ?1";
+    snapshot.prepare_cached(question)?.query_row([urgent], |row| {
+        let oldest = row.get::<_, Option<i64>>(1)?.map(|_| at(row, 1)).transpose()?;
+        Ok(WaitingCounts { referrals: number(row, 0)?, oldest })
+    })
+}
+
 fn told(row: &Row<'_>) -> rusqlite::Result<Told> {
     Ok(Told { sequence: number(row, 0)?, referral: uuid(row, 1)?, at: at(row, 2)?, body: row.get(3)? })
 }
@@ -736,16 +778,18 @@ impl Ledger for SqliteLedger {
                 "SELECT number, id, open, version, state FROM referral
                  WHERE owner = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
             )?;
-            let listed = |row: &Row<'_>| {
-                Ok(Listed {
-                    number: number(row, 0)?,
-                    referral: uuid(row, 1)?,
-                    open: row.get(2)?,
-                    version: Version(number(row, 3)?),
-                    state: row.get(4)?,
-                })
-            };
             statement.query_map(params![owner, signed(after), row_limit(limit)], listed)?.collect()
+        })
+        .await
+    }
+
+    async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read("list what waits for a person", move |snapshot| {
+            let mut statement = snapshot.prepare_cached(
+                "SELECT number, id, open, version, state FROM referral
+                 WHERE waiting_since IS NOT NULL AND number > ?1 ORDER BY number LIMIT ?2",
+            )?;
+            statement.query_map(params![signed(after), row_limit(limit)], listed)?.collect()
         })
         .await
     }
@@ -825,6 +869,8 @@ impl Ledger for SqliteLedger {
                 owed: count("SELECT count(*) FROM delivery WHERE settled_at IS NULL")?,
                 oldest_owed: snapshot.prepare_cached(oldest)?.query_row([], |row| at(row, 0)).optional()?,
                 quarantined: count("SELECT count(*) FROM quarantine")?,
+                waiting: waiting_counts(snapshot, false)?,
+                waiting_urgently: waiting_counts(snapshot, true)?,
                 leaves: count_leaves(snapshot)?,
             })
         })
@@ -879,11 +925,15 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn release(&self, id: Uuid) -> Result<bool, LedgerError> {
-        self.write(|answer| Request::Release { id, released: false, answer }).await
+    async fn release(&self, release: Release) -> Result<bool, LedgerError> {
+        self.write(|answer| Request::Release { release, released: false, answer }).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
         self.write(|answer| Request::Erase { erasure, erased: Erased::Nothing, answer }).await
+    }
+
+    async fn note(&self, note: Note) -> Result<u64, LedgerError> {
+        self.write(|answer| Request::Note { note, leaf: 0, answer }).await
     }
 }

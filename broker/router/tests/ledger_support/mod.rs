@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use router::record::log::{PublicKey, Signer, digest};
 use router::record::memory::MemoryLedger;
 use router::record::sqlite::SqliteLedger;
-use router::record::{Commit, Committed, Content, Kind, Ledger, Moment, Owed, Progress, Recorded, ReferralId, Salts, Version};
+use router::record::{
+    Commit, Committed, Content, Kind, Ledger, Moment, Owed, Progress, Recorded, ReferralId, Release, Salts, Version, Waiting,
+};
 use uuid::Uuid;
 
 pub const ORIGIN: &str = "localhost/safeguarding-ledger";
@@ -133,6 +135,8 @@ pub fn step(referral: ReferralId, expected: u64) -> Commit {
         state: format!("state {}", expected + 1).into_bytes(),
         wake: Some(at(1_000 + i64::try_from(expected).unwrap())),
         open: true,
+        // Every other step waits for a person.
+        waiting: (expected % 2 == 1).then(|| Waiting { since: at(500), urgent: expected % 4 == 1 }),
         content: vec![Content { id: digest(text.as_bytes()), kind: "narrative".to_owned(), bytes: text.into_bytes() }],
         record: format!("decision {expected} on {referral}").into_bytes(),
         kind: Kind::DECISION,
@@ -147,7 +151,7 @@ pub fn step(referral: ReferralId, expected: u64) -> Commit {
 
 /// A step that delivers nothing and closes the case.
 pub fn closing(referral: ReferralId, expected: u64) -> Commit {
-    Commit { owed: vec![], progress: vec![], content: vec![], open: false, wake: None, ..step(referral, expected) }
+    Commit { owed: vec![], progress: vec![], content: vec![], open: false, wake: None, waiting: None, ..step(referral, expected) }
 }
 
 pub fn recorded(committed: Committed) -> Vec<Recorded<Owed>> {
@@ -161,4 +165,9 @@ pub async fn commit_one(ledger: &impl Ledger, commit: Commit) -> Committed {
     let mut committed = ledger.commit(vec![commit]).await.unwrap();
     assert_eq!(committed.len(), 1);
     committed.remove(0)
+}
+
+/// Lets a message out of quarantine.
+pub fn release(id: uuid::Uuid) -> Release {
+    Release { id, by: "Petra Desk, operator (operator.desk)".to_owned(), reason: "read again".to_owned(), at: at(60) }
 }

@@ -17,6 +17,7 @@ use router::deliver::Deliverer;
 use router::meters::Meters;
 use router::record::log::{self, Checkpoint, Signer};
 use router::record::{Ledger, Quarantined};
+use router::rules::Rules;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use transport::amqp::Message;
@@ -131,8 +132,12 @@ impl Life {
             meters: meters.clone(),
             confirmed: events.clone(),
         };
-        let decider =
-            Decider { ledger: ledger.clone(), rules: Rulebook::clone(&self.given.rules), clock, meters: meters.clone() };
+        let decider = Decider {
+            ledger: ledger.clone(),
+            rules: Rules::fixed(Rulebook::clone(&self.given.rules)),
+            clock,
+            meters: meters.clone(),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(deliverer.run(to_deliver, shutdown.clone()));
         tasks.spawn(feed(self.world.clone(), ledger.clone(), clock, inputs, shutdown.clone()));

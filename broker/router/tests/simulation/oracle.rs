@@ -111,7 +111,7 @@ impl Oracle {
 
     /// A message lies on the intake: from now on it must be decided, once, whatever happens.
     pub fn accepted(&mut self, message: usize, input: Input<()>) {
-        let Input { events, mut content, traceparent, token: _ } = input;
+        let Input { events, mut content, traceparent, token: _, answer: _ } = input;
         let digest = content.as_ref().map(|content| Digest::from_bytes(content.id)).expect("an arrival has content");
         if events.iter().any(|(_, event)| is_marked_secret(event)) {
             content = None;
@@ -497,6 +497,8 @@ fn kind_of(event: &Event) -> &'static str {
             Says::Decided { .. } => "decided",
         },
         Event::Delivered(_) => "delivered",
+        Event::Opened { .. } => "opened",
+        Event::Reviewed { .. } => "reviewed",
         Event::SenderTold => "sender-told",
         Event::Woken => "clock-breached",
     }
@@ -507,6 +509,12 @@ fn is_marked_secret(event: &Event) -> bool {
     let marked = |referral: &Referral| secret(&referral.handling) || referral.items.iter().any(|item| secret(&item.handling));
     match event {
         Event::Submitted(referral) | Event::Amended(referral) => marked(referral),
-        Event::Withdrawn { .. } | Event::Answered(_) | Event::Delivered(_) | Event::SenderTold | Event::Woken => false,
+        Event::Withdrawn { .. }
+        | Event::Answered(_)
+        | Event::Delivered(_)
+        | Event::Opened { .. }
+        | Event::Reviewed { .. }
+        | Event::SenderTold
+        | Event::Woken => false,
     }
 }

@@ -97,6 +97,7 @@ pub fn a_submission(chance: &mut Chance, sender: Endpoint, received: Moment) -> 
     let further_children = if chance.percent(25) { (0..=chance.below(2)).map(|_| a_child(chance)).collect() } else { Vec::new() };
     use Level::*;
     let submission = Submission {
+        circumstances: Circumstances::default(),
         sender,
         key,
         received,
@@ -160,6 +161,7 @@ pub fn a_child(chance: &mut Chance) -> Child {
     let located = if chance.percent(30) { *chance.pick(&HOMES) } else { "" };
     let born: jiff::civil::Date = jiff::civil::date(2009 + chance.below(15) as i16, 1 + chance.below(12) as i8, 3);
     Child {
+        circumstances: ChildCircumstances::default(),
         identity: Identity {
             given_name: Some((*chance.pick(&["Ada", "Bo", "Cy"])).into()),
             family_name: Some("Example".into()),

@@ -130,6 +130,7 @@ impl ShakyLedger {
             state: stored.state,
             wake: known.wake_at(),
             open: known.is_open(),
+            waiting: known.waiting().map(|waiting| Waiting { since: waiting.since, urgent: waiting.is_urgent() }),
             kind: Kind::DECISION,
             content: Vec::new(),
             record: Vec::new(),
@@ -238,6 +239,10 @@ impl Ledger for ShakyLedger {
         self.read(self.inner.list(owner, after, limit)).await
     }
 
+    async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read(self.inner.waiting(after, limit)).await
+    }
+
     async fn progress(&self, party: &str, after: u64, limit: usize) -> Result<Vec<Told>, LedgerError> {
         self.read(self.inner.progress(party, after, limit)).await
     }
@@ -278,11 +283,15 @@ impl Ledger for ShakyLedger {
         self.read(self.inner.quarantined_message(id)).await
     }
 
-    async fn release(&self, id: uuid::Uuid) -> Result<bool, LedgerError> {
-        self.change(self.inner.release(id)).await
+    async fn release(&self, release: Release) -> Result<bool, LedgerError> {
+        self.change(self.inner.release(release)).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, LedgerError> {
         self.change(self.inner.erase(erasure)).await
+    }
+
+    async fn note(&self, note: Note) -> Result<u64, LedgerError> {
+        self.change(self.inner.note(note)).await
     }
 }

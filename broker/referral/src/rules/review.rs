@@ -1,0 +1,102 @@
+//! What a person decides about a referral that the rules put before a person (TC-09, TC-12).
+//!
+//! A person can lift a hold, say where it goes, or give it back; the ruling that follows is made by the same
+//! tables as any other. A person never widens what a recipient may have, and never lifts a refusal (HR-08).
+
+use std::sync::Arc;
+
+use super::pack::Hold;
+use super::table::{Evidence, Reason, Row};
+use super::{Decision, Rulebook, Ruling, own_reason};
+use crate::facts::Facts;
+use crate::submission::{Practitioner, Referral};
+use crate::time::london_date;
+use crate::{Endpoint, Sealed};
+
+/// Who looks: the person, and the certificate under which they came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reviewer {
+    /// The named person.
+    pub person: Practitioner,
+    /// The common name of the operator's certificate. It can hold a person's name, so it is sealed.
+    pub certificate: Sealed<String>,
+}
+
+/// What a named person decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Review {
+    /// Who decides.
+    pub by: Reviewer,
+    /// Why. The sender reads it when the referral comes back.
+    pub reason: Sealed<String>,
+    /// Which version was looked at, from 1: nobody decides about what they have not seen.
+    pub version: u32,
+    /// What is to happen.
+    pub choice: Choice,
+}
+
+/// What a person can choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// It goes on as the rules intended.
+    Release,
+    /// It goes to this endpoint.
+    Redirect {
+        /// The endpoint that answers for the child.
+        to: Endpoint,
+    },
+    /// It goes back to the sender.
+    Return,
+}
+
+impl Choice {
+    /// The endpoint that a person named.
+    pub(super) fn target(&self) -> Option<&Endpoint> {
+        match self {
+            Choice::Redirect { to } => Some(to),
+            Choice::Release | Choice::Return => None,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Arc<Reason> {
+        let because = match self {
+            Choice::Release => "A named person looked at what the rules had held, and released it",
+            Choice::Redirect { .. } => "A named person looked at what the rules had held, and decided where it goes",
+            Choice::Return => "A named person looked at what the rules had held, and gave it back to the sender",
+        };
+        own_reason("TC-09", because, "Data (Use and Access) Act 2025 s80", Evidence::Verified)
+    }
+
+    /// What is to happen once the review is lifted. What is refused stays refused.
+    pub(super) fn decision(&self, to: Option<Endpoint>, holds: &[&Row<Hold>]) -> Decision {
+        let any = |hold: Hold| holds.iter().any(|row| row.outcome == hold);
+        if any(Hold::Refuse) {
+            return Decision::Refuse;
+        }
+        match (self, to) {
+            (Choice::Return, _) => Decision::ReturnToSender,
+            (Choice::Release, _) if any(Hold::ReturnToSender) => Decision::ReturnToSender,
+            (Choice::Release | Choice::Redirect { .. }, Some(to)) => Decision::Deliver { to },
+            (Choice::Release | Choice::Redirect { .. }, None) => Decision::HoldForReview { intended: None },
+        }
+    }
+}
+
+impl Rulebook {
+    /// The ruling on `referral` once a person chose. Minimisation, bases and clocks are those of any ruling; where
+    /// neither the rules nor the person name anybody, it is held still.
+    pub fn rule_reviewed(&self, referral: &Referral, earlier: &[Endpoint], choice: &Choice) -> Ruling {
+        let facts = Facts::derive(referral, &self.directory);
+        match (self.library.in_force(london_date(referral.received)), choice) {
+            (Some(pack), _) => self.rule_under(pack, referral, facts, earlier, Some(choice)),
+            // Without a matrix nobody may have anything; giving it back discloses nothing.
+            (None, Choice::Return) => {
+                let mut ruling = self.without_a_pack(facts);
+                ruling.decision = Decision::ReturnToSender;
+                ruling.by.push(choice.reason());
+                ruling
+            }
+            (None, Choice::Release | Choice::Redirect { .. }) => self.without_a_pack(facts),
+        }
+    }
+}
