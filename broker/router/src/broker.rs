@@ -26,7 +26,7 @@ use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
 use crate::rules::Keeper;
-use crate::{record, roads, rules, topology};
+use crate::{directory, record, roads, rules, topology};
 
 /// How many inputs, and how many events, may wait to be decided.
 const WAITING_MAX: usize = 1_024;
@@ -51,6 +51,7 @@ pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
         .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
     let mut book = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
     book.library = rules::library(&config.rules).map_err(CannotStart::because)?;
+    book.directory = directory::with_imported(book.directory, &config.directory.imported).map_err(CannotStart::because)?;
     Ok(book)
 }
 

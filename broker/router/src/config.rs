@@ -111,6 +111,9 @@ pub struct Listen {
 pub struct DirectoryFiles {
     /// The parties of this deployment.
     pub endpoints: PathBuf,
+    /// The folder of what `directory import` imported. Until something was, the small sample that ships is used.
+    #[serde(default = "imported")]
+    pub imported: PathBuf,
 }
 
 /// The rules' files.
@@ -223,6 +226,9 @@ fn localhost() -> String {
 fn origin() -> String {
     "localhost/safeguarding-ledger".to_owned()
 }
+fn imported() -> PathBuf {
+    PathBuf::from("directory")
+}
 fn info() -> String {
     "info".to_owned()
 }
@@ -272,6 +278,7 @@ impl Config {
             &mut config.ledger.path,
             &mut config.ledger.key,
             &mut config.directory.endpoints,
+            &mut config.directory.imported,
             &mut config.rabbitmq.management.password_file,
         ];
         for file in files.into_iter().chain(config.rules.packs.as_mut()).chain(config.rules.shadow.as_mut()) {

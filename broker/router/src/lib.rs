@@ -9,6 +9,7 @@ pub mod chase;
 pub mod config;
 pub mod decide;
 pub mod deliver;
+pub mod directory;
 pub mod meters;
 pub mod operate;
 pub mod packs;

@@ -20,6 +20,7 @@ use referral::{Endpoint, IdempotencyKey, Moment};
 use router::broker::Ready;
 use router::cases;
 use router::config::Config;
+use router::directory::Import;
 use router::record::log::PublicKey;
 use router::record::verify::{self, Records};
 use router::record::{LedgerError, key};
@@ -54,6 +55,9 @@ enum Command {
     /// Verify or export the ledger. Works beside a running broker.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Import what registers publish, or look up who answers for a place.
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
     /// Render, compare, prove and sign rule packs.
     #[command(subcommand)]
     Rules(rules_command::RulesCommand),
@@ -87,6 +91,43 @@ enum Command {
         /// Files of cases.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+}
+
+/// What can be done with the directory.
+#[derive(Subcommand)]
+enum DirectoryCommand {
+    /// Import postcodes (ONS Postcode Directory, NSPL, Code-Point Open), schools (the DfE's register, and its links) or
+    /// NHS organisations (ODS extracts), as published. Checked whole; what is in use stays until the new is proved.
+    Import {
+        /// The configuration file: into which folder.
+        #[arg(long)]
+        config: PathBuf,
+        /// What the release is called, such as "NSPL 2026-08"; the file's name if left out.
+        #[arg(long)]
+        release: Option<String>,
+        /// The day that schools and NHS organisations are shown as of; today if left out.
+        #[arg(long)]
+        as_at: Option<jiff::civil::Date>,
+        /// The release rightly holds far less than the one in use.
+        #[arg(long)]
+        smaller: bool,
+        /// The files of one release; a folder stands for the CSV files in it.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Say who answers, on what that stands, and what speaks against it.
+    Lookup {
+        /// The configuration file: which endpoints, and what was imported.
+        #[arg(long)]
+        config: PathBuf,
+        /// The day that is asked about; today if left out.
+        #[arg(long)]
+        on: Option<jiff::civil::Date>,
+        /// A postcode or its front, a property's or a school's number, an ODS or a GSS code. `urn:`, `uprn:` or `ods:` in
+        /// front where it could be two things.
+        #[arg(required = true)]
+        what: Vec<String>,
     },
 }
 
@@ -153,6 +194,7 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 println!("configuration, certificates, rules, directory and topology are in order");
             }
             Command::Ledger(command) => ledger(command)?,
+            Command::Directory(command) => directory(command)?,
             Command::Cases { config, files } => return run_cases(config.as_deref(), &files),
             Command::Rules(command) => rules_command::run(command)?,
             Command::Review(command) => print!("{}", console::review(command).await?),
@@ -163,6 +205,30 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn directory(command: DirectoryCommand) -> Result<(), Box<dyn std::error::Error>> {
+    let today = || referral::time::london_date(Clock::system().now());
+    match command {
+        DirectoryCommand::Import { config, release, as_at, smaller, files } => {
+            let config = Config::read(&config)?;
+            let rules = router::broker::rulebook(&config)?;
+            let import = Import { into: config.directory.imported, release, as_at: as_at.unwrap_or_else(today), smaller };
+            let done = import.files(&files, rules.directory.register(), &mut |progress| eprintln!("{progress}"))?;
+            println!("{done}");
+            println!("a running broker reads it at its next start");
+        }
+        DirectoryCommand::Lookup { config, on, what } => {
+            let config = Config::read(&config)?;
+            let rules = router::broker::rulebook(&config)?;
+            let asked = rules
+                .directory
+                .asked(&what.join(" "))
+                .ok_or("that is no postcode or front of one, no number of a school or a property, and no ODS or GSS code")?;
+            print!("{}", router::directory::lookup::in_words(&rules.directory, &asked, on.unwrap_or_else(today)));
+        }
+    }
+    Ok(())
 }
 
 /// Runs worked cases and says what came of them.

@@ -158,6 +158,25 @@ impl Asked {
 }
 
 impl Directory {
+    /// Reads what an operator types. A short code such as `RR8` has the shape of a postcode's front; where no postcode
+    /// begins so, it is an NHS organisation's.
+    pub fn asked(&self, text: &str) -> Option<Asked> {
+        let asked = Asked::parse(text)?;
+        match &asked {
+            Asked::PartialPostcode(partial)
+                if self.postcodes.as_ref().is_none_or(|postcodes| postcodes.beginning(*partial).is_empty()) =>
+            {
+                Some(OdsCode::parse(text).map(Asked::Health).unwrap_or(asked))
+            }
+            Asked::Gss(_)
+            | Asked::School(_)
+            | Asked::Health(_)
+            | Asked::Postcode(_)
+            | Asked::PartialPostcode(_)
+            | Asked::Uprn(_) => Some(asked),
+        }
+    }
+
     /// Who answers for what was asked, on that day.
     pub fn look_up(&self, asked: &Asked, on: Date) -> Answer {
         match asked {
@@ -257,7 +276,8 @@ impl Directory {
         }
     }
 
-    fn by_postcode(&self, postcode: &Postcode, on: Date) -> Answer {
+    /// Who answers for the place of a postcode, on that day.
+    pub fn by_postcode(&self, postcode: &Postcode, on: Date) -> Answer {
         let nowhere = |reason, doubt| Answer::none(Basis::Postcode, reason, &[doubt]);
         if postcode.is_pseudo() {
             return nowhere(
