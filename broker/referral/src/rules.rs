@@ -26,7 +26,7 @@ use crate::vocab::*;
 use crate::{Digest, Endpoint};
 use pack::{ClockEnd, ClockName, ClockSpec, Draft, Extent, Hold, LawfulBasis, NotifyTo, PackFault, PackKind, RouteTo, Tables};
 use prove::ProofFailure;
-use review::Choice;
+use review::Lift;
 use table::{Evidence, Reason, Row, RuleId, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
@@ -408,14 +408,14 @@ impl Rulebook {
         }
     }
 
-    /// The ruling under `pack`; after a review, with what the person chose.
+    /// The ruling under `pack`; after a review, with what the person lifted.
     fn rule_under(
         &self,
         pack: &RulePack,
         referral: &Referral,
         facts: Facts,
         earlier: &[Endpoint],
-        chosen: Option<&Choice>,
+        lift: Option<Lift<'_>>,
     ) -> Ruling {
         let tables = &pack.tables;
         let nobody = RecipientKind::Unknown;
@@ -423,7 +423,7 @@ impl Rulebook {
 
         let before = situation(&facts);
         let route = tables.route.matching(&before).next();
-        let named = chosen.and_then(Choice::target);
+        let named = lift.and_then(Lift::target);
         let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
@@ -439,13 +439,13 @@ impl Rulebook {
 
         let mut by: Vec<Arc<Reason>> = route.filter(|_| named.is_none()).into_iter().map(|row| row.reason.clone()).collect();
         let mut holds: Vec<&Row<Hold>> = tables.hold.matching(&after).collect();
-        let decision = match chosen {
+        let decision = match lift {
             None => decision(to, &holds),
-            Some(choice) => {
-                by.push(choice.reason());
+            Some(lift) => {
+                by.push(lift.reason());
                 // What the person lifted no longer holds anything; the record says what it was.
                 holds.retain(|row| row.outcome != Hold::Review);
-                choice.decision(to, &holds)
+                lift.decision(to, &holds)
             }
         };
         by.extend(holds.iter().map(|row| row.reason.clone()));
@@ -456,7 +456,7 @@ impl Rulebook {
         let (recipients, notified_by) = self.recipients(tables, &after, &decision, !holds.is_empty(), referral, earlier);
         let mut bases: Vec<(LawfulBasis, Arc<Reason>)> = Vec::new();
         let views: Vec<View> =
-            recipients.into_iter().map(|(to, kind, role)| view(pack, &facts, referral, to, kind, role, &mut bases)).collect();
+            recipients.into_iter().map(|addressee| view(pack, &facts, referral, addressee, lift, &mut bases)).collect();
         let delivered = matches!(decision, Decision::Deliver { .. });
         let clocks =
             if delivered { tables.clock.matching(&after).map(|row| self.start(row, referral)).collect() } else { Vec::new() };
@@ -643,9 +643,8 @@ fn view(
     pack: &RulePack,
     facts: &Facts,
     referral: &Referral,
-    to: Endpoint,
-    kind: RecipientKind,
-    role: Role,
+    (to, kind, role): Addressee,
+    lift: Option<Lift<'_>>,
     all: &mut Vec<(LawfulBasis, Arc<Reason>)>,
 ) -> View {
     let mut bases: Vec<LawfulBasis> = Vec::new();
@@ -659,6 +658,12 @@ fn view(
             verdict.given = Extent::Nothing;
             let because = "only the minimum may go, and the sender wrote no summary of this text";
             verdict.by = vec![own_reason("DM-01", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)];
+        }
+        if let Some(lift) = lift.filter(|lift| lift.lifts_items() && verdict.given == Extent::Review)
+            && pack.basis.matching(item.category, &situation).next().is_some()
+        {
+            verdict.given = Extent::Whole;
+            verdict.by.push(lift.reason());
         }
         if matches!(verdict.given, Extent::Whole | Extent::Minimum) {
             for row in pack.basis.matching(item.category, &situation) {

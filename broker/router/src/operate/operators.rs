@@ -9,7 +9,7 @@ use proto::wire::operator::v1 as wire;
 use proto::wire::operator::v1::operator_service_server::{OperatorService, OperatorServiceServer};
 use proto::words::Word;
 use proto::{tell, write};
-use referral::case::{Case, Event, Routing, Surprise, Waiting, step};
+use referral::case::{Case, Event, HeldItem, Routing, Surprise, Waiting, step};
 use referral::rules::Rulebook;
 use referral::rules::review::{Choice, Review, Reviewer};
 use referral::submission::{Arrival, Practitioner, Referral, What};
@@ -157,6 +157,8 @@ fn refused(surprise: Surprise) -> Status {
         Surprise::NotHeld => (Code::FailedPrecondition, "NOT_HELD"),
         Surprise::AlreadyReviewed => (Code::FailedPrecondition, "ALREADY_REVIEWED"),
         Surprise::NowhereToGo => (Code::FailedPrecondition, "NOWHERE_TO_GO"),
+        Surprise::OnlyItems => (Code::FailedPrecondition, "ONLY_ITEMS"),
+        Surprise::NoBasis => (Code::FailedPrecondition, "NO_BASIS"),
         Surprise::Duplicate
         | Surprise::NotYours
         | Surprise::NotSentToYou
@@ -228,7 +230,7 @@ fn choice(choice: Option<wire::Choice>) -> Result<Choice, Status> {
 fn waiting_review(case: &Case, waiting: &Waiting) -> wire::WaitingReview {
     wire::WaitingReview {
         referral_id: case.id().to_string(),
-        version: waiting.version,
+        number: waiting.number,
         since: Some(write::timestamp(waiting.since)),
         level: waiting.level.number(),
         urgent: waiting.is_urgent(),
@@ -236,7 +238,12 @@ fn waiting_review(case: &Case, waiting: &Waiting) -> wire::WaitingReview {
         intended: waiting.intended.as_ref().map(Endpoint::to_string).unwrap_or_default(),
         sender: case.sender().to_string(),
         withdrawn: case.is_withdrawn(),
+        items: waiting.items.iter().map(held_item).collect(),
     }
+}
+
+fn held_item(item: &HeldItem) -> wire::HeldItem {
+    wire::HeldItem { endpoint: item.from.to_string(), category: item.category.number() }
 }
 
 fn quarantined_entry(entry: &QuarantinedEntry) -> wire::QuarantinedMessage {
@@ -289,7 +296,7 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         let case = self.0.case(&referral_id).await?;
         let waiting = case.waiting().ok_or_else(|| refused(Surprise::NotHeld))?;
         let content = self.0.content(&case, waiting).await?;
-        self.0.happened(&case, Event::Opened { by, reason, version: waiting.version }).await?;
+        self.0.happened(&case, Event::Opened { by, reason, number: waiting.number }).await?;
         tracing::info!(referral.id = %case.id(), "what waits of referral {} was opened by a named person", case.id());
         Ok(Response::new(wire::OpenReviewResponse {
             review: Some(waiting_review(&case, waiting)),
@@ -307,7 +314,7 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         request: Request<wire::PreviewReviewRequest>,
     ) -> Result<Response<wire::PreviewReviewResponse>, Status> {
         let certificate = operator(&request)?;
-        let wire::PreviewReviewRequest { referral_id, version, choice: chosen } = request.into_inner();
+        let wire::PreviewReviewRequest { referral_id, number, choice: chosen } = request.into_inner();
         let choice = choice(chosen)?;
         let case = self.0.case(&referral_id).await?;
         let waiting = case.waiting().ok_or_else(|| refused(Surprise::NotHeld))?;
@@ -315,7 +322,7 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         // The very step that the choice would be, taken on a copy.
         let nobody = Practitioner { name: "".into(), role: "".into(), contact: "".into() };
         let by = Reviewer { person: nobody, certificate: certificate.into() };
-        let review = Box::new(Review { by, reason: "".into(), version, choice });
+        let review = Box::new(Review { by, reason: "".into(), number, choice });
         let would_be = step(Some(case), Event::Reviewed { review, referral }, self.0.clock.now(), &self.0.rules);
         match (would_be.surprise, would_be.ruling) {
             (None, Some(ruling)) => {
@@ -323,7 +330,8 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
                 Ok(Response::new(wire::PreviewReviewResponse { preview: Some(preview) }))
             }
             (Some(surprise), _) => Err(refused(surprise)),
-            (None, None) => Err(Status::internal("a choice without a ruling: tell whoever maintains the broker")),
+            // Items that stay withheld: nothing would go anywhere.
+            (None, None) => Ok(Response::new(wire::PreviewReviewResponse { preview: None })),
         }
     }
 
@@ -332,16 +340,16 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         request: Request<wire::DecideReviewRequest>,
     ) -> Result<Response<wire::DecideReviewResponse>, Status> {
         let certificate = operator(&request)?;
-        let wire::DecideReviewRequest { referral_id, version, choice: chosen, by, reason } = request.into_inner();
+        let wire::DecideReviewRequest { referral_id, number, choice: chosen, by, reason } = request.into_inner();
         let (by, reason) = person_and_reason(certificate, by, &reason)?;
         let choice = choice(chosen)?;
         let case = self.0.case(&referral_id).await?;
         let Some(waiting) = case.waiting() else {
-            let was_reviewed = case.was_reviewed(version);
+            let was_reviewed = case.was_reviewed(number);
             return Err(refused(if was_reviewed { Surprise::AlreadyReviewed } else { Surprise::NotHeld }));
         };
         let referral = Box::new(self.0.content(&case, waiting).await?);
-        let review = Box::new(Review { by, reason, version, choice });
+        let review = Box::new(Review { by, reason, number, choice });
         self.0.happened(&case, Event::Reviewed { review, referral }).await?;
         tracing::info!(referral.id = %case.id(), "a named person decided what happens to referral {}", case.id());
         let stage = tell::stage(&self.0.case(&referral_id).await?) as i32;
