@@ -473,3 +473,151 @@ fn delivery_again(id: uuid::Uuid, kind: String, message: &Quarantined) -> Messag
         body: message.bytes.clone().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::wire::events::v1 as events;
+    use referral::IdempotencyKey;
+    use transport::amqp::NotConfirmed;
+
+    use super::*;
+    use crate::decide::Decider;
+    use crate::meters::Meters;
+    use crate::record::memory::MemoryLedger;
+    use crate::record::{Commit, Committed, Erased, Erasure, Kind, Version};
+
+    /// Nothing is posted here.
+    #[derive(Clone)]
+    struct NoPost;
+
+    impl Post for NoPost {
+        async fn post(&self, _: Road, _: Message) -> Result<(), NotConfirmed> {
+            panic!("nothing is to be posted")
+        }
+    }
+
+    fn rules() -> Rulebook {
+        let parties = "[[endpoint]]\nname = \"la.E08000035.front-door\"\n[[endpoint]]\nname = \"school.999001\"\nauthority = \"E08000035\"\n";
+        Rulebook::built_in(parties).unwrap()
+    }
+
+    fn ledger() -> MemoryLedger {
+        let mut count = 0_u8;
+        let salts = Box::new(move || {
+            count = count.wrapping_add(1);
+            [count; 32]
+        });
+        MemoryLedger::new(log::Signer::new("localhost/safeguarding-ledger", &[7; 32]), salts)
+    }
+
+    fn content(worry: &str) -> common::Submission {
+        common::Submission {
+            kind: common::EventKind::Referral as i32,
+            level: common::Level::SignificantHarm as i32,
+            harm: common::HarmType::Neglect as i32,
+            harm_place: common::HarmPlace::Home as i32,
+            agreement: common::Agreement::NotSoughtWithReason as i32,
+            duty_decision: common::DutyDecision::MoreDetrimental as i32,
+            child: Some(common::Child {
+                identity: Some(common::Identity { family_name: "Dabchick".to_owned(), ..Default::default() }),
+                places: Some(common::Places { home: "E08000035".to_owned(), ..Default::default() }),
+                ..Default::default()
+            }),
+            referrer: Some(common::Practitioner { name: "Dora Lead".to_owned(), role: "lead".to_owned(), ..Default::default() }),
+            items: vec![common::InformationItem {
+                category: common::Category::ConcernNarrative as i32,
+                subject: common::Subject::Child as i32,
+                knowledge: common::Knowledge::Direct as i32,
+                body: Some(common::information_item::Body::Text(worry.to_owned())),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+    }
+
+    /// What a door puts on the intake, read; the key of a later version is another one.
+    fn arrived(first: Option<ReferralId>, worry: &str) -> Input<Token> {
+        let sender = Endpoint::parse("school.999001").unwrap();
+        let key = IdempotencyKey::from_bytes([if first.is_some() { 2 } else { 1 }; 16]);
+        let (id, event) = match first {
+            None => {
+                let event = events::Submitted { idempotency_key: key.to_string(), content: Some(content(worry)) };
+                (ReferralId::of(&sender, key), events::event::Event::Submitted(event))
+            }
+            Some(id) => {
+                let (referral_id, idempotency_key) = (id.to_string(), key.to_string());
+                let event = events::Amended { referral_id, idempotency_key, content: Some(content(worry)) };
+                (id, events::event::Event::Amended(event))
+            }
+        };
+        let received = "2026-11-23T10:00:00Z".parse().unwrap();
+        let bytes = write::intake(&sender, id, received, "", event);
+        Input::read(proto::read::arrival(&bytes).unwrap(), &bytes)
+    }
+
+    async fn decided(ledger: &MemoryLedger, input: Input<Token>) -> (ReferralId, Vec<Option<Surprise>>) {
+        let meters = Meters::unread().unwrap();
+        let decider = Decider { ledger: ledger.clone(), rules: rules(), clock: Clock::system(), meters };
+        let id = input.events[0].0;
+        let (answer, answered) = oneshot::channel();
+        assert!(decider.decide(vec![Input { answer: Some(answer), ..input }]).await.is_ok());
+        (id, answered.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_version_that_waits_is_found_and_once_it_is_erased_that_is_said() {
+        let ledger = ledger();
+        let (inputs, _nobody_decides) = mpsc::channel(1);
+        let desk = Operators { ledger: ledger.clone(), rules: rules(), clock: Clock::system(), inputs, post: NoPost };
+        let (id, surprises) = decided(&ledger, arrived(None, "The first version.")).await;
+        assert_eq!(surprises, [None]);
+        decided(&ledger, arrived(Some(id), "The second version.")).await;
+        // Whoever asks about what was heard before hears that it was.
+        let (_, surprises) = decided(&ledger, arrived(None, "The first version.")).await;
+        assert_eq!(surprises, [Some(Surprise::Duplicate)]);
+
+        let case = desk.case(&id.to_string()).await.unwrap();
+        let waiting = case.waiting().unwrap();
+        let found = desk.content(&case, waiting).await.unwrap();
+        assert_eq!((found.id, found.digest, waiting.number), (id, waiting.digest, 2));
+        let says = |text: &str| {
+            found.items.iter().any(|item| matches!(&item.body, referral::submission::Body::Text(body) if body.open() == text))
+        };
+        assert!(says("The second version.") && !says("The first version."));
+
+        let referral = roads::ledger_id(id);
+        let at = desk.clock.now();
+        let closing = Commit {
+            referral,
+            expected: Version(2),
+            owner: String::new(),
+            state: serde_json::to_vec(&case).unwrap(),
+            wake: None,
+            open: false,
+            waiting: None,
+            content: vec![],
+            record: vec![],
+            kind: Kind::DECISION,
+            at,
+            owed: vec![],
+            progress: vec![],
+        };
+        assert!(matches!(ledger.commit(vec![closing]).await.unwrap()[0], Committed::Recorded { .. }));
+        let erasure = Erasure { referral, by: "records".to_owned(), reason: "retention over".to_owned(), at };
+        assert!(matches!(ledger.erase(erasure).await.unwrap(), Erased::Leaf(_)));
+        let refused = desk.content(&case, waiting).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("its content was erased"), "{}", refused.message());
+    }
+
+    #[test]
+    fn nothing_is_done_by_nobody_or_for_no_reason_and_every_fault_is_named_at_once() {
+        let nobody = person_and_reason("operator.desk".to_owned(), None, "  ").unwrap_err();
+        for field in ["by.name", "by.role", "reason"] {
+            assert!(nobody.message().contains(field), "{}", nobody.message());
+        }
+        let long = common::Practitioner { name: "n".repeat(2000), role: "r".to_owned(), contact: String::new() };
+        let long = person_and_reason("operator.desk".to_owned(), Some(long), "because").unwrap_err();
+        assert!(long.message().contains("by.name is longer") && !long.message().contains("nnn"));
+    }
+}
