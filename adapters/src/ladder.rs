@@ -103,7 +103,12 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             flags(&mut text, &held.flags);
         }
         Some(Step::Reviewed(reviewed)) => {
+            let whole = reviewed.items.is_empty();
             let what = match reviewed.choice() {
+                common::ReviewChoice::Released if !whole => "what was withheld until a person looked was handed over".to_owned(),
+                common::ReviewChoice::Returned if !whole => {
+                    "a person looked, and what was withheld until then stays withheld".to_owned()
+                }
                 common::ReviewChoice::Unspecified => "decided about in a way that this program is too old to know".to_owned(),
                 common::ReviewChoice::Released => "it was held, and a person released it".to_owned(),
                 common::ReviewChoice::Redirected => {

@@ -303,6 +303,7 @@ fn reviewed(news: &ReviewNews) -> common::Reviewed {
         by_role: news.role.open().clone(),
         reason: news.reason.as_ref().map(|reason| reason.open().clone()).unwrap_or_default(),
         lifted: held_by(&news.lifted),
+        items: news.items.iter().map(|category| category.number()).collect(),
     }
 }
 

@@ -97,27 +97,6 @@ fn all_wrong() -> common::Submission {
         open_case: area(),
         other_home: area(),
     });
-    child.circumstances = Some(common::ChildCircumstances {
-        school_urn: wrong(),
-        arrangement_days: Some(70_000),
-        carer: 99,
-        trace: 99,
-        ..Default::default()
-    });
-    submission.circumstances = Some(common::Circumstances {
-        reporter: 99,
-        employer_area: wrong(),
-        contacts_in_28_days: 70_000,
-        claimed_basis: 99,
-        rating: 99,
-        happened: wrong(),
-        referral_received: wrong(),
-        next_school_day: wrong(),
-        outcome: 99,
-        reply_to: wrong(),
-        tell: vec![wrong()],
-        ..Default::default()
-    });
     let field = common::Field { name: "Kestrel's name".to_owned(), value: wrong() };
     let item = |body| common::InformationItem {
         category: common::Category::ChildHealth as i32,
@@ -159,6 +138,50 @@ const ALL_WRONG: &[&str] = &[
     "content.child.places.enquiry",
     "content.child.places.open_case",
     "content.child.places.other_home",
+    "content.items[0].category",
+    "content.items[0].subject",
+    "content.items[0].knowledge",
+    "content.items[0].handling[0]",
+    "content.items[0].about_child",
+    "content.items[0].body",
+    "content.items[1].fields.fields[0].name",
+    "content.items[2].attachment.reference",
+    "content.items[2].attachment.media_type",
+    "content.items[2].attachment.sha256",
+    "content.items[3].text",
+    "content.items[4].text",
+];
+
+/// A submission in good order but for its circumstances, of which everything is wrong.
+fn wrong_circumstances() -> common::Submission {
+    let wrong = || "kestrel".to_owned();
+    let mut submission = daytime("Kestrel", "Kestrel's worry.");
+    let child = submission.child.as_mut().expect("a child");
+    child.circumstances = Some(common::ChildCircumstances {
+        school_urn: wrong(),
+        arrangement_days: Some(70_000),
+        carer: 99,
+        trace: 99,
+        ..Default::default()
+    });
+    submission.circumstances = Some(common::Circumstances {
+        reporter: 99,
+        employer_area: wrong(),
+        contacts_in_28_days: 70_000,
+        claimed_basis: 99,
+        rating: 99,
+        happened: wrong(),
+        referral_received: wrong(),
+        next_school_day: wrong(),
+        outcome: 99,
+        reply_to: wrong(),
+        tell: vec![wrong()],
+        ..Default::default()
+    });
+    submission
+}
+
+const WRONG_CIRCUMSTANCES: &[&str] = &[
     "content.child.circumstances.school_urn",
     "content.child.circumstances.arrangement_days",
     "content.child.circumstances.carer",
@@ -174,18 +197,6 @@ const ALL_WRONG: &[&str] = &[
     "content.circumstances.outcome",
     "content.circumstances.reply_to",
     "content.circumstances.tell[0]",
-    "content.items[0].category",
-    "content.items[0].subject",
-    "content.items[0].knowledge",
-    "content.items[0].handling[0]",
-    "content.items[0].about_child",
-    "content.items[0].body",
-    "content.items[1].fields.fields[0].name",
-    "content.items[2].attachment.reference",
-    "content.items[2].attachment.media_type",
-    "content.items[2].attachment.sha256",
-    "content.items[3].text",
-    "content.items[4].text",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,6 +208,8 @@ async fn every_wrong_field_is_named_at_once_and_no_value_is_repeated() {
     let with = |more: &[&str]| named(&[ALL_WRONG, more].concat());
     let submitted = sender.submit("not-a-uuid-kestrel", all_wrong()).await.err().expect("refused");
     assert_eq!(wrong_fields(&submitted), with(&["idempotency_key"]));
+    let said = sender.submit(&key(), wrong_circumstances()).await.err().expect("refused");
+    assert_eq!(wrong_fields(&said), named(WRONG_CIRCUMSTANCES));
     let preview = referral::PreviewRequest { content: Some(all_wrong()) };
     assert_eq!(wrong_fields(&sender.referrals.preview(preview).await.err().expect("refused")), with(&[]));
     let amend = referral::AmendRequest {

@@ -1,6 +1,7 @@
 //! What the rules hold, and what cannot be processed, waits for a named person: with the real programs, a real
 //! RabbitMQ, and the command line that an operator uses.
 
+use base64::Engine as _;
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
 use proto::wire::events::v1 as events;
@@ -61,6 +62,16 @@ fn reviewed(status: &common::ReferralStatus) -> common::Reviewed {
     review.expect("the sender sees what a person decided")
 }
 
+/// The record of the one entry of this kind in an exported bundle.
+fn record_of(bundle: &str, kind: &str) -> String {
+    let lines = bundle.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let entries: Vec<serde_json::Value> = lines.filter(|line| line["entry"]["kind"] == kind).collect();
+    assert_eq!(entries.len(), 1, "one entry is {kind}");
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(entries[0]["entry"]["record"]["bytes"].as_str().expect("a record"));
+    String::from_utf8(bytes.expect("base64")).expect("text")
+}
+
 fn ok((done, said): (bool, String)) -> String {
     assert!(done, "{said}");
     said
@@ -105,7 +116,7 @@ async fn what_is_held_at_significant_harm_raises_the_alarm_and_goes_on_once_a_na
 
     let release = ["review", "release", &id, "--looked-at", "1", "--as", PETRA, "--reason", "Quail rang"];
     ok(stack.at_the_desk(DESK, &release));
-    refused(stack.at_the_desk(DESK, &release), "decided about this version before");
+    refused(stack.at_the_desk(DESK, &release), "decided about this before");
 
     let status = reaches(&school, &id, "delivered", |status| status.stage() == common::Stage::Delivered).await;
     let news = reviewed(&status);
@@ -122,7 +133,12 @@ async fn what_is_held_at_significant_harm_raises_the_alarm_and_goes_on_once_a_na
     // The record: who opened, who released, why, and which rule was lifted. The open part of the log says none of it.
     stack.stop();
     let recorded = ok(stack.broker_command(&["ledger", "export", "--referral", &id]));
-    assert!(recorded.contains("\"kind\":\"opened\"") && recorded.contains("\"kind\":\"reviewed\""), "{recorded}");
+    for (kind, told) in [("opened", vec!["Quail rang"]), ("reviewed", vec!["Quail rang", "TC-12", "released"])] {
+        let record = record_of(&recorded, kind);
+        for told in told.into_iter().chain(["Petronella Quill", "safeguarding lead", DESK]) {
+            assert!(record.contains(told), "{told} is in the record of what was {kind}: {record}");
+        }
+    }
     ok(stack.broker_command(&["ledger", "verify"]));
     let open_part = ok(stack.broker_command(&["ledger", "export", "--without-records"]));
     let logs = stack.logs();
@@ -138,9 +154,8 @@ async fn what_is_held_at_significant_harm_raises_the_alarm_and_goes_on_once_a_na
 async fn a_named_person_returns_redirects_and_decides_only_about_what_was_looked_at() {
     let stack = Stack::start("choices").await;
     let mut school = Sender::of(&stack, "school.999001").await;
-    let act = |verb: &str, id: &str, version: &str, more: &[&str]| {
-        let mut arguments =
-            vec!["review", verb, id, "--looked-at", version, "--as", PETRA, "--reason", "The school rings first."];
+    let act = |verb: &str, id: &str, number: &str, more: &[&str]| {
+        let mut arguments = vec!["review", verb, id, "--looked-at", number, "--as", PETRA, "--reason", "The school rings first."];
         arguments.extend(more);
         stack.at_the_desk(DESK, &arguments)
     };
@@ -179,12 +194,46 @@ async fn a_named_person_returns_redirects_and_decides_only_about_what_was_looked
     };
     school.referrals.amend(amend).await.expect("amended");
     until("the second version waits", || async {
-        ok(stack.at_the_desk(DESK, &["review", "list"])).contains("version 2").then_some(())
+        ok(stack.at_the_desk(DESK, &["review", "list"])).contains("review 2").then_some(())
     })
     .await;
     refused(act("release", &changed, "1", &[]), "open it again");
     ok(act("release", &changed, "2", &[]));
     assert_eq!(FrontDoor::of(&stack, LEEDS).await.next().await.delivery.referral_id, changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_council_may_have_only_once_a_person_looked_is_handed_over_by_one() {
+    let stack = Stack::start("items").await;
+    let mut school = Sender::of(&stack, "school.999001").await;
+    let mut submission = content("Turnstone", "Comes hungry.");
+    submission.level = common::Level::InNeed as i32;
+    submission.agreement = common::Agreement::Given as i32;
+    submission.items.push(common::InformationItem {
+        category: common::Category::MaracInformation as i32,
+        subject: common::Subject::Child as i32,
+        knowledge: common::Knowledge::Direct as i32,
+        body: Some(common::information_item::Body::Text("Dunnock spoke at the meeting.".to_owned())),
+        ..common::InformationItem::default()
+    });
+    let id = school.submit(&key(), submission).await.expect("accepted").referral_id;
+    let mut leeds = FrontDoor::of(&stack, LEEDS).await;
+    let first = leeds.next().await;
+    assert!(first.delivery.referral_id == id && !first.delivery.rendering.contains("Dunnock"), "the rest goes at once");
+
+    let listed = ok(stack.at_the_desk(DESK, &["review", "list"]));
+    assert!(listed.contains("marac information waits for la.E08000035.front-door"), "{listed}");
+    assert!(!listed.contains("URGENT") && !listed.contains("Dunnock"), "{listed}");
+    let release = ["review", "release", &id, "--looked-at", "1", "--as", PETRA, "--reason", "The meeting agreed."];
+    ok(stack.at_the_desk(DESK, &release));
+    let second = leeds.next().await;
+    assert!(second.delivery.rendering.contains("Dunnock spoke at the meeting."), "and what waited once a person looked");
+    let status = reaches(&school, &id, "reviewed", |status| {
+        status.ladder.iter().any(|entry| matches!(entry.step, Some(Step::Reviewed(_))))
+    })
+    .await;
+    assert_eq!(reviewed(&status).items, [common::Category::MaracInformation as i32]);
+    refused(stack.at_the_desk(DESK, &release), "decided about this before");
 }
 
 async fn operators(stack: &Stack, party: &str) -> OperatorServiceClient<Channel> {
@@ -208,8 +257,8 @@ async fn nobody_but_an_operator_is_answered_at_the_operators_desk() {
         let (referral_id, reason) = (id.clone(), "r".to_owned());
         let release = Some(wire::Choice { choice: Some(wire::choice::Choice::Release(wire::Release {})) });
         let open = wire::OpenReviewRequest { referral_id: referral_id.clone(), by: by(), reason: reason.clone() };
-        let preview = wire::PreviewReviewRequest { referral_id: referral_id.clone(), version: 1, choice: release.clone() };
-        let decide = wire::DecideReviewRequest { referral_id, version: 1, choice: release, by: by(), reason: reason.clone() };
+        let preview = wire::PreviewReviewRequest { referral_id: referral_id.clone(), number: 1, choice: release.clone() };
+        let decide = wire::DecideReviewRequest { referral_id, number: 1, choice: release, by: by(), reason: reason.clone() };
         let quarantined = uuid::Uuid::new_v4().to_string();
         let let_out = wire::ReleaseQuarantinedRequest { id: quarantined.clone(), by: by(), reason };
         let answers = [

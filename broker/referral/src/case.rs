@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::disclosure::{Disclosure, Matter, Notice};
 use crate::identifiers::{DeliveryId, Digest, ReferralId};
 use crate::rules::explain::{Sentence, Withheld, explain, name_of};
-use crate::rules::pack::{ClockEnd, ClockName, LawfulBasis};
+use crate::rules::pack::{ClockEnd, ClockName, Extent, LawfulBasis};
 use crate::rules::review::{Choice, Review, Reviewer};
 use crate::rules::table::Reason;
 use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
@@ -35,10 +35,13 @@ pub struct Case {
     #[serde(default)]
     heard: Vec<Digest>,
     standing: Standing,
-    /// The version that waits for a person, whatever an authority has already.
+    /// What waits for a person, whatever an authority has already.
     #[serde(default)]
     waiting: Option<Waiting>,
-    /// The versions about which a person decided.
+    /// How often something was put before a person.
+    #[serde(default)]
+    reviews: u32,
+    /// The reviews about which a person decided.
     #[serde(default)]
     reviewed: Vec<u32>,
     recipients: Vec<Recipient>,
@@ -83,12 +86,12 @@ impl Standing {
     }
 }
 
-/// A version that waits for a person, and why.
+/// What waits for a person, and why: a whole version, or items of one that went without them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Which version, from 1.
-    pub version: u32,
-    /// Its digest: what a person opens and decides about.
+    /// Which of the case's reviews this is, from 1. A choice names it, so that it is about nothing that came since.
+    pub number: u32,
+    /// The digest of the version: what a person opens and decides about.
     pub digest: Digest,
     /// Since when: the moment of receipt.
     pub since: Moment,
@@ -98,13 +101,25 @@ pub struct Waiting {
     pub intended: Option<Endpoint>,
     /// The rules that put it before a person.
     pub by: Vec<HeldBy>,
+    /// What is withheld from whom until a person has looked; empty where the whole waits.
+    #[serde(default)]
+    pub items: Vec<HeldItem>,
 }
 
 impl Waiting {
-    /// At significant harm or above it raises the alarm at once.
+    /// At significant harm or above it raises the alarm at once. Where only items wait, the alert itself has gone.
     pub fn is_urgent(&self) -> bool {
-        self.level.is_significant_harm_or_above()
+        self.level.is_significant_harm_or_above() && self.items.is_empty()
     }
+}
+
+/// A category that is withheld from a recipient until a person has looked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldItem {
+    /// From whom.
+    pub from: Endpoint,
+    /// What.
+    pub category: Category,
 }
 
 /// A rule that put a referral before a person.
@@ -215,8 +230,8 @@ pub enum Event {
         by: Reviewer,
         /// Why.
         reason: Sealed<String>,
-        /// Which version, from 1.
-        version: u32,
+        /// Which of the case's reviews, from 1.
+        number: u32,
     },
     /// A named person decided about what waited for one.
     Reviewed {
@@ -313,6 +328,8 @@ pub struct ReviewNews {
     pub reason: Option<Sealed<String>>,
     /// The rules that had held it.
     pub lifted: Vec<HeldBy>,
+    /// The categories that waited, each as often as there are recipients; empty where the whole did.
+    pub items: Vec<Category>,
 }
 
 /// A ruling as the sender sees it.
@@ -411,16 +428,20 @@ pub enum Surprise {
     Late,
     /// Nothing was due.
     NothingDue,
-    /// No version of it waits for a person.
+    /// Nothing of it waits for a person.
     NotHeld,
-    /// A person decided about this version before.
+    /// A person decided about this before.
     AlreadyReviewed,
-    /// Another version waits than the one that was looked at.
+    /// Something else waits than what was looked at.
     VersionChanged,
     /// It was released, and neither rules nor person say to whom.
     NowhereToGo,
     /// It was redirected to an endpoint that is not connected, or to its own sender.
     UnknownTarget,
+    /// Only items of it wait, and those go where the rest went.
+    OnlyItems,
+    /// The items were released, and no basis carries any of them.
+    NoBasis,
 }
 
 impl Surprise {
@@ -435,15 +456,19 @@ impl Surprise {
             Surprise::NotResponsible => "only the responsible authority decides",
             Surprise::Late => "a later step was reached already",
             Surprise::NothingDue => "nothing was due",
-            Surprise::NotHeld => "no version of it waits for a person",
-            Surprise::AlreadyReviewed => "a person decided about this version before",
-            Surprise::VersionChanged => "another version waits than the one that was looked at: open it again",
+            Surprise::NotHeld => "nothing of it waits for a person",
+            Surprise::AlreadyReviewed => "a person decided about this before",
+            Surprise::VersionChanged => "it has changed since it was looked at: open it again",
             Surprise::NowhereToGo => {
                 "the rules name nobody to whom it may go: redirect it to an endpoint, or return it to the sender"
             }
             Surprise::UnknownTarget => {
                 "it can be redirected only to an endpoint that the directory knows and that is not its sender"
             }
+            Surprise::OnlyItems => {
+                "only items of it wait, and those go where the rest went: release them, or leave them withheld"
+            }
+            Surprise::NoBasis => "the rules name no lawful basis on which any of these items could be handed over",
         }
     }
 }
@@ -491,10 +516,38 @@ pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> 
         (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
         (Some(case), Event::Answered(answer)) => case.answer(answer, now),
         (Some(case), Event::Delivered(delivery)) => case.delivered(delivery),
-        (Some(case), Event::Opened { version, .. }) => case.opened(version),
+        (Some(case), Event::Opened { number, .. }) => case.opened(number),
         (Some(case), Event::Reviewed { review, referral }) => case.review(*review, &referral, rules),
         (Some(case), Event::SenderTold) => case.sender_told(),
         (Some(case), Event::Woken) => case.wake(now, rules),
+    }
+}
+
+/// To which of a ruling's recipients it goes, and as what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Goes {
+    /// To all, as this.
+    ToAllAs(Matter),
+    /// To all: as a referral, or as the change to one, by what each had before.
+    ByWhatEachHad,
+    /// To these, who had it without what was withheld until now.
+    ToThese(Vec<Endpoint>),
+}
+
+impl Goes {
+    fn is_to(&self, recipient: &Endpoint) -> bool {
+        match self {
+            Goes::ToAllAs(_) | Goes::ByWhatEachHad => true,
+            Goes::ToThese(these) => these.contains(recipient),
+        }
+    }
+
+    fn matter(&self, had_it: bool) -> Matter {
+        match self {
+            Goes::ToAllAs(matter) => *matter,
+            Goes::ByWhatEachHad | Goes::ToThese(_) if had_it => Matter::Amendment,
+            Goes::ByWhatEachHad | Goes::ToThese(_) => Matter::Referral,
+        }
     }
 }
 
@@ -510,6 +563,7 @@ impl Case {
             heard: Vec::new(),
             standing: Standing::Held { intended: None },
             waiting: None,
+            reviews: 0,
             reviewed: Vec::new(),
             recipients: Vec::new(),
             clocks: Vec::new(),
@@ -537,51 +591,80 @@ impl Case {
     }
 
     /// Opening changes nothing; that it happened is what is recorded.
-    fn opened(self, version: u32) -> Step {
-        match self.not_waiting(version) {
+    fn opened(self, number: u32) -> Step {
+        match self.not_waiting(number) {
             Some(surprise) => Step::surprise(Some(self), surprise),
             None => Step::changed(self, Vec::new()),
         }
     }
 
-    /// Why nobody can decide about `version` now, if nobody can.
-    fn not_waiting(&self, version: u32) -> Option<Surprise> {
+    /// Why nobody can decide about review `number` now, if nobody can.
+    fn not_waiting(&self, number: u32) -> Option<Surprise> {
         match &self.waiting {
-            Some(waiting) if waiting.version == version => None,
+            Some(waiting) if waiting.number == number => None,
+            _ if self.reviewed.contains(&number) => Some(Surprise::AlreadyReviewed),
             Some(_) => Some(Surprise::VersionChanged),
-            None if self.reviewed.contains(&version) => Some(Surprise::AlreadyReviewed),
             None => Some(Surprise::NotHeld),
         }
     }
 
     /// TC-09: what a named person chose goes the way of any other ruling.
     fn review(mut self, review: Review, referral: &Referral, rules: &Rulebook) -> Step {
-        if let Some(surprise) = self.not_waiting(review.version) {
+        if let Some(surprise) = self.not_waiting(review.number) {
             return Step::surprise(Some(self), surprise);
         }
-        let Some(waiting) = self.waiting.take_if(|waiting| waiting.digest == referral.digest && referral.id == self.id) else {
+        let is_it = |waiting: &mut Waiting| waiting.digest == referral.digest && referral.id == self.id;
+        let Some(waiting) = self.waiting.take_if(is_it) else {
             return Step::surprise(Some(self), Surprise::VersionChanged);
         };
-        let still_waiting =
-            |case: Case, surprise| Step::surprise(Some(Case { waiting: Some(waiting.clone()), ..case }), surprise);
-        if let Choice::Redirect { to } = &review.choice
-            && (rules.directory.party(to).is_none() || *to == self.sender)
-        {
-            return still_waiting(self, Surprise::UnknownTarget);
-        }
-        let ruling = rules.rule_reviewed(referral, &self.had_content(), &review.choice);
-        match ruling.decision() {
-            Decision::HoldForReview { .. } => return still_waiting(self, Surprise::NowhereToGo),
-            Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => {}
-        }
-        self.reviewed.push(review.version);
+        let (ruling, goes) = match self.lifted(&review.choice, &waiting, referral, rules) {
+            Ok(lifted) => lifted,
+            Err(surprise) => return Step::surprise(Some(Case { waiting: Some(waiting), ..self }), surprise),
+        };
+        self.reviewed.push(review.number);
         let reason = match review.choice {
             Choice::Return => Some(review.reason),
             Choice::Release | Choice::Redirect { .. } => None,
         };
-        let news = ReviewNews { choice: review.choice, role: review.by.person.role, reason, lifted: waiting.by };
+        let items = waiting.items.iter().map(|item| item.category).collect();
+        let news = ReviewNews { choice: review.choice, role: review.by.person.role, reason, lifted: waiting.by, items };
         let effects = vec![Effect::TellSender(News::Reviewed(Box::new(news)))];
-        self.carry_out(ruling, referral, None, effects, rules)
+        match ruling {
+            Some(ruling) => self.carry_out(ruling, referral, goes, effects, rules),
+            None => Step::changed(self, effects),
+        }
+    }
+
+    /// What a choice makes of what waited: a ruling, or none where items stay withheld, which changes nothing.
+    fn lifted(
+        &self,
+        choice: &Choice,
+        waiting: &Waiting,
+        referral: &Referral,
+        rules: &Rulebook,
+    ) -> Result<(Option<Ruling>, Goes), Surprise> {
+        let earlier = self.had_content();
+        let ruling = match (choice, &self.standing) {
+            (Choice::Redirect { .. }, _) if !waiting.items.is_empty() => return Err(Surprise::OnlyItems),
+            (Choice::Redirect { to }, _) if rules.directory.party(to).is_none() || *to == self.sender => {
+                return Err(Surprise::UnknownTarget);
+            }
+            (Choice::Return, _) if !waiting.items.is_empty() => return Ok((None, Goes::ByWhatEachHad)),
+            (Choice::Release, Standing::With { responsible }) if !waiting.items.is_empty() => {
+                let ruling = rules.rule_items_reviewed(referral, &earlier, responsible);
+                let gets = |item: &&HeldItem| {
+                    let view = ruling.views().iter().find(|view| *view.to() == item.from);
+                    view.is_some_and(|view| view.given().contains(&item.category))
+                };
+                let to: Vec<Endpoint> = waiting.items.iter().filter(gets).map(|item| item.from.clone()).collect();
+                return if to.is_empty() { Err(Surprise::NoBasis) } else { Ok((Some(ruling), Goes::ToThese(to))) };
+            }
+            (Choice::Release | Choice::Redirect { .. } | Choice::Return, _) => rules.rule_reviewed(referral, &earlier, choice),
+        };
+        match ruling.decision() {
+            Decision::HoldForReview { .. } => Err(Surprise::NowhereToGo),
+            Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => Ok((Some(ruling), Goes::ByWhatEachHad)),
+        }
     }
 
     /// Those who had a version of it. A manager who was told of a breach had none.
@@ -595,27 +678,24 @@ impl Case {
     fn ruled(self, referral: &Referral, matter: Matter, effects: Vec<Effect>, rules: &Rulebook) -> Step {
         // Those who had a version of it get the change.
         let ruling = rules.rule(referral, &self.had_content());
-        self.carry_out(ruling, referral, Some(matter), effects, rules)
+        self.carry_out(ruling, referral, Goes::ToAllAs(matter), effects, rules)
     }
 
-    /// What a ruling makes of the case. Without a `matter`, each recipient gets a referral or the change to one,
-    /// by what it had before.
-    fn carry_out(
-        mut self,
-        ruling: Ruling,
-        referral: &Referral,
-        matter: Option<Matter>,
-        mut effects: Vec<Effect>,
-        rules: &Rulebook,
-    ) -> Step {
+    /// What a ruling makes of the case.
+    fn carry_out(mut self, ruling: Ruling, referral: &Referral, goes: Goes, mut effects: Vec<Effect>, rules: &Rulebook) -> Step {
         let earlier = self.had_content();
         let routing = Box::new(Routing::of(&ruling, rules));
         let urgent = referral.level.is_significant_harm_or_above();
         self.edition = ruling.pack().cloned();
         // What is refused leaves nothing behind, so it replaces nothing: what waited before it waits on.
         let waits_on = *ruling.decision() == Decision::Refuse && self.waiting.is_some();
-        if !waits_on {
+        if !waits_on && !matches!(goes, Goes::ToThese(_)) {
             self.waiting = self.waits(&ruling, referral);
+            self.reviews += u32::from(self.waiting.is_some());
+        }
+        if let Some(waiting) = self.waiting.as_ref().filter(|waiting| !waits_on && !waiting.items.is_empty()) {
+            let rules = waiting.by.iter().map(|held| held.rule.clone()).collect();
+            effects.push(Effect::AskPerson(Question::Review { urgent: waiting.is_urgent(), rules }));
         }
         let (standing, news) = match ruling.decision() {
             Decision::Deliver { to } => (Standing::With { responsible: to.clone() }, News::Routed(routing)),
@@ -631,20 +711,20 @@ impl Case {
         // A change that would be held or returned takes nothing back from an authority that has the referral: not
         // the referral, and not how serious it was said to be.
         let is_raised = urgent && !self.level.is_significant_harm_or_above();
-        if matter == Some(Matter::Referral)
+        if goes == Goes::ToAllAs(Matter::Referral)
             || matches!(standing, Standing::With { .. })
             || !(waits_on || matches!(self.standing, Standing::With { .. }))
         {
             self.standing = standing;
             self.level = referral.level;
         }
-        for view in ruling.views() {
+        for view in ruling.views().iter().filter(|view| goes.is_to(view.to())) {
             if rules.directory.party(view.to()).is_none() {
                 effects.push(Effect::TellSender(News::NotConnected(view.to().clone())));
                 effects.push(Effect::AskPerson(Question::NotConnected { to: view.to().clone(), urgent }));
                 continue;
             }
-            let matter = matter.unwrap_or(if earlier.contains(view.to()) { Matter::Amendment } else { Matter::Referral });
+            let matter = goes.matter(earlier.contains(view.to()));
             let delivery = self.owe(view.to(), view.role(), matter);
             let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);
             effects.push(Effect::Deliver(Box::new(disclosure)));
@@ -655,24 +735,38 @@ impl Case {
 
     /// What of it waits for a person under `ruling`.
     fn waits(&self, ruling: &Ruling, referral: &Referral) -> Option<Waiting> {
+        let held_by = |reason: &Arc<Reason>| HeldBy { rule: reason.rule.to_string(), because: reason.because.clone() };
+        let mut by: Vec<HeldBy> = Vec::new();
+        let mut items: Vec<HeldItem> = Vec::new();
         let intended = match ruling.decision() {
-            Decision::HoldForReview { intended } => intended.clone(),
-            Decision::Deliver { .. } | Decision::ReturnToSender | Decision::Refuse => return None,
+            // Where it would go is known by a rule that stands first and holds nothing.
+            Decision::HoldForReview { intended } => {
+                by.extend(ruling.by().iter().skip(usize::from(intended.is_some())).map(held_by));
+                intended.clone()
+            }
+            Decision::Deliver { to } => {
+                for view in ruling.views() {
+                    for verdict in view.verdicts().iter().filter(|verdict| verdict.given == Extent::Review) {
+                        let item = HeldItem { from: view.to().clone(), category: verdict.category };
+                        if !items.contains(&item) {
+                            items.push(item);
+                        }
+                        for reason in verdict.by.iter().map(held_by) {
+                            if !by.contains(&reason) {
+                                by.push(reason);
+                            }
+                        }
+                    }
+                }
+                if items.is_empty() {
+                    return None;
+                }
+                Some(to.clone())
+            }
+            Decision::ReturnToSender | Decision::Refuse => return None,
         };
-        // Where it would go is known by a rule that stands first and holds nothing.
-        let by = ruling
-            .by()
-            .iter()
-            .skip(usize::from(intended.is_some()))
-            .map(|reason| HeldBy { rule: reason.rule.to_string(), because: reason.because.clone() });
-        Some(Waiting {
-            version: u32::try_from(self.versions.len()).unwrap_or(u32::MAX),
-            digest: referral.digest,
-            since: referral.received,
-            level: referral.level,
-            intended,
-            by: by.collect(),
-        })
+        let (digest, since, level) = (referral.digest, referral.received, referral.level);
+        Some(Waiting { number: self.reviews.saturating_add(1), digest, since, level, intended, by, items })
     }
 
     /// A clock that runs already keeps its first due moment: a change never gives an authority more time. One that
@@ -909,13 +1003,13 @@ impl Case {
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
-    /// The version that waits for a person.
+    /// What waits for a person.
     pub fn waiting(&self) -> Option<&Waiting> {
         self.waiting.as_ref()
     }
-    /// A person decided about this version.
-    pub fn was_reviewed(&self, version: u32) -> bool {
-        self.reviewed.contains(&version)
+    /// A person decided about this review.
+    pub fn was_reviewed(&self, number: u32) -> bool {
+        self.reviewed.contains(&number)
     }
     /// The messages that were taken in, the first one first.
     pub fn heard(&self) -> &[Digest] {

@@ -29,7 +29,7 @@ use crate::vocab::*;
 use crate::{Digest, Endpoint};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
-use review::Choice;
+use review::Lift;
 use table::{Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
@@ -344,14 +344,14 @@ impl Rulebook {
         }
     }
 
-    /// The ruling under `pack`; after a review, with what the person chose.
+    /// The ruling under `pack`; after a review, with what the person lifted.
     fn rule_under(
         &self,
         pack: &RulePack,
         referral: &Referral,
         facts: Facts,
         earlier: &[Endpoint],
-        chosen: Option<&Choice>,
+        lift: Option<Lift<'_>>,
     ) -> Ruling {
         let tables = &pack.tables;
         let situation = |facts: &Facts| Situation::of(facts, RecipientKind::Unknown, Category::Unknown);
@@ -359,7 +359,7 @@ impl Rulebook {
         let before = situation(&facts);
         let diverted = tables.diversion.matching(&before).next();
         let route = diverted.or_else(|| tables.route.matching(&before).next());
-        let named = chosen.and_then(Choice::target);
+        let named = lift.and_then(Lift::target);
         let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
@@ -397,13 +397,13 @@ impl Rulebook {
                 recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
             }));
         }
-        let decision = match chosen {
+        let decision = match lift {
             None => decision(to, &holds),
-            Some(choice) => {
-                by.push(choice.reason());
+            Some(lift) => {
+                by.push(lift.reason());
                 // What the person lifted no longer holds anything; the record says what it was.
                 holds.retain(|row| row.outcome != Hold::Review);
-                choice.decision(to, &holds)
+                lift.decision(to, &holds)
             }
         };
         by.extend(holds.iter().map(|row| row.reason.clone()));
@@ -424,7 +424,7 @@ impl Rulebook {
         let (mut views, mut not_told) = (Vec::new(), Vec::new());
         for addressee in recipients {
             let is_asked_for = addressee.is_asked_for;
-            let view = view(pack, &facts, referral, &items, addressee, &mut bases);
+            let view = view(pack, &facts, referral, &items, addressee, lift, &mut bases);
             let gives_something = view.verdicts.iter().any(|verdict| matches!(verdict.given, Extent::Whole | Extent::Minimum));
             if gives_something || !is_asked_for {
                 views.push(view);
@@ -731,6 +731,7 @@ fn view(
     referral: &Referral,
     items: &[ItemFacts],
     addressee: Addressee,
+    lift: Option<Lift<'_>>,
     all: &mut Vec<(LawfulBasis, Arc<Reason>)>,
 ) -> View {
     let Addressee { to, kind, role, is_asked_for: _ } = addressee;
@@ -745,6 +746,13 @@ fn view(
             verdict.given = Extent::Nothing;
             let because = "only the minimum may go, and the sender wrote no summary of this text";
             verdict.by = vec![own_reason("DM-01", because, "UK GDPR Article 5(1)(c)", Evidence::Convention)];
+        }
+        // What a person let go still needs a basis.
+        if let Some(lift) = lift.filter(|lift| lift.lifts_items() && verdict.given == Extent::Review)
+            && pack.basis.matching(item.category, &situation).next().is_some()
+        {
+            verdict.given = Extent::Whole;
+            verdict.by.push(lift.reason());
         }
         let is_given = matches!(verdict.given, Extent::Whole | Extent::Minimum);
         for row in pack.basis.matching(item.category, &situation) {

@@ -1010,16 +1010,16 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
         }
         Happens::Delivered { delivery } => Event::Delivered(pick(delivery).1),
         Happens::Opened => {
-            let version = life.case.as_ref().and_then(Case::waiting).map_or(1, |waiting| waiting.version);
-            Event::Opened { by: reviewer(), reason: "hid under the stairs".into(), version }
+            let number = life.case.as_ref().and_then(Case::waiting).map_or(1, |waiting| waiting.number);
+            Event::Opened { by: reviewer(), reason: "hid under the stairs".into(), number }
         }
         Happens::Reviewed { choice, to, an_older_one } => {
             let waiting = life.case.as_ref().and_then(Case::waiting);
-            let version = waiting.map_or(1, |waiting| waiting.version) - u32::from(an_older_one);
+            let number = waiting.map_or(1, |waiting| waiting.number) - u32::from(an_older_one);
             let is_it = |referral: &&Referral| waiting.is_some_and(|waiting| waiting.digest == referral.digest);
             let referral = life.versions.iter().rfind(is_it).unwrap_or(&life.base).clone();
             let choice = [Choice::Release, Choice::Redirect { to: endpoint(ANSWERING[to]) }, Choice::Return][choice].clone();
-            let review = Box::new(Review { by: reviewer(), reason: "hid under the stairs".into(), version, choice });
+            let review = Box::new(Review { by: reviewer(), reason: "hid under the stairs".into(), number, choice });
             Event::Reviewed { review, referral: Box::new(referral) }
         }
         Happens::SenderTold => Event::SenderTold,

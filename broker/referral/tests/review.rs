@@ -9,6 +9,7 @@ use common::endpoint;
 use expect_test::{Expect, expect};
 use referral::case::{Case, Effect, Event, News, Stage, Standing, Step, Surprise, step};
 use referral::disclosure::{Disclosure, Matter};
+use referral::rules::pack::Extent;
 use referral::rules::review::{Choice, Review, Reviewer};
 use referral::rules::{Library, Role, Rulebook};
 use referral::submission::*;
@@ -55,17 +56,17 @@ fn petra() -> Reviewer {
     Reviewer { person, certificate: "operator.desk".into() }
 }
 
-fn reviewed_by(case: Case, referral: &Referral, version: u32, choice: Choice, rules: &Rulebook) -> Step {
-    let review = Box::new(Review { by: petra(), reason: "spoke to the school".into(), version, choice });
+fn reviewed_by(case: Case, referral: &Referral, number: u32, choice: Choice, rules: &Rulebook) -> Step {
+    let review = Box::new(Review { by: petra(), reason: "spoke to the school".into(), number, choice });
     step(Some(case), Event::Reviewed { review, referral: Box::new(referral.clone()) }, now(), rules)
 }
 
-fn reviewed(case: Case, referral: &Referral, version: u32, choice: Choice) -> Step {
-    reviewed_by(case, referral, version, choice, &RULES)
+fn reviewed(case: Case, referral: &Referral, number: u32, choice: Choice) -> Step {
+    reviewed_by(case, referral, number, choice, &RULES)
 }
 
-fn opened(case: Case, version: u32) -> Step {
-    step(Some(case), Event::Opened { by: petra(), reason: "it waits".into(), version }, now(), &RULES)
+fn opened(case: Case, number: u32) -> Step {
+    step(Some(case), Event::Opened { by: petra(), reason: "it waits".into(), number }, now(), &RULES)
 }
 
 fn redirect(to: &str) -> Choice {
@@ -130,7 +131,7 @@ fn what_a_rule_holds_waits_with_the_rules_that_hold_it_and_no_other() {
     let case = raised(&held());
     let waiting = case.waiting().unwrap();
     let by: Vec<&str> = waiting.by.iter().map(|held| held.rule.as_str()).collect();
-    assert_eq!((waiting.version, by.as_slice(), waiting.is_urgent()), (1, ["TC-12"].as_slice(), true));
+    assert_eq!((waiting.number, by.as_slice(), waiting.is_urgent()), (1, ["TC-12"].as_slice(), true));
     assert_eq!(waiting.intended, Some(endpoint(LEEDS)));
     assert_eq!(waiting.since, held().received);
 
@@ -146,8 +147,8 @@ fn opening_changes_nothing_but_is_a_step_that_is_recorded() {
     let step = opened(case.clone(), 1);
     assert_eq!((step.surprise, step.effects.len()), (None, 0));
     assert_eq!(step.case, Some(case.clone()));
-    check(&opened(case, 2), expect!["surprise: another version waits than the one that was looked at: open it again"]);
-    check(&opened(raised(&common::referral()), 1), expect!["surprise: no version of it waits for a person"]);
+    check(&opened(case, 2), expect!["surprise: it has changed since it was looked at: open it again"]);
+    check(&opened(raised(&common::referral()), 1), expect!["surprise: nothing of it waits for a person"]);
 }
 
 // ---------------------------------------------------------------- released
@@ -267,13 +268,106 @@ fn what_is_returned_goes_to_nobody_and_the_sender_reads_why() {
     assert!(!told.case.unwrap().is_open(), "once the sender was told it is closed");
 }
 
+// ---------------------------------------------------------------- items that wait while the rest has gone
+
+/// It goes, and what the front door may have only once a person has looked waits.
+fn with_marac() -> Referral {
+    let mut referral = common::referral();
+    referral.items.push(common::text(Category::MaracInformation, "the meeting heard"));
+    referral
+}
+
+#[test]
+fn what_a_recipient_may_have_only_once_a_person_looked_waits_while_the_rest_has_gone() {
+    let raised = step(None, Event::Submitted(Box::new(with_marac())), now(), &RULES);
+    let case = raised.case.as_ref().unwrap();
+    assert_eq!(case.standing(), &Standing::With { responsible: endpoint(LEEDS) });
+    assert!(delivered(&raised)[0].items().iter().all(|item| item.category != Category::MaracInformation));
+    let waiting = case.waiting().unwrap();
+    let items: Vec<(String, Category)> = waiting.items.iter().map(|item| (item.from.to_string(), item.category)).collect();
+    assert_eq!(items, [(LEEDS.to_owned(), Category::MaracInformation)]);
+    assert_eq!(waiting.by.first().map(|held| held.rule.as_str()), Some("DM-01.marac_information.review"));
+    // The alert itself has gone.
+    assert!(!waiting.is_urgent());
+    assert!(raised.effects.iter().any(|effect| matches!(effect, Effect::AskPerson(_))));
+}
+
+#[test]
+fn items_that_are_released_go_to_whoever_waits_for_them_and_to_nobody_else() {
+    let case = raised(&with_marac());
+    let step = reviewed(case.clone(), &with_marac(), 1, Choice::Release);
+    check(
+        &step,
+        expect![[r#"
+            tell: Release by a safeguarding lead, lifted DM-01.marac_information.review
+            tell: routed, TC-09
+            deliver Amendment to la.E08000035.front-door as Responsible"#]],
+    );
+    let given: Vec<Category> = delivered(&step)[0].items().iter().map(|item| item.category).collect();
+    assert!(given.contains(&Category::MaracInformation));
+    let after = step.case.unwrap();
+    assert!(after.waiting().is_none());
+    assert_eq!((after.standing(), after.clocks()), (case.standing(), case.clocks()));
+    // Asked twice, it is given once.
+    assert_eq!(reviewed(after, &with_marac(), 1, Choice::Release).surprise, Some(Surprise::AlreadyReviewed));
+}
+
+#[test]
+fn items_that_stay_withheld_change_nothing_and_the_sender_reads_why() {
+    let case = raised(&with_marac());
+    let step = reviewed(case.clone(), &with_marac(), 1, Choice::Return);
+    check(
+        &step,
+        expect![[r#"tell: Return by a safeguarding lead, lifted DM-01.marac_information.review, because: spoke to the school"#]],
+    );
+    let after = step.case.unwrap();
+    assert!(after.waiting().is_none() && step.ruling.is_none());
+    assert_eq!((after.standing(), after.recipients()), (case.standing(), case.recipients()));
+}
+
+#[test]
+fn items_are_not_redirected_away_from_whoever_has_the_rest() {
+    assert_eq!(reviewed(raised(&with_marac()), &with_marac(), 1, redirect(KENT)).surprise, Some(Surprise::OnlyItems));
+}
+
+#[test]
+fn whoever_releases_the_whole_has_not_released_its_items_and_a_repeat_does_not_either() {
+    let both = Referral { duty_decision: DutyDecision::MoreDetrimental, ..with_marac() };
+    let step = reviewed(raised(&both), &both, 1, redirect(KENT));
+    assert!(delivered(&step)[0].items().iter().all(|item| item.category != Category::MaracInformation));
+    let case = step.case.unwrap();
+    assert_eq!(case.waiting().map(|waiting| waiting.number), Some(2));
+    assert_eq!(reviewed(case.clone(), &both, 1, Choice::Release).surprise, Some(Surprise::AlreadyReviewed));
+    // The items go where a person sent the rest, whatever the rules had meant.
+    let step = reviewed(case, &both, 2, Choice::Release);
+    let to: Vec<String> = delivered(&step).iter().map(|one| one.to().to_string()).collect();
+    assert_eq!(to, [KENT]);
+}
+
+#[test]
+fn a_person_hands_over_only_what_waits_for_one_and_only_on_a_basis() {
+    let mut referral = with_marac();
+    referral.items.extend(Category::ALL.iter().map(|&category| common::text(category, "canary")));
+    for to in [LEEDS, "la.E08000035.early-help", "police.13", "nhs.ZZ101", "school.999001"] {
+        let before = RULES.rule_reviewed(&referral, &[], &redirect(to));
+        let after = RULES.rule_items_reviewed(&referral, &[], &endpoint(to));
+        for (before, after) in before.views().iter().zip(after.views()) {
+            for (before, after) in before.verdicts().iter().zip(after.verdicts()) {
+                let is_lifted = before.given == Extent::Review && after.given == Extent::Whole;
+                assert!(before.given == after.given || is_lifted, "{to}: {:?}", after.category);
+            }
+            assert!(after.given().is_empty() || !after.bases().is_empty(), "{to}");
+        }
+    }
+}
+
 // ---------------------------------------------------------------- who is too late
 
 #[test]
 fn a_choice_is_about_the_version_that_waits_and_about_no_other() {
     let (first, second) = (held(), version(held(), 2));
     let case = amended(raised(&first), &second);
-    assert_eq!(case.waiting().unwrap().version, 2);
+    assert_eq!(case.waiting().unwrap().number, 2);
     let changed = Some(Surprise::VersionChanged);
     assert_eq!(reviewed(case.clone(), &first, 1, Choice::Release).surprise, changed);
     // The right number with other content is not what was looked at either.
@@ -305,7 +399,7 @@ fn what_does_not_wait_is_not_for_a_person_to_move() {
             assert_eq!((step.surprise, step.case.as_ref()), (Some(Surprise::NotHeld), Some(&case)));
         }
     }
-    let review = Box::new(Review { by: petra(), reason: "".into(), version: 1, choice: Choice::Release });
+    let review = Box::new(Review { by: petra(), reason: "".into(), number: 1, choice: Choice::Release });
     let never = step(None, Event::Reviewed { review, referral: Box::new(held()) }, now(), &RULES);
     assert_eq!((never.surprise, never.case), (Some(Surprise::NeverSeen), None));
 }
@@ -317,12 +411,12 @@ fn a_change_that_is_held_takes_nothing_back_and_is_a_change_once_it_is_released(
     let second = version(held(), 2);
     let case = amended(raised(&common::referral()), &second);
     assert_eq!(case.standing(), &Standing::With { responsible: endpoint(LEEDS) });
-    assert_eq!(case.waiting().map(|waiting| waiting.version), Some(2));
-    let step = reviewed(case.clone(), &second, 2, Choice::Release);
+    assert_eq!(case.waiting().map(|waiting| waiting.number), Some(1));
+    let step = reviewed(case.clone(), &second, 1, Choice::Release);
     assert!(delivered(&step).iter().all(|one| one.matter() == Matter::Amendment));
     assert_eq!(delivered(&step)[0].to(), &endpoint(LEEDS));
     // Given back, what the authority has it keeps.
-    let step = reviewed(case, &second, 2, Choice::Return);
+    let step = reviewed(case, &second, 1, Choice::Return);
     assert!(delivered(&step).is_empty());
     assert_eq!(step.case.unwrap().standing(), &Standing::With { responsible: endpoint(LEEDS) });
 }
@@ -338,7 +432,7 @@ fn a_change_that_needs_nobody_ends_the_waiting() {
 fn a_change_that_is_refused_leaves_waiting_what_waited() {
     let secret = Referral { handling: vec![HandlingFlag::Secret], ..version(common::referral(), 2) };
     let case = amended(raised(&held()), &secret);
-    assert_eq!(case.waiting().map(|waiting| waiting.version), Some(1));
+    assert_eq!(case.waiting().map(|waiting| waiting.number), Some(1));
     assert_eq!(case.stage(), Stage::Held);
     assert!(reviewed(case, &held(), 1, Choice::Release).surprise.is_none());
 }

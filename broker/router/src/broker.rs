@@ -163,7 +163,7 @@ impl Ready {
             events,
             shutdown: shutdown.clone(),
         };
-        let operators = Operators { ledger: ledger.clone(), rules: self.rules.clone(), clock: self.clock, inputs, post };
+        let operators = Operators { ledger: ledger.clone(), rules: rules.clone(), clock: self.clock, inputs, post };
         let server = self.server(desk, operators, shutdown.clone())?;
         tasks.spawn(async move {
             if let Err(error) = server.await {

@@ -48,14 +48,14 @@ pub struct Who {
 #[derive(Clone)]
 pub struct Person(common::Practitioner);
 
-/// Which version of which referral.
+/// Which review of which referral.
 #[derive(Args)]
 pub struct Which {
     /// The referral's id, as `review list` shows it.
     referral: String,
-    /// The version that was looked at, as `review list` and `review open` show it.
-    #[arg(long = "looked-at", value_name = "VERSION")]
-    version: u32,
+    /// The review that was looked at: its number, as `review list` and `review open` show it.
+    #[arg(long = "looked-at", value_name = "NUMBER")]
+    number: u32,
 }
 
 /// What the rules put before a person.
@@ -88,7 +88,7 @@ pub enum ReviewCommand {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Let it go on as the rules intended.
+    /// Let it go on as the rules intended; where only items wait, hand those over.
     Release {
         #[command(flatten)]
         which: Which,
@@ -109,7 +109,7 @@ pub enum ReviewCommand {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Give it back to the sender, who reads the reason.
+    /// Give it back to the sender, who reads the reason; where only items wait, leave those withheld.
     Return {
         #[command(flatten)]
         which: Which,
@@ -207,10 +207,12 @@ pub async fn review(command: ReviewCommand) -> Result<String, NotDone> {
                 None if returned => give_back(),
                 None => release(),
             };
-            let request =
-                wire::PreviewReviewRequest { referral_id: which.referral, version: which.version, choice: Some(choice) };
+            let request = wire::PreviewReviewRequest { referral_id: which.referral, number: which.number, choice: Some(choice) };
             let previewed = reach.client()?.preview_review(request).await?.into_inner();
-            Ok(printable(&preview(previewed.preview.unwrap_or_default())))
+            Ok(match previewed.preview {
+                Some(previewed) => printable(&preview(previewed)),
+                None => "the items would stay withheld, and the sender would read why\n".to_owned(),
+            })
         }
         ReviewCommand::Release { which, who, reach } => decide(which, release(), who, &reach).await,
         ReviewCommand::Redirect { which, to, who, reach } => decide(which, redirect(to), who, &reach).await,
@@ -233,7 +235,7 @@ fn give_back() -> wire::Choice {
 async fn decide(which: Which, choice: wire::Choice, who: Who, reach: &Reach) -> Result<String, NotDone> {
     let request = wire::DecideReviewRequest {
         referral_id: which.referral.clone(),
-        version: which.version,
+        number: which.number,
         choice: Some(choice),
         by: Some(who.by.0),
         reason: who.reason,
@@ -276,8 +278,15 @@ fn listed(text: &mut String, review: &wire::WaitingReview) {
     let withdrawn = if review.withdrawn { "; withdrawn by its sender" } else { "" };
     let intended = if review.intended.is_empty() { "the rules know nobody" } else { &review.intended };
     let _ = writeln!(text, "{}  {urgent}{level}{withdrawn}", review.referral_id);
-    let _ = writeln!(text, "    version {}, from {}, waits since {}", review.version, review.sender, since(review.since));
-    let _ = writeln!(text, "    would go to: {intended}");
+    let _ = writeln!(text, "    review {}, from {}, waits since {}", review.number, review.sender, since(review.since));
+    if review.items.is_empty() {
+        let _ = writeln!(text, "    would go to: {intended}");
+    } else {
+        let _ = writeln!(text, "    went to: {intended}, without what a person must look at first:");
+    }
+    for item in &review.items {
+        let _ = writeln!(text, "    {} waits for {}", words::<Category>(item.category), item.endpoint);
+    }
     for held in &review.held_by {
         let _ = writeln!(text, "    {}: {}", held.rule_id, held.reason);
     }
@@ -313,7 +322,7 @@ fn content(opened: &wire::OpenReviewResponse, reach: &Reach) -> String {
             None => {}
         }
     }
-    let which = format!("{} --looked-at {}", review.referral_id, review.version);
+    let which = format!("{} --looked-at {}", review.referral_id, review.number);
     let who = format!("--as \"Name, role\" --reason \"...\" --config {}", reach.config.display());
     let _ = writeln!(text, "\nWhat you can do (preview shows first what it would do):");
     let _ = writeln!(text, "  safeguarding-broker review preview  {which} --config {}", reach.config.display());
@@ -438,7 +447,7 @@ mod tests {
     fn a_list_says_what_waits_and_why_and_nothing_else() {
         let review = wire::WaitingReview {
             referral_id: "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11".to_owned(),
-            version: 2,
+            number: 2,
             since: Some(prost_types::Timestamp { seconds: 1_795_428_000, nanos: 0 }),
             level: common::Level::SignificantHarm as i32,
             urgent: true,
@@ -446,11 +455,12 @@ mod tests {
             intended: String::new(),
             sender: "school.999001".to_owned(),
             withdrawn: false,
+            items: Vec::new(),
         };
         let mut text = String::new();
         listed(&mut text, &review);
         let expected = "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11  URGENT  significant harm\n    \
-            version 2, from school.999001, waits since 2026-11-23 10:00 London time\n    \
+            review 2, from school.999001, waits since 2026-11-23 10:00 London time\n    \
             would go to: the rules know nobody\n    TC-12: A person looks first\n";
         assert_eq!(text, expected);
     }

@@ -384,7 +384,9 @@ impl<L: Ledger> Decider<L> {
             | Surprise::AlreadyReviewed
             | Surprise::VersionChanged
             | Surprise::NowhereToGo
-            | Surprise::UnknownTarget => {
+            | Surprise::UnknownTarget
+            | Surprise::OnlyItems
+            | Surprise::NoBasis => {
                 tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
             }
         }
@@ -566,7 +568,7 @@ struct DecisionRecord<'a> {
 /// What a person did about what waited for one: opened it, or decided.
 #[derive(Serialize)]
 struct ReviewRecord<'a> {
-    version: u32,
+    number: u32,
     choice: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     redirected_to: Option<&'a Endpoint>,
@@ -581,8 +583,8 @@ struct ReviewRecord<'a> {
 fn review_record<'a>(event: &'a Event, effects: &'a [Effect]) -> Option<ReviewRecord<'a>> {
     let certificate = |by: &'a Reviewer| by.certificate.open().as_str();
     match event {
-        Event::Opened { by, reason, version } => Some(ReviewRecord {
-            version: *version,
+        Event::Opened { by, reason, number } => Some(ReviewRecord {
+            number: *number,
             choice: "opened",
             redirected_to: None,
             reason: reason.open(),
@@ -600,7 +602,7 @@ fn review_record<'a>(event: &'a Event, effects: &'a [Effect]) -> Option<ReviewRe
                 Effect::TellSender(_) | Effect::Deliver(_) | Effect::Notify(_) | Effect::AskPerson(_) => None,
             });
             Some(ReviewRecord {
-                version: review.version,
+                number: review.number,
                 choice,
                 redirected_to,
                 reason: review.reason.open(),

@@ -126,6 +126,8 @@ impl Meters {
             Surprise::VersionChanged => "version_changed",
             Surprise::NowhereToGo => "nowhere_to_go",
             Surprise::UnknownTarget => "unknown_target",
+            Surprise::OnlyItems => "only_items",
+            Surprise::NoBasis => "no_basis",
         };
         self.surprises.with_label_values(&[why]).inc();
     }

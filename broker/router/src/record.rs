@@ -541,7 +541,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Removes a message from quarantine and records who let it out; true if it was there.
     fn release(&self, release: Release) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
-    /// Removes the content, the decisions and the salts of a closed referral. The log still verifies.
+    /// Removes the content, the decisions and the salts of a closed referral, which then waits for nobody. The log
+    /// still verifies.
     fn erase(&self, erasure: Erasure) -> impl Future<Output = Result<Erased, LedgerError>> + Send;
 
     /// Records something about the broker itself, such as which rules are in force. It belongs to no referral, says

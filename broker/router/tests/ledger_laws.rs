@@ -395,6 +395,15 @@ async fn what_waits_for_a_person_is_listed_and_counted_until_it_does_not(home: i
     let counts = ledger.counts().await.unwrap();
     assert_eq!(counts.waiting, WaitingCounts { referrals: 2, oldest: Some(at(10)) });
     assert_eq!(counts.waiting_urgently, WaitingCounts { referrals: 1, oldest: Some(at(20)) });
+
+    // What was erased can be looked at by nobody.
+    let waiting = Some(Waiting { since: at(1), urgent: false });
+    recorded(commit_one(&ledger, Commit { waiting, owed: vec![], ..closing(referral(6), 0) }).await);
+    assert_eq!(ledger.counts().await.unwrap().waiting.oldest, Some(at(1)));
+    let (by, reason) = ("records.manager".to_owned(), "retention over".to_owned());
+    let erased = ledger.erase(Erasure { referral: referral(6), by, reason, at: at(90) }).await.unwrap();
+    assert!(matches!(erased, Erased::Leaf(_)));
+    assert_eq!(ledger.counts().await.unwrap().waiting, counts.waiting);
 }
 
 async fn the_counts_are_right(home: impl Home) {

@@ -219,9 +219,8 @@ fn some_postcodes(file: &Path) -> Vec<String> {
 fn check(postcodes: &Path, districts: &Path, folder: &Path) {
     println!("{}", import(postcodes, folder));
     let directory = with_imported(register(), folder).expect("what was just imported");
-    let above: BTreeMap<String, String> = rows(districts, &["lad_gss", "upper_gss"])
-        .map(|columns| (columns[0].clone(), columns[1].clone()))
-        .collect();
+    let above: BTreeMap<String, String> =
+        rows(districts, &["lad_gss", "upper_gss"]).map(|columns| (columns[0].clone(), columns[1].clone())).collect();
     let on = today();
     let (mut english, mut devolved, mut nowhere) = (0_usize, 0_usize, 0_usize);
     for columns in rows(postcodes, &["postcode", "lad_gss"]) {

@@ -29,8 +29,8 @@ pub struct Review {
     pub by: Reviewer,
     /// Why. The sender reads it when the referral comes back.
     pub reason: Sealed<String>,
-    /// Which version was looked at, from 1: nobody decides about what they have not seen.
-    pub version: u32,
+    /// Which of the case's reviews this is, from 1: nobody decides about what they have not seen.
+    pub number: u32,
     /// What is to happen.
     pub choice: Choice,
 }
@@ -38,46 +38,67 @@ pub struct Review {
 /// What a person can choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// It goes on as the rules intended.
+    /// It goes on as the rules intended; where single items wait, those go.
     Release,
     /// It goes to this endpoint.
     Redirect {
         /// The endpoint that answers for the child.
         to: Endpoint,
     },
-    /// It goes back to the sender.
+    /// It goes back to the sender; where single items wait, those stay withheld.
     Return,
 }
 
-impl Choice {
-    /// The endpoint that a person named.
-    pub(super) fn target(&self) -> Option<&Endpoint> {
+/// What a person lifted, as a ruling sees it.
+#[derive(Clone, Copy)]
+pub(super) enum Lift<'a> {
+    /// The hold on the whole.
+    Whole(&'a Choice),
+    /// What was withheld until a person has looked, from a referral that went to this desk.
+    Items(&'a Endpoint),
+}
+
+impl<'a> Lift<'a> {
+    /// The desk that is responsible whatever the rules say: named by a person, or the one that has it.
+    pub(super) fn target(self) -> Option<&'a Endpoint> {
         match self {
-            Choice::Redirect { to } => Some(to),
-            Choice::Release | Choice::Return => None,
+            Lift::Whole(Choice::Redirect { to }) => Some(to),
+            Lift::Whole(Choice::Release | Choice::Return) => None,
+            Lift::Items(responsible) => Some(responsible),
         }
     }
 
-    pub(super) fn reason(&self) -> Arc<Reason> {
+    /// Whether an item that waited for a person goes.
+    pub(super) fn lifts_items(self) -> bool {
+        match self {
+            Lift::Whole(_) => false,
+            Lift::Items(_) => true,
+        }
+    }
+
+    pub(super) fn reason(self) -> Arc<Reason> {
         let because = match self {
-            Choice::Release => "A named person looked at what the rules had held, and released it",
-            Choice::Redirect { .. } => "A named person looked at what the rules had held, and decided where it goes",
-            Choice::Return => "A named person looked at what the rules had held, and gave it back to the sender",
+            Lift::Whole(Choice::Release) => "A named person looked at what the rules had held, and released it",
+            Lift::Whole(Choice::Redirect { .. }) => "A named person looked at what the rules had held, and decided where it goes",
+            Lift::Whole(Choice::Return) => "A named person looked at what the rules had held, and gave it back to the sender",
+            Lift::Items(_) => "A named person looked at what the rules had withheld until then, and handed it over",
         };
         own_reason("TC-09", because, "Data (Use and Access) Act 2025 s80", Evidence::Verified)
     }
 
     /// What is to happen once the review is lifted. What is refused stays refused.
-    pub(super) fn decision(&self, to: Option<Endpoint>, holds: &[&Row<Hold>]) -> Decision {
+    pub(super) fn decision(self, to: Option<Endpoint>, holds: &[&Row<Hold>]) -> Decision {
         let any = |hold: Hold| holds.iter().any(|row| row.outcome == hold);
         if any(Hold::Refuse) {
             return Decision::Refuse;
         }
         match (self, to) {
-            (Choice::Return, _) => Decision::ReturnToSender,
-            (Choice::Release, _) if any(Hold::ReturnToSender) => Decision::ReturnToSender,
-            (Choice::Release | Choice::Redirect { .. }, Some(to)) => Decision::Deliver { to },
-            (Choice::Release | Choice::Redirect { .. }, None) => Decision::HoldForReview { intended: None },
+            (Lift::Whole(Choice::Return), _) => Decision::ReturnToSender,
+            (Lift::Whole(Choice::Release), _) if any(Hold::ReturnToSender) => Decision::ReturnToSender,
+            (Lift::Whole(Choice::Release | Choice::Redirect { .. }) | Lift::Items(_), Some(to)) => Decision::Deliver { to },
+            (Lift::Whole(Choice::Release | Choice::Redirect { .. }) | Lift::Items(_), None) => {
+                Decision::HoldForReview { intended: None }
+            }
         }
     }
 }
@@ -88,15 +109,25 @@ impl Rulebook {
     pub fn rule_reviewed(&self, referral: &Referral, earlier: &[Endpoint], choice: &Choice) -> Ruling {
         let facts = Facts::derive(referral, &self.directory);
         match (self.library.in_force(london_date(referral.received)), choice) {
-            (Some(pack), _) => self.rule_under(pack, referral, facts, earlier, Some(choice)),
+            (Some(pack), _) => self.rule_under(pack, referral, facts, earlier, Some(Lift::Whole(choice))),
             // Without a matrix nobody may have anything; giving it back discloses nothing.
             (None, Choice::Return) => {
                 let mut ruling = self.without_a_pack(facts);
                 ruling.decision = Decision::ReturnToSender;
-                ruling.by.push(choice.reason());
+                ruling.by.push(Lift::Whole(choice).reason());
                 ruling
             }
             (None, Choice::Release | Choice::Redirect { .. }) => self.without_a_pack(facts),
+        }
+    }
+
+    /// The ruling on a referral that `responsible` has, once a person handed over what was withheld until then. An
+    /// item for which no basis stands in the pack stays withheld: nothing leaves without one.
+    pub fn rule_items_reviewed(&self, referral: &Referral, earlier: &[Endpoint], responsible: &Endpoint) -> Ruling {
+        let facts = Facts::derive(referral, &self.directory);
+        match self.library.in_force(london_date(referral.received)) {
+            None => self.without_a_pack(facts),
+            Some(pack) => self.rule_under(pack, referral, facts, earlier, Some(Lift::Items(responsible))),
         }
     }
 }

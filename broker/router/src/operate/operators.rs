@@ -9,8 +9,7 @@ use proto::wire::operator::v1 as wire;
 use proto::wire::operator::v1::operator_service_server::{OperatorService, OperatorServiceServer};
 use proto::words::Word;
 use proto::{tell, write};
-use referral::case::{Case, Event, Routing, Surprise, Waiting, step};
-use referral::rules::Rulebook;
+use referral::case::{Case, Event, HeldItem, Routing, Surprise, Waiting, step};
 use referral::rules::review::{Choice, Review, Reviewer};
 use referral::submission::{Arrival, Practitioner, Referral, What};
 use referral::{Digest, Endpoint, ReferralId, Sealed};
@@ -25,6 +24,7 @@ use crate::decide::Input;
 use crate::deliver::Post;
 use crate::record::{Ledger, Quarantined, QuarantinedEntry, Release, log};
 use crate::roads;
+use crate::rules::Rules;
 
 /// An operator's certificate is named `operator.` and something.
 const OPERATOR: &str = "operator.";
@@ -39,7 +39,7 @@ pub struct Operators<L, P> {
     /// What was recorded.
     pub ledger: L,
     /// The rules, for previews.
-    pub rules: Rulebook,
+    pub rules: Rules,
     /// What the time is.
     pub clock: Clock,
     /// To whoever decides, with room for an answer.
@@ -157,6 +157,8 @@ fn refused(surprise: Surprise) -> Status {
         Surprise::NotHeld => (Code::FailedPrecondition, "NOT_HELD"),
         Surprise::AlreadyReviewed => (Code::FailedPrecondition, "ALREADY_REVIEWED"),
         Surprise::NowhereToGo => (Code::FailedPrecondition, "NOWHERE_TO_GO"),
+        Surprise::OnlyItems => (Code::FailedPrecondition, "ONLY_ITEMS"),
+        Surprise::NoBasis => (Code::FailedPrecondition, "NO_BASIS"),
         Surprise::Duplicate
         | Surprise::NotYours
         | Surprise::NotSentToYou
@@ -228,7 +230,7 @@ fn choice(choice: Option<wire::Choice>) -> Result<Choice, Status> {
 fn waiting_review(case: &Case, waiting: &Waiting) -> wire::WaitingReview {
     wire::WaitingReview {
         referral_id: case.id().to_string(),
-        version: waiting.version,
+        number: waiting.number,
         since: Some(write::timestamp(waiting.since)),
         level: waiting.level.number(),
         urgent: waiting.is_urgent(),
@@ -236,7 +238,12 @@ fn waiting_review(case: &Case, waiting: &Waiting) -> wire::WaitingReview {
         intended: waiting.intended.as_ref().map(Endpoint::to_string).unwrap_or_default(),
         sender: case.sender().to_string(),
         withdrawn: case.is_withdrawn(),
+        items: waiting.items.iter().map(held_item).collect(),
     }
+}
+
+fn held_item(item: &HeldItem) -> wire::HeldItem {
+    wire::HeldItem { endpoint: item.from.to_string(), category: item.category.number() }
 }
 
 fn quarantined_entry(entry: &QuarantinedEntry) -> wire::QuarantinedMessage {
@@ -289,7 +296,7 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         let case = self.0.case(&referral_id).await?;
         let waiting = case.waiting().ok_or_else(|| refused(Surprise::NotHeld))?;
         let content = self.0.content(&case, waiting).await?;
-        self.0.happened(&case, Event::Opened { by, reason, version: waiting.version }).await?;
+        self.0.happened(&case, Event::Opened { by, reason, number: waiting.number }).await?;
         tracing::info!(referral.id = %case.id(), "what waits of referral {} was opened by a named person", case.id());
         Ok(Response::new(wire::OpenReviewResponse {
             review: Some(waiting_review(&case, waiting)),
@@ -307,7 +314,7 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         request: Request<wire::PreviewReviewRequest>,
     ) -> Result<Response<wire::PreviewReviewResponse>, Status> {
         let certificate = operator(&request)?;
-        let wire::PreviewReviewRequest { referral_id, version, choice: chosen } = request.into_inner();
+        let wire::PreviewReviewRequest { referral_id, number, choice: chosen } = request.into_inner();
         let choice = choice(chosen)?;
         let case = self.0.case(&referral_id).await?;
         let waiting = case.waiting().ok_or_else(|| refused(Surprise::NotHeld))?;
@@ -315,15 +322,17 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         // The very step that the choice would be, taken on a copy.
         let nobody = Practitioner { name: "".into(), role: "".into(), contact: "".into() };
         let by = Reviewer { person: nobody, certificate: certificate.into() };
-        let review = Box::new(Review { by, reason: "".into(), version, choice });
-        let would_be = step(Some(case), Event::Reviewed { review, referral }, self.0.clock.now(), &self.0.rules);
+        let review = Box::new(Review { by, reason: "".into(), number, choice });
+        let rules = self.0.rules.now();
+        let would_be = step(Some(case), Event::Reviewed { review, referral }, self.0.clock.now(), &rules.book);
         match (would_be.surprise, would_be.ruling) {
             (None, Some(ruling)) => {
-                let preview = tell::preview(0, &Routing::of(&ruling, &self.0.rules));
+                let preview = tell::preview(0, &Routing::of(&ruling, &rules.book));
                 Ok(Response::new(wire::PreviewReviewResponse { preview: Some(preview) }))
             }
             (Some(surprise), _) => Err(refused(surprise)),
-            (None, None) => Err(Status::internal("a choice without a ruling: tell whoever maintains the broker")),
+            // Items that stay withheld: nothing would go anywhere.
+            (None, None) => Ok(Response::new(wire::PreviewReviewResponse { preview: None })),
         }
     }
 
@@ -332,16 +341,16 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         request: Request<wire::DecideReviewRequest>,
     ) -> Result<Response<wire::DecideReviewResponse>, Status> {
         let certificate = operator(&request)?;
-        let wire::DecideReviewRequest { referral_id, version, choice: chosen, by, reason } = request.into_inner();
+        let wire::DecideReviewRequest { referral_id, number, choice: chosen, by, reason } = request.into_inner();
         let (by, reason) = person_and_reason(certificate, by, &reason)?;
         let choice = choice(chosen)?;
         let case = self.0.case(&referral_id).await?;
         let Some(waiting) = case.waiting() else {
-            let was_reviewed = case.was_reviewed(version);
+            let was_reviewed = case.was_reviewed(number);
             return Err(refused(if was_reviewed { Surprise::AlreadyReviewed } else { Surprise::NotHeld }));
         };
         let referral = Box::new(self.0.content(&case, waiting).await?);
-        let review = Box::new(Review { by, reason, version, choice });
+        let review = Box::new(Review { by, reason, number, choice });
         self.0.happened(&case, Event::Reviewed { review, referral }).await?;
         tracing::info!(referral.id = %case.id(), "a named person decided what happens to referral {}", case.id());
         let stage = tell::stage(&self.0.case(&referral_id).await?) as i32;
@@ -463,5 +472,154 @@ fn delivery_again(id: uuid::Uuid, kind: String, message: &Quarantined) -> Messag
         headers: message.headers.iter().filter(|(name, _)| ours(name)).cloned().collect(),
         timestamp: None,
         body: message.bytes.clone().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::wire::events::v1 as events;
+    use referral::IdempotencyKey;
+    use referral::rules::Rulebook;
+    use transport::amqp::NotConfirmed;
+
+    use super::*;
+    use crate::decide::Decider;
+    use crate::meters::Meters;
+    use crate::record::memory::MemoryLedger;
+    use crate::record::{Commit, Committed, Erased, Erasure, Kind, Version};
+
+    /// Nothing is posted here.
+    #[derive(Clone)]
+    struct NoPost;
+
+    impl Post for NoPost {
+        async fn post(&self, _: Road, _: Message) -> Result<(), NotConfirmed> {
+            panic!("nothing is to be posted")
+        }
+    }
+
+    fn rules() -> Rules {
+        let parties = "[[endpoint]]\nname = \"la.E08000035.front-door\"\n[[endpoint]]\nname = \"school.999001\"\nauthority = \"E08000035\"\n";
+        Rules::fixed(Rulebook::built_in(parties).unwrap())
+    }
+
+    fn ledger() -> MemoryLedger {
+        let mut count = 0_u8;
+        let salts = Box::new(move || {
+            count = count.wrapping_add(1);
+            [count; 32]
+        });
+        MemoryLedger::new(log::Signer::new("localhost/safeguarding-ledger", &[7; 32]), salts)
+    }
+
+    fn content(worry: &str) -> common::Submission {
+        common::Submission {
+            kind: common::EventKind::Referral as i32,
+            level: common::Level::SignificantHarm as i32,
+            harm: common::HarmType::Neglect as i32,
+            harm_place: common::HarmPlace::Home as i32,
+            agreement: common::Agreement::NotSoughtWithReason as i32,
+            duty_decision: common::DutyDecision::MoreDetrimental as i32,
+            child: Some(common::Child {
+                identity: Some(common::Identity { family_name: "Dabchick".to_owned(), ..Default::default() }),
+                places: Some(common::Places { home: "E08000035".to_owned(), ..Default::default() }),
+                ..Default::default()
+            }),
+            referrer: Some(common::Practitioner { name: "Dora Lead".to_owned(), role: "lead".to_owned(), ..Default::default() }),
+            items: vec![common::InformationItem {
+                category: common::Category::ConcernNarrative as i32,
+                subject: common::Subject::Child as i32,
+                knowledge: common::Knowledge::Direct as i32,
+                body: Some(common::information_item::Body::Text(worry.to_owned())),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+    }
+
+    /// What a door puts on the intake, read; the key of a later version is another one.
+    fn arrived(first: Option<ReferralId>, worry: &str) -> Input<Token> {
+        let sender = Endpoint::parse("school.999001").unwrap();
+        let key = IdempotencyKey::from_bytes([if first.is_some() { 2 } else { 1 }; 16]);
+        let (id, event) = match first {
+            None => {
+                let event = events::Submitted { idempotency_key: key.to_string(), content: Some(content(worry)) };
+                (ReferralId::of(&sender, key), events::event::Event::Submitted(event))
+            }
+            Some(id) => {
+                let (referral_id, idempotency_key) = (id.to_string(), key.to_string());
+                let event = events::Amended { referral_id, idempotency_key, content: Some(content(worry)) };
+                (id, events::event::Event::Amended(event))
+            }
+        };
+        let received = "2026-11-23T10:00:00Z".parse().unwrap();
+        let bytes = write::intake(&sender, id, received, "", event);
+        Input::read(proto::read::arrival(&bytes).unwrap(), &bytes)
+    }
+
+    async fn decided(ledger: &MemoryLedger, input: Input<Token>) -> (ReferralId, Vec<Option<Surprise>>) {
+        let meters = Meters::unread().unwrap();
+        let decider = Decider { ledger: ledger.clone(), rules: rules(), clock: Clock::system(), meters };
+        let id = input.events[0].0;
+        let (answer, answered) = oneshot::channel();
+        assert!(decider.decide(vec![Input { answer: Some(answer), ..input }]).await.is_ok());
+        (id, answered.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_version_that_waits_is_found_and_once_it_is_erased_that_is_said() {
+        let ledger = ledger();
+        let (inputs, _nobody_decides) = mpsc::channel(1);
+        let desk = Operators { ledger: ledger.clone(), rules: rules(), clock: Clock::system(), inputs, post: NoPost };
+        let (id, surprises) = decided(&ledger, arrived(None, "The first version.")).await;
+        assert_eq!(surprises, [None]);
+        decided(&ledger, arrived(Some(id), "The second version.")).await;
+        // Whoever asks about what was heard before hears that it was.
+        let (_, surprises) = decided(&ledger, arrived(None, "The first version.")).await;
+        assert_eq!(surprises, [Some(Surprise::Duplicate)]);
+
+        let case = desk.case(&id.to_string()).await.unwrap();
+        let waiting = case.waiting().unwrap();
+        let found = desk.content(&case, waiting).await.unwrap();
+        assert_eq!((found.id, found.digest, waiting.number), (id, waiting.digest, 2));
+        let says = |text: &str| {
+            found.items.iter().any(|item| matches!(&item.body, referral::submission::Body::Text(body) if body.open() == text))
+        };
+        assert!(says("The second version.") && !says("The first version."));
+
+        let referral = roads::ledger_id(id);
+        let at = desk.clock.now();
+        let closing = Commit {
+            referral,
+            expected: Version(2),
+            owner: String::new(),
+            state: serde_json::to_vec(&case).unwrap(),
+            wake: None,
+            open: false,
+            waiting: None,
+            content: vec![],
+            record: vec![],
+            kind: Kind::DECISION,
+            at,
+            owed: vec![],
+            progress: vec![],
+        };
+        assert!(matches!(ledger.commit(vec![closing]).await.unwrap()[0], Committed::Recorded { .. }));
+        let erasure = Erasure { referral, by: "records".to_owned(), reason: "retention over".to_owned(), at };
+        assert!(matches!(ledger.erase(erasure).await.unwrap(), Erased::Leaf(_)));
+        let refused = desk.content(&case, waiting).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("its content was erased"), "{}", refused.message());
+    }
+
+    #[test]
+    fn nothing_is_done_by_nobody_or_for_no_reason_and_every_fault_is_named_at_once() {
+        let nobody = person_and_reason("operator.desk".to_owned(), None, "  ").unwrap_err();
+        for field in ["by.name", "by.role", "reason"] {
+            assert!(nobody.message().contains(field), "{}", nobody.message());
+        }
+        let long = common::Practitioner { name: "n".repeat(2000), role: "r".to_owned(), contact: String::new() };
+        let long = person_and_reason("operator.desk".to_owned(), Some(long), "because").unwrap_err();
+        assert!(long.message().contains("by.name is longer") && !long.message().contains("nnn"));
     }
 }

@@ -302,6 +302,9 @@ impl Inner {
         leaves.sort_unstable();
         self.records.retain(|_, record| record.referral != Some(erasure.referral));
         self.content.retain(|(referral, _), _| *referral != erasure.referral);
+        if let Some(case) = self.cases.get_mut(&erasure.referral) {
+            case.waiting = None;
+        }
         self.deliveries.values_mut().filter(|sent| of_it(sent)).for_each(|sent| sent.salt = None);
         for told in self.progress.values_mut().flatten().filter(|told| told.referral == erasure.referral) {
             told.body.clear();

@@ -606,6 +606,8 @@ impl Page<'_> {
         }
         self.run("DELETE FROM record WHERE referral = ?1", [referral])?;
         self.run("DELETE FROM content WHERE referral = ?1", [referral])?;
+        // Nobody can look at it any more.
+        self.run("UPDATE referral SET waiting_since = NULL, waiting_urgent = 0 WHERE id = ?1", [referral])?;
         self.run("UPDATE delivery SET salt = NULL, digest = NULL WHERE referral = ?1", [referral])?;
         self.run("UPDATE progress SET body = x'' WHERE referral = ?1", [referral])?;
         let bytes = ErasureRecord::new(erasure, leaves).bytes();
