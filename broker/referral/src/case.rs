@@ -691,7 +691,7 @@ impl Case {
         let waits_on = *ruling.decision() == Decision::Refuse && self.waiting.is_some();
         if !waits_on && !matches!(goes, Goes::ToThese(_)) {
             self.waiting = self.waits(&ruling, referral);
-            self.reviews += u32::from(self.waiting.is_some());
+            self.reviews = self.reviews.saturating_add(u32::from(self.waiting.is_some()));
         }
         if let Some(waiting) = self.waiting.as_ref().filter(|waiting| !waits_on && !waiting.items.is_empty()) {
             let rules = waiting.by.iter().map(|held| held.rule.clone()).collect();
