@@ -495,10 +495,13 @@ impl Reading {
         let also_known_as = short("also_known_as", &identity.also_known_as);
         let sex = short("sex", &identity.sex);
         let age = self.age(faults, field, identity.age.as_ref());
-        let nhs_number = self.checked(faults, &format!("{field}.nhs_number"), "ID-01", &identity.nhs_number, NhsNumber::parse);
-        let upn = self.checked(faults, &format!("{field}.upn"), "ID-02", &identity.upn, Upn::parse);
+        // Told apart by name and age, the child needs no identifier: a wrong one is flagged, not refused.
+        let is_named = family_name.is_some() && age.as_ref().is_some_and(|age| *age != Age::NotStated);
+        let reading = Reading { forgiving: self.forgiving || is_named, ..*self };
+        let nhs_number = reading.checked(faults, &format!("{field}.nhs_number"), "ID-01", &identity.nhs_number, NhsNumber::parse);
+        let upn = reading.checked(faults, &format!("{field}.upn"), "ID-02", &identity.upn, Upn::parse);
         let mother = &identity.mother_nhs_number;
-        let mother_nhs_number = self.checked(faults, &format!("{field}.mother_nhs_number"), "ID-01", mother, NhsNumber::parse);
+        let mother_nhs_number = reading.checked(faults, &format!("{field}.mother_nhs_number"), "ID-01", mother, NhsNumber::parse);
         Some(Identity { given_name, family_name, also_known_as, age: age?, sex, nhs_number, upn, mother_nhs_number })
     }
 
@@ -527,7 +530,8 @@ impl Reading {
         }
     }
 
-    /// An identifier of the child: a wrong one is refused below significant harm, and kept as it came above.
+    /// An identifier of the child: a wrong one is refused below significant harm where nothing else tells the child
+    /// apart, and otherwise kept as it came (ID-04).
     fn checked<T>(
         &self,
         faults: &mut Faults,

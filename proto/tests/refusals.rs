@@ -108,13 +108,26 @@ fn a_category_that_is_not_known_is_carried_and_named_unknown() {
 }
 
 #[test]
-fn a_wrong_identifier_is_refused_below_significant_harm() {
-    check(|content| identity(content).nhs_number = "9990000027".to_owned(), &[("content.child.identity.nhs_number", "ID-01")]);
-    check(|content| identity(content).upn = CANARY.to_owned(), &[("content.child.identity.upn", "ID-02")]);
-    check(
-        |content| identity(content).mother_nhs_number = CANARY.to_owned(),
+fn a_wrong_identifier_is_refused_below_significant_harm_where_nothing_else_tells_the_child_apart() {
+    let alone = |wrong: fn(&mut wire::Identity), faults: &[(&str, &str)]| {
+        check(
+            |content| {
+                identity(content).family_name.clear();
+                wrong(identity(content));
+            },
+            faults,
+        );
+    };
+    alone(|identity| identity.nhs_number = "9990000027".to_owned(), &[("content.child.identity.nhs_number", "ID-01")]);
+    alone(|identity| identity.upn = CANARY.to_owned(), &[("content.child.identity.upn", "ID-02")]);
+    alone(
+        |identity| identity.mother_nhs_number = CANARY.to_owned(),
         &[("content.child.identity.mother_nhs_number", "ID-01")],
     );
+    let mut content = good();
+    identity(&mut content).upn = CANARY.to_owned();
+    let child = read(&content).expect("a name and an age tell the child apart").child;
+    assert!(matches!(child.identity.upn, Some(Checked::Invalid(..))));
     check(|content| address(content).postcode = CANARY.to_owned(), &[("content.child.address.postcode", "ID-04")]);
     check(|content| address(content).uprn = CANARY.to_owned(), &[("content.child.address.uprn", "ID-04")]);
 }

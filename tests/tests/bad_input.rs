@@ -330,14 +330,16 @@ async fn a_schools_form_is_refused_by_its_own_fields_all_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn below_significant_harm_a_wrong_identifier_is_refused_and_at_it_flagged_and_the_referral_goes() {
+async fn a_wrong_identifier_is_refused_where_nothing_else_tells_the_child_apart_and_else_flagged_and_the_referral_goes() {
     let stack = Stack::start("identifier").await;
     let mut sender = Sender::of(&stack, SCHOOL).await;
     let wrong = |mut submission: common::Submission| {
         identity_of(&mut submission).nhs_number = "9990000001".to_owned();
         submission
     };
-    let refused = sender.submit(&key(), wrong(daytime("Merlin", "Below."))).await.err().expect("refused");
+    let mut nameless = wrong(daytime("Merlin", "Below."));
+    identity_of(&mut nameless).family_name.clear();
+    let refused = sender.submit(&key(), nameless).await.err().expect("refused");
     assert_eq!(wrong_fields(&refused), named(&["content.child.identity.nhs_number"]));
     let violations = refused.get_details_bad_request().expect("the fault").field_violations;
     assert_eq!(violations.first().map(|violation| violation.reason.as_str()), Some("ID_01"), "by its rule");
@@ -352,11 +354,15 @@ async fn below_significant_harm_a_wrong_identifier_is_refused_and_at_it_flagged_
         Some(common::progress_entry::Step::Routed(routed)) => Some(routed.clone()),
         _ => None,
     });
-    assert!(routed.expect("it was routed").flags.iter().any(|flag| flag == "identifier_invalid"), "the sender is told");
+    assert!(
+        routed.expect("it was routed").flags.iter().any(|flag| flag == "identifier_invalid:nhs_number"),
+        "the sender is told"
+    );
     let desk = status.recipients.iter().find(|recipient| recipient.role() == common::RecipientRole::Responsible);
     let received = FrontDoor::of(&stack, &desk.expect("somebody is responsible").endpoint).await.next().await;
-    assert!(received.delivery.flags.iter().any(|flag| flag == "identifier_invalid"), "so is the council");
+    assert!(received.delivery.flags.iter().any(|flag| flag == "identifier_invalid:nhs_number"), "so is the council");
     assert!(received.delivery.rendering.contains("At significant harm."));
+    sender.submit(&key(), wrong(daytime("Merlin", "Known by name and age."))).await.expect("accepted: it is only flagged");
 }
 
 // -------------------------------------------------------------------------------- too much, and too late
