@@ -330,20 +330,25 @@ fn read_circumstances(faults: &mut Faults, said: &common::Circumstances) -> Opti
     if contacts.is_none() {
         faults.add(&at("contacts_in_28_days"), "limit", "is more than 65535");
     }
+    // Everything is read before anything is given up: all faults are named at once.
+    let reporter = faults.word_if_any(&at("reporter"), said.reporter);
+    let claimed_basis = faults.word_if_any(&at("claimed_basis"), said.claimed_basis);
+    let rating = faults.word_if_any(&at("rating"), said.rating);
+    let outcome = faults.word_if_any(&at("outcome"), said.outcome);
     Some(Circumstances {
         other_holder_refused: said.other_holder_refused,
-        reporter: faults.word_if_any(&at("reporter"), said.reporter),
+        reporter,
         accused_controls_feedback: said.accused_controls_feedback,
         employer,
         contacts_in_28_days: contacts?,
-        claimed_basis: faults.word_if_any(&at("claimed_basis"), said.claimed_basis),
+        claimed_basis,
         possibly_related: said.possibly_related,
         by_telephone: said.by_telephone,
-        rating: faults.word_if_any(&at("rating"), said.rating),
+        rating,
         happened,
         referral_received,
         next_school_day,
-        outcome: faults.word_if_any(&at("outcome"), said.outcome),
+        outcome,
         reply_to,
         tell: tell?,
     })

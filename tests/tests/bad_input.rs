@@ -286,7 +286,8 @@ async fn a_schools_form_is_refused_by_its_own_fields_all_at_once() {
     (own.urn, own.dfe_number, own.designated_safeguarding_lead) = (wrong(), wrong(), None);
     form.referrer = Some(school::Referrer { person: Some(person(" ")), ..Default::default() });
     let pupil = form.pupil.as_mut().expect("a pupil");
-    pupil.identity.as_mut().expect("an identity").nhs_number = "9990000001".to_owned();
+    let identity = pupil.identity.as_mut().expect("an identity");
+    (identity.nhs_number, identity.family_name) = ("9990000001".to_owned(), String::new());
     pupil.places.as_mut().expect("places").home = wrong();
     pupil.record = Some(school::SchoolRecord { attendance_percent: Some(140.0), ..Default::default() });
     form.further_pupils = vec![school::Pupil::default()];
