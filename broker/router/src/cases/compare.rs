@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use referral::Endpoint;
 use referral::rules::pack::Extent;
-use referral::rules::{ClockStart, Decision, Role, Ruling, View};
+use referral::rules::{ClockStart, Decision, Ruling, View};
 use referral::vocab::{Category, Desk, Household, NationalBody, Vocabulary};
 
 use super::Made;
@@ -99,8 +99,7 @@ fn also_told(made: &Made) -> Vec<Endpoint> {
     let first = made.rulings.first().and_then(|(_, ruling)| responsible(ruling));
     for (_, ruling) in &made.rulings {
         for view in ruling.views() {
-            let is_first = Some(view.to()) == first;
-            if (view.role() == Role::Notified || !is_first) && !is_first && !told.contains(view.to()) {
+            if Some(view.to()) != first && !told.contains(view.to()) {
                 told.push(view.to().clone());
             }
         }
