@@ -367,8 +367,20 @@ pub struct RecipientNews {
 }
 
 impl Routing {
-    /// The ruling in the sender's view. `Preview` shows this and stores nothing.
+    /// The ruling in the sender's view. `Preview` shows this and stores nothing. Where the person under suspicion reads
+    /// what goes back, it says that the message was received and no more (DM-09).
     pub fn of(ruling: &Ruling, rules: &Rulebook) -> Routing {
+        if ruling.is_feedback_suppressed() {
+            return Routing {
+                decision: ruling.decision().clone(),
+                by: Vec::new(),
+                recipients: Vec::new(),
+                clocks: Vec::new(),
+                flags: Vec::new(),
+                sentences: Vec::new(),
+                pack: ruling.pack().cloned(),
+            };
+        }
         let news = |view: &crate::rules::View| RecipientNews {
             to: view.to().clone(),
             role: view.role(),
