@@ -194,9 +194,23 @@ impl Directory {
         Directory { postcodes: Some(postcodes), only_a_sample, ..self }
     }
 
-    /// With these schools.
+    /// With these schools. A party that is one of them is where the list has it, unless this deployment says where.
     pub fn with_schools(self, schools: Arc<List<School>>) -> Self {
-        Directory { schools: Some(schools), ..self }
+        let as_at = schools.extract().as_at;
+        let mut directory = Directory { schools: Some(schools), ..self };
+        let found = |endpoint: &Endpoint| match endpoint {
+            Endpoint::School(urn) => directory.look_up(&Asked::School(urn.clone()), as_at).council,
+            _ => None,
+        };
+        let unplaced = directory.parties.values().filter(|party| party.located.is_none());
+        let placed: Vec<(Endpoint, GssCode)> =
+            unplaced.filter_map(|party| Some((party.endpoint.clone(), found(&party.endpoint)?))).collect();
+        for (endpoint, gss) in placed {
+            if let Some(party) = directory.parties.get_mut(&endpoint) {
+                party.located = Some(gss);
+            }
+        }
+        directory
     }
 
     /// With these NHS organisations.
