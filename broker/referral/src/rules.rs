@@ -16,12 +16,13 @@ pub mod render;
 pub mod review;
 pub mod table;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Directory, OnDate};
+use crate::directory::{Basis, Directory, Doubt, OnDate};
 use crate::facts::{Addressed, Facts, ItemFacts};
 use crate::identifiers::{ForceCode, GssCode};
 use crate::submission::Referral;
@@ -321,10 +322,47 @@ impl Rulebook {
     /// The ruling on `referral`. Those in `earlier` received a version of it before and receive the change
     /// too, each what it may have (RK-02).
     pub fn rule(&self, referral: &Referral, earlier: &[Endpoint]) -> Ruling {
-        let facts = Facts::derive(referral, &self.directory);
-        match self.library.in_force(london_date(referral.received)) {
+        let (referral, how_placed) = self.with_home(referral);
+        let facts = Facts::derive(&referral, &self.directory);
+        let mut ruling = match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier, None),
+            Some(pack) => self.rule_under(pack, &referral, facts, earlier, None),
+        };
+        ruling.flags.extend(how_placed);
+        ruling
+    }
+
+    /// The referral with the home that its postcode tells, where nobody stated one that does (RA-07), and what the
+    /// recipient has to know of that. Says nothing about where the home is: a protected address stays one.
+    fn with_home<'a>(&self, referral: &'a Referral) -> (Cow<'a, Referral>, Option<(String, Arc<Reason>)>) {
+        if referral.home_postcode.is_none() || self.directory.postcodes().is_none() {
+            return (Cow::Borrowed(referral), None);
+        }
+        let answer = self.directory.home_of(referral, london_date(referral.received));
+        let flag = |name: &str, because: &str| {
+            Some((name.to_owned(), own_reason("RA-07", because, "product convention", Evidence::Convention)))
+        };
+        match (answer.basis, answer.council) {
+            (Basis::Postcode, Some(home)) => {
+                let mut placed = referral.clone();
+                placed.places.home = Some(home);
+                let release = answer.release.unwrap_or_default();
+                let because = format!(
+                    "the authority of the home was found by its postcode in {release}; a postcode is evidence, not proof: if \
+                     the child lives elsewhere, hand the referral on"
+                );
+                (Cow::Owned(placed), flag("home_by_postcode", &because))
+            }
+            (Basis::Postcode, None) => {
+                let because = "the postcode of the home tells no authority; ask where the child is now";
+                (Cow::Borrowed(referral), flag("home_not_located", because))
+            }
+            (_, _) if answer.doubts.contains(&Doubt::StatedDiffers) => {
+                let because = "the postcode of the home lies in another authority's area than the one stated; what was stated \
+                               was used";
+                (Cow::Borrowed(referral), flag("home_postcode_differs", because))
+            }
+            (_, _) => (Cow::Borrowed(referral), None),
         }
     }
 

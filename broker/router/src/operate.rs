@@ -3,6 +3,7 @@
 //! words as one that never was.
 
 pub mod operators;
+pub mod places;
 
 use std::pin::Pin;
 

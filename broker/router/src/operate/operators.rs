@@ -171,7 +171,7 @@ fn refused(surprise: Surprise) -> Status {
 }
 
 /// The operator's certificate, or a refusal: nobody else is answered.
-fn operator<T>(request: &Request<T>) -> Result<String, Status> {
+pub(super) fn operator<T>(request: &Request<T>) -> Result<String, Status> {
     let certificates = request.peer_certs();
     let first = certificates.as_ref().and_then(|chain| chain.first());
     let name = first.and_then(|der| transport::tls::common_name(der).ok());
