@@ -427,10 +427,11 @@ impl Rulebook {
         let is_reply = named.is_none() && matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
         let items: Vec<ItemFacts> = referral.items.iter().map(|item| ItemFacts::derive(item, referral)).collect();
         let mut holds: Vec<&Row<Hold>> = pack.hold.whole.matching(&after).collect();
-        if let Some(to) = &to {
+        let item_holds: Vec<&Row<Hold>> = pack.hold.items.0.iter().filter(|row| row.when.may_hold(&after)).collect();
+        if let Some(to) = to.as_ref().filter(|_| !item_holds.is_empty()) {
             // What a rule says of an item for a recipient holds the whole: it is looked at as if it went out.
             let (recipients, _) = self.recipients(tables, &after, Some(to), is_reply, true, referral, earlier);
-            holds.extend(pack.hold.items.0.iter().filter(|row| {
+            holds.extend(item_holds.into_iter().filter(|row| {
                 let holds =
                     |addressee: &Addressee, item: &ItemFacts| row.when.holds(&Situation::of_item(&facts, addressee.kind, item));
                 recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
