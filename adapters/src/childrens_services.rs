@@ -67,7 +67,7 @@ impl FrontDoorService for FrontDoor {
                 doors.answer_delivery(&front_door, request.answer, Says::Acknowledged(events::Acknowledged {})).await?;
             Ok(wire::AcknowledgeResponse { referral_id: referral.to_string() })
         };
-        self.0.answer("Acknowledge", Door::FrontDoor, request, work).await
+        self.0.answer("Acknowledge", Door::Delivery, request, work).await
     }
 
     async fn decide(&self, request: Request<wire::DecideRequest>) -> Result<Response<wire::DecideResponse>, Status> {
@@ -84,7 +84,7 @@ impl FrontDoorService for FrontDoor {
             let referral = doors.answer_delivery(&front_door, request.answer, Says::Collected(events::Collected {})).await?;
             Ok(wire::CollectResponse { referral_id: referral.to_string() })
         };
-        self.0.answer("Collect", Door::FrontDoor, request, work).await
+        self.0.answer("Collect", Door::Delivery, request, work).await
     }
 
     async fn request_information(

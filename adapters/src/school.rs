@@ -4,55 +4,16 @@
 //! category. Nothing that the school wrote is lost, and nothing it wrote decides by itself who may read it.
 //! What is wrong is named by the form's own fields, never by ours.
 
-use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::{
-    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Subject,
+    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Subject,
 };
 use proto::wire::school::v1 as form;
 use referral::Endpoint;
-use referral::identifiers::{GssCode, Urn};
+use referral::identifiers::Urn;
 
-/// A form, translated.
-pub struct Translated {
-    /// The canonical submission.
-    pub content: common::Submission,
-    /// What is wrong with the form itself.
-    pub faults: Vec<Violation>,
-    /// Where in the form each part of the submission comes from.
-    origins: Vec<(String, String)>,
-}
-
-impl Translated {
-    /// Faults of the submission, told in the form's fields, after those of the form itself.
-    pub fn in_the_forms_words(&self, invalid: Invalid) -> Invalid {
-        let told = invalid.0.into_iter().map(|violation| Violation { field: self.origin_of(&violation.field), ..violation });
-        let mut all = self.faults.clone();
-        for violation in told {
-            // What the form lacks, the submission lacks too: it is said once.
-            if !all.iter().any(|known| known.field == violation.field) {
-                all.push(violation);
-            }
-        }
-        Invalid(all)
-    }
-
-    fn origin_of(&self, path: &str) -> String {
-        let fits = |canonical: &str| match path.strip_prefix(canonical) {
-            Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
-            None => false,
-        };
-        let longest = self.origins.iter().filter(|(canonical, _)| fits(canonical)).max_by_key(|(canonical, _)| canonical.len());
-        match longest {
-            // An item is made of several fields of the form; which of ours failed says nothing to a school.
-            Some((canonical, origin)) if canonical.starts_with("content.items[") => origin.clone(),
-            Some((canonical, origin)) => format!("{origin}{}", path.get(canonical.len()..).unwrap_or_default()),
-            None if path.starts_with("content") => "form".to_owned(),
-            // What stands beside the form, such as its key.
-            None => path.to_owned(),
-        }
-    }
-}
+pub use crate::form::Translated;
+use crate::form::{Kept, Said, Writing, addressed_to, is_blank, of_referrer, or, practitioner};
 
 /// The school that a form names is not the one whose certificate sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,150 +109,35 @@ pub fn referral(form: form::ReferralForm) -> Translated {
         writing.comes_from(canonical, origin);
     }
 
-    Translated {
-        content: common::Submission {
-            kind: EventKind::Referral as i32,
-            level: form.level,
-            harm: form.harm,
-            harm_place: or(form.harm_place, HarmPlace::NotStated as i32),
-            child,
-            further_children,
-            agreement,
-            duty_decision,
-            purpose: form.purpose,
-            addressed_to: addressed_to(&form.addressed_to),
-            handling: writing.handling,
-            referrer: writing.referrer,
-            items: writing.items,
-            circumstances: None,
-        },
-        faults: writing.faults,
-        origins: writing.origins,
-    }
-}
-
-/// A school knows its council by its code; the contract wants the desk.
-fn addressed_to(text: &str) -> String {
-    GssCode::parse(text).map(|gss| Endpoint::front_door(gss).to_string()).unwrap_or_else(|_| text.to_owned())
-}
-
-fn or(number: i32, otherwise: i32) -> i32 {
-    if number == 0 { otherwise } else { number }
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
-}
-
-/// The submission while it is written.
-struct Writing {
-    level: i32,
-    handling: Vec<i32>,
-    referrer: Option<common::Practitioner>,
-    items: Vec<common::InformationItem>,
-    faults: Vec<Violation>,
-    origins: Vec<(String, String)>,
-}
-
-/// What a statement of the form becomes.
-struct Kept<'a> {
-    origin: &'a str,
-    category: Category,
-    subject: i32,
-    about_child: Option<u32>,
-    /// Put before the text, so that an item read alone says what it answers.
-    label: &'a str,
+    writing.done(common::Submission {
+        kind: EventKind::Referral as i32,
+        level: form.level,
+        harm: form.harm,
+        harm_place: or(form.harm_place, HarmPlace::NotStated as i32),
+        child,
+        further_children,
+        agreement,
+        duty_decision,
+        purpose: form.purpose,
+        addressed_to: addressed_to(&form.addressed_to),
+        ..common::Submission::default()
+    })
 }
 
 impl Writing {
-    fn new(level: i32) -> Writing {
-        Writing { level, handling: Vec::new(), referrer: None, items: Vec::new(), faults: Vec::new(), origins: Vec::new() }
-    }
-
-    fn refuse(&mut self, field: &str, rule: &'static str, because: &str) {
-        self.faults.push(Violation { field: field.to_owned(), rule, because: because.to_owned() });
-    }
-
-    /// A wrong number or code of the school's own stops nothing at significant harm: it goes as it was written
-    /// (ID-04). Below, the school is asked to look again.
-    fn doubt(&mut self, field: &str, because: &str) {
-        let goes_anyway = [Level::ImmediateDanger as i32, Level::SignificantHarm as i32].contains(&self.level);
-        if !goes_anyway {
-            self.refuse(field, "ID-04", because);
-        }
-    }
-
-    fn comes_from(&mut self, canonical: &str, origin: &str) {
-        self.origins.push((canonical.to_owned(), origin.to_owned()));
-    }
-
-    fn condition(&mut self, flag: i32) {
-        if !self.handling.contains(&flag) {
-            self.handling.push(flag);
-        }
-    }
-
-    fn keep(&mut self, origin: &str, item: common::InformationItem) {
-        self.comes_from(&format!("content.items[{}]", self.items.len()), origin);
-        self.items.push(item);
-    }
-
-    /// Keeps named values as one item; those left empty are left out, and so is an item without any.
-    fn keep_fields(&mut self, kept: Kept<'_>, handling: Vec<i32>, summary: &str, values: &[(&str, String)]) {
-        let written = values.iter().filter(|(_, value)| !is_blank(value));
-        let fields: Vec<common::Field> =
-            written.map(|(name, value)| common::Field { name: (*name).to_owned(), value: value.clone() }).collect();
-        let body = if fields.is_empty() {
-            if is_blank(summary) {
-                return;
-            }
-            common::information_item::Body::Text(summary.to_owned())
-        } else {
-            common::information_item::Body::Fields(common::Fields { fields })
-        };
-        self.keep(
-            kept.origin,
-            common::InformationItem {
-                category: kept.category as i32,
-                subject: kept.subject,
-                knowledge: Knowledge::NotStated as i32,
-                handling,
-                about_child: kept.about_child,
-                summary: summary.to_owned(),
-                body: Some(body),
-            },
-        );
-    }
-
-    /// Keeps a statement with who said it and why it must stay from the family, each as an item of its own: a
-    /// name and a fear are somebody else's information than the statement is.
     fn keep_statement(&mut self, kept: Kept<'_>, statement: Option<&form::Statement>) {
         let Some(statement) = statement else { return };
         let secret = statement.confidentiality.as_ref();
-        let handling = not_for_family(secret);
-        let text = if is_blank(&statement.text) { &statement.summary } else { &statement.text };
-        let Kept { origin, category, subject, about_child, label } = kept;
-        let item = |category: Category, text: String, summary: &str| common::InformationItem {
-            category: category as i32,
-            subject,
-            knowledge: or(statement.source, Knowledge::NotStated as i32),
-            handling: handling.clone(),
-            about_child,
-            summary: summary.to_owned(),
-            body: Some(common::information_item::Body::Text(text)),
+        let said = Said {
+            text: &statement.text,
+            summary: &statement.summary,
+            source: statement.source,
+            told_to: "the school",
+            told_by: &statement.told_by,
+            why_secret: secret.map_or("", |secret| &secret.why),
+            handling: not_for_family(secret),
         };
-        if !is_blank(text) {
-            self.keep(origin, item(category, format!("{label}{text}"), &statement.summary));
-        }
-        if !is_blank(&statement.told_by) {
-            let mut told = item(Category::ReferrerIdentity, format!("{label}told to the school by {}", statement.told_by), "");
-            told.subject = Subject::Other as i32;
-            self.keep(origin, told);
-        }
-        if let Some(secret) = secret.filter(|secret| !is_blank(&secret.why)) {
-            let why = format!("{label}must stay confidential from the family: {}", secret.why);
-            self.keep(origin, item(Category::ConcernNarrative, why, ""));
-        }
+        self.keep_said(kept, said);
     }
 
     fn school(&mut self, school: Option<&form::School>) {
@@ -603,10 +449,6 @@ impl Writing {
     }
 }
 
-fn of_referrer(origin: &str) -> Kept<'_> {
-    Kept { origin, category: Category::ReferrerIdentity, subject: Subject::Other as i32, about_child: None, label: "" }
-}
-
 /// What was written down counts: a reason makes it sought or not with a reason, and an empty line does not.
 fn agreement(consent: &form::Consent) -> i32 {
     let not_sought = [Agreement::NotSoughtWithReason as i32, Agreement::NotSoughtNoReason as i32];
@@ -624,10 +466,6 @@ fn not_for_family(confidentiality: Option<&form::Confidentiality>) -> Vec<i32> {
 
 const LEAD: [&str; 3] = ["lead_name", "lead_role", "lead_contact"];
 const VIRTUAL_SCHOOL: [&str; 3] = ["virtual_school_name", "virtual_school_role", "virtual_school_contact"];
-
-fn practitioner([name, role, contact]: [&'static str; 3], person: &common::Practitioner) -> [(&'static str, String); 3] {
-    [(name, person.name.clone()), (role, person.role.clone()), (contact, person.contact.clone())]
-}
 
 fn yes_no(number: i32) -> String {
     match form::YesNo::try_from(number) {

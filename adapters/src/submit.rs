@@ -11,6 +11,8 @@ use prost::Message as _;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::wire::events::v1::event::Event;
+use proto::wire::police::v1 as police_v1;
+use proto::wire::police::v1::police_service_server::PoliceService;
 use proto::wire::referral::v1 as referral_v1;
 use proto::wire::school::v1 as school_v1;
 use proto::wire::school::v1::school_service_server::SchoolService;
@@ -25,8 +27,10 @@ use transport::clock::Clock;
 use transport::telemetry;
 
 use crate::follow::Broker;
+use crate::form::Translated;
 use crate::meters::Meters;
-use crate::school::{self, Translated};
+use crate::police;
+use crate::school;
 use crate::sender::{self, Door};
 use crate::status::Refusal;
 
@@ -263,6 +267,77 @@ impl SchoolService for SchoolDoor {
             Ok(school_v1::RaiseConcernResponse { receipt: Some(receipt) })
         };
         self.0.answer("RaiseConcern", Door::School, request, work).await
+    }
+}
+
+/// The door of the police.
+pub struct PoliceDoor(pub Doors);
+
+#[tonic::async_trait]
+impl PoliceService for PoliceDoor {
+    async fn send_public_protection_notice(
+        &self,
+        request: Request<police_v1::SendPublicProtectionNoticeRequest>,
+    ) -> Result<Response<police_v1::SendPublicProtectionNoticeResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::SendPublicProtectionNoticeRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::notice(form)).await?;
+            Ok(police_v1::SendPublicProtectionNoticeResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("SendPublicProtectionNotice", Door::Police, request, work).await
+    }
+
+    async fn report_police_protection(
+        &self,
+        request: Request<police_v1::ReportPoliceProtectionRequest>,
+    ) -> Result<Response<police_v1::ReportPoliceProtectionResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::ReportPoliceProtectionRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::police_protection(form)).await?;
+            Ok(police_v1::ReportPoliceProtectionResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportPoliceProtection", Door::Police, request, work).await
+    }
+
+    async fn report_missing_child(
+        &self,
+        request: Request<police_v1::ReportMissingChildRequest>,
+    ) -> Result<Response<police_v1::ReportMissingChildResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::ReportMissingChildRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::missing_child(form)).await?;
+            Ok(police_v1::ReportMissingChildResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportMissingChild", Door::Police, request, work).await
+    }
+
+    async fn report_missing_child_return(
+        &self,
+        request: Request<police_v1::ReportMissingChildReturnRequest>,
+    ) -> Result<Response<police_v1::ReportMissingChildReturnResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::ReportMissingChildReturnRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::missing_child_return(form)).await?;
+            Ok(police_v1::ReportMissingChildReturnResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportMissingChildReturn", Door::Police, request, work).await
+    }
+
+    async fn notify_operation_encompass(
+        &self,
+        request: Request<police_v1::NotifyOperationEncompassRequest>,
+    ) -> Result<Response<police_v1::NotifyOperationEncompassResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::NotifyOperationEncompassRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::operation_encompass(form)).await?;
+            Ok(police_v1::NotifyOperationEncompassResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("NotifyOperationEncompass", Door::Police, request, work).await
     }
 }
 
