@@ -268,6 +268,45 @@ impl SchoolService for SchoolDoor {
         };
         self.0.answer("RaiseConcern", Door::School, request, work).await
     }
+
+    async fn report_low_level_concern(
+        &self,
+        request: Request<school_v1::ReportLowLevelConcernRequest>,
+    ) -> Result<Response<school_v1::ReportLowLevelConcernResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReportLowLevelConcernRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::low_level_concern(form)).await?;
+            Ok(school_v1::ReportLowLevelConcernResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportLowLevelConcern", Door::School, request, work).await
+    }
+
+    async fn report_allegation(
+        &self,
+        request: Request<school_v1::ReportAllegationRequest>,
+    ) -> Result<Response<school_v1::ReportAllegationResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReportAllegationRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::allegation(form)).await?;
+            Ok(school_v1::ReportAllegationResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportAllegation", Door::School, request, work).await
+    }
+
+    async fn transfer_child_protection_file(
+        &self,
+        request: Request<school_v1::TransferChildProtectionFileRequest>,
+    ) -> Result<Response<school_v1::TransferChildProtectionFileResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::TransferChildProtectionFileRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::file_transfer(form)).await?;
+            Ok(school_v1::TransferChildProtectionFileResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("TransferChildProtectionFile", Door::School, request, work).await
+    }
 }
 
 /// The door of the police.

@@ -55,9 +55,13 @@ impl Filling {
                 format!("2015-{:02}-{:02}", nth / 28 % 12 + 1, nth % 28 + 1)
             }
             "safeguarding.common.v1.Attachment.media_type" => format!("application/canary-{nth}"),
-            "safeguarding.police.v1.Child.school_urn" => format!("9{nth:05}"),
+            "safeguarding.school.v1.StaffMember.employer_area" => format!("E{nth:08}"),
+            "safeguarding.school.v1.FileTransferForm.new_school_urn" | "safeguarding.police.v1.Child.school_urn" => {
+                format!("9{nth:05}")
+            }
             "safeguarding.police.v1.Incident.force_code" => "13".to_owned(),
-            "safeguarding.police.v1.PoliceProtection.taken_at"
+            "safeguarding.school.v1.AllegationForm.learned_at"
+            | "safeguarding.police.v1.PoliceProtection.taken_at"
             | "safeguarding.police.v1.MissingChild.missing_from"
             | "safeguarding.police.v1.MissingChildReturn.missing_from"
             | "safeguarding.police.v1.MissingChildReturn.returned_at"
