@@ -174,6 +174,20 @@ impl Doors {
         Ok(referral)
     }
 
+    /// Publishes that a sender disagrees, if the referral is its own and somebody has it who could be disagreed with.
+    pub async fn disagree(&self, sender: &Endpoint, request: referral_v1::DisagreeRequest) -> Result<ReferralId, Refusal> {
+        let referral_v1::DisagreeRequest { referral_id, by, reason, immediate_danger } = request;
+        let event = events::Disagreed { referral_id, by, reason, immediate_danger };
+        let referral = read::disagreed(sender, &event).map_err(Refusal::Invalid)?.referral();
+        let stage = self.broker.get(sender, referral).await?.stage();
+        let nobody_has_it = [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&stage);
+        if nobody_has_it && !immediate_danger {
+            return Err(Refusal::NobodyHasIt);
+        }
+        self.publish(sender, referral, self.clock.now(), Event::Disagreed(event)).await?;
+        Ok(referral)
+    }
+
     async fn submit_form(&self, sender: &Endpoint, key: String, translated: Translated) -> Result<referral_v1::Receipt, Refusal> {
         let received = self.clock.now();
         let event = events::Submitted { idempotency_key: key, content: Some(translated.content.clone()) };
@@ -210,6 +224,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Amended(_) => "safeguarding.events.v1.Amended",
         Event::Withdrawn(_) => "safeguarding.events.v1.Withdrawn",
         Event::Answered(_) => "safeguarding.events.v1.Answered",
+        Event::Disagreed(_) => "safeguarding.events.v1.Disagreed",
     }
 }
 
