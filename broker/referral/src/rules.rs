@@ -8,6 +8,7 @@
 mod area;
 pub mod diff;
 pub mod explain;
+mod handover;
 pub mod in_code;
 pub mod library;
 pub mod pack;
