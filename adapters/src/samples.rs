@@ -387,7 +387,7 @@ mod tests {
             };
             let to: Vec<String> = ruling.views().iter().map(|view| view.to().to_string()).collect();
             let flags: String = ruling.flags().map(|flag| format!(", {flag}")).collect();
-            format!("{what} {}{flags}", to.join(" and ")).trim_end().to_owned()
+            format!("{what} {}", to.join(" and ")).trim_end().to_owned() + &flags
         };
         read(sample).split().into_iter().map(describe).collect()
     }
@@ -415,11 +415,11 @@ mod tests {
         let leeds = "goes to la.E08000035.front-door";
         assert_eq!(outcome(Sample::Neglect), [leeds]);
         assert_eq!(outcome(Sample::PhysicalAbuse), ["goes to la.E10000016.front-door"]);
-        assert_eq!(outcome(Sample::Exploitation), ["goes to la.E09000025.front-door"]);
+        assert_eq!(outcome(Sample::Exploitation), ["goes to la.E09000025.front-door and police.13 and national.nrm"]);
         assert_eq!(outcome(Sample::Injury), [leeds]);
         assert_eq!(outcome(Sample::ImmediateDanger), ["goes to la.E08000035.front-door and police.13"]);
         assert_eq!(outcome(Sample::Misaddressed), ["goes to la.E08000035.front-door, redirected"]);
-        assert_eq!(outcome(Sample::EarlyHelpRefused), ["waits for a person"]);
+        assert_eq!(outcome(Sample::EarlyHelpRefused), ["waits for a person, person_decides"]);
         assert_eq!(outcome(Sample::Siblings), [leeds, "goes to la.E10000016.front-door"]);
     }
 }

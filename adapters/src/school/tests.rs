@@ -176,6 +176,8 @@ fn a_wrong_field_is_named_as_the_form_names_it() {
     let (message, _) = filled(0);
     let mut form = form_of(&message);
     form.level = Level::InNeed as i32;
+    // Told apart by nothing but an identifier, so a wrong one is refused.
+    form.pupil.as_mut().unwrap().identity.as_mut().unwrap().family_name.clear();
     form.further_pupils[0].places.as_mut().unwrap().home = "Leeds".to_owned();
     form.documents[0].attachment.as_mut().unwrap().sha256 = Vec::new();
     form.account[0].statement.as_mut().unwrap().text = "a".repeat(70 * 1024);
