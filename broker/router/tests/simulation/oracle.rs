@@ -521,6 +521,8 @@ fn is_marked_secret(event: &Event) -> bool {
         Event::Submitted(referral) | Event::Amended(referral) => marked(referral),
         Event::Withdrawn { .. }
         | Event::Answered(_)
+        | Event::HandedOn { .. }
+        | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }
         | Event::Reviewed { .. }
