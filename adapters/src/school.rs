@@ -213,12 +213,13 @@ pub fn file_transfer(form: form::FileTransferForm) -> Translated {
         [("new_school_urn", form.new_school_urn), ("new_school_name", form.new_school_name), ("leaves_on", form.leaves_on)];
     writing.keep_fields(about("form.new_school_urn", ""), Vec::new(), "", &next);
     writing.needed("form.handover.text", form.handover.as_ref());
-    for (origin, label, category, statement) in [
-        ("form.handover", "", Category::ConcernNarrative, &form.handover),
-        ("form.chronology", "Chronology: ", Category::EducationRecord, &form.chronology),
-        ("form.plans", "Plans: ", Category::EducationRecord, &form.plans),
+    // All of it is the school's file, which the next school has whole; what a document is about decides for itself.
+    for (origin, label, statement) in [
+        ("form.handover", "", &form.handover),
+        ("form.chronology", "Chronology: ", &form.chronology),
+        ("form.plans", "Plans: ", &form.plans),
     ] {
-        writing.keep_statement(Kept { category, ..about(origin, label) }, statement.as_ref());
+        writing.keep_statement(about(origin, label), statement.as_ref());
     }
     writing.documents(&form.documents);
     writing.stands_where_the_form_has_it();

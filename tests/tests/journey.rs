@@ -113,7 +113,9 @@ async fn a_school_raises_a_concern_and_hears_what_the_council_decided() {
         .expect("a decision");
     assert!(decided.outcome() == common::Outcome::S17Assessment);
     assert_eq!(decided.reason, "An assessment begins.");
-    assert!(status.clocks.iter().all(|clock| clock.met.is_some()), "the decision stops the clocks");
+    // The decision stops the clocks, and starts the one of what was decided.
+    let running = status.clocks.iter().filter(|clock| clock.met.is_none()).filter_map(|clock| clock.clock.as_ref());
+    assert_eq!(running.map(|clock| clock.name.as_str()).collect::<Vec<_>>(), ["assessment_45wd"]);
 
     let (holds, said) = stack.broker_command(&["ledger", "verify"]);
     assert!(holds, "{said}");
