@@ -12,6 +12,7 @@ pub mod desk;
 pub mod follow;
 pub mod form;
 pub mod gateway;
+pub mod health;
 pub mod ladder;
 pub mod meters;
 pub mod outbox;

@@ -11,6 +11,8 @@ use prost::Message as _;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::wire::events::v1::event::Event;
+use proto::wire::health::v1 as health_v1;
+use proto::wire::health::v1::health_service_server::HealthService;
 use proto::wire::police::v1 as police_v1;
 use proto::wire::police::v1::police_service_server::PoliceService;
 use proto::wire::referral::v1 as referral_v1;
@@ -28,6 +30,7 @@ use transport::telemetry;
 
 use crate::follow::Broker;
 use crate::form::Translated;
+use crate::health;
 use crate::meters::Meters;
 use crate::police;
 use crate::school;
@@ -267,6 +270,50 @@ impl SchoolService for SchoolDoor {
             Ok(school_v1::RaiseConcernResponse { receipt: Some(receipt) })
         };
         self.0.answer("RaiseConcern", Door::School, request, work).await
+    }
+}
+
+/// The door of health.
+pub struct HealthDoor(pub Doors);
+
+#[tonic::async_trait]
+impl HealthService for HealthDoor {
+    async fn refer(&self, request: Request<health_v1::ReferRequest>) -> Result<Response<health_v1::ReferResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::ReferRequest| async move {
+            let form = request.form.unwrap_or_default();
+            let named = health::organisation_of(form.report.as_ref());
+            health::is_own(&sender, named).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, health::referral(form)).await?;
+            Ok(health_v1::ReferResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("Refer", Door::Health, request, work).await
+    }
+
+    async fn report_fgm(
+        &self,
+        request: Request<health_v1::ReportFgmRequest>,
+    ) -> Result<Response<health_v1::ReportFgmResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::ReportFgmRequest| async move {
+            let form = request.form.unwrap_or_default();
+            let named = health::organisation_of(form.report.as_ref());
+            health::is_own(&sender, named).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, health::fgm(form)).await?;
+            Ok(health_v1::ReportFgmResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportFgm", Door::Health, request, work).await
+    }
+
+    async fn notify_unscheduled_attendance(
+        &self,
+        request: Request<health_v1::NotifyUnscheduledAttendanceRequest>,
+    ) -> Result<Response<health_v1::NotifyUnscheduledAttendanceResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::NotifyUnscheduledAttendanceRequest| async move {
+            let form = request.form.unwrap_or_default();
+            health::is_own(&sender, form.organisation.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, health::unscheduled_attendance(form)).await?;
+            Ok(health_v1::NotifyUnscheduledAttendanceResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("NotifyUnscheduledAttendance", Door::Health, request, work).await
     }
 }
 
