@@ -4,6 +4,8 @@
 //! by its mother and the expected date. What has no place in the canonical submission is kept as an item with its
 //! category. Nothing clinical can come with an attendance: its form has no room for it (DM-10).
 
+pub mod fhir;
+
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::{
     Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Reporter, Subject,
