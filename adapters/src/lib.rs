@@ -15,7 +15,6 @@ pub mod gateway;
 pub mod health;
 pub mod ladder;
 pub mod meters;
-pub mod outbox;
 pub mod police;
 pub mod samples;
 pub mod school;
