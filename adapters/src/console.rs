@@ -14,16 +14,14 @@ use proto::wire::common::v1 as common;
 use referral::Sealed;
 use referral::submission::Practitioner;
 use referral::time::{london_date, london_time};
-use tonic::metadata::MetadataValue;
-use tonic::{Code, Request, Status};
+use safeguarding_client::{Failed, causes, is_distrust};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
-use transport::clock::Clock;
+
+pub use safeguarding_client::{new_trace, traced};
 
 use crate::client::BadAddress;
 use crate::config::BadConfig;
-
-/// The shortest wait before something is asked again, and the longest that is not asked for.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
 /// Why a program ended before it had done what it was asked. The words are for the person at the keyboard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +55,20 @@ impl fmt::Display for Stopped {
 impl From<Status> for Stopped {
     fn from(status: Status) -> Stopped {
         Stopped::Refused(in_words(&status))
+    }
+}
+
+impl From<Failed> for Stopped {
+    fn from(failed: Failed) -> Stopped {
+        match failed {
+            Failed::Refused(status) => Stopped::from(*status),
+            Failed::GaveUp { status, tried } => {
+                Stopped::Refused(format!("{}\n  tried for {} s", in_words(&status), tried.as_secs()))
+            }
+            Failed::KeyNotKept { .. } => {
+                Stopped::Unusable(format!("{failed}. Name another folder with --outbox, or a key with --key"))
+            }
+        }
     }
 }
 
@@ -146,21 +158,6 @@ fn on_this_side(status: &Status, cause: &(dyn Error + 'static)) -> String {
     format!("the gateway does not answer ({because}). Is it up, and is the address right?")
 }
 
-fn causes(first: &(dyn Error + 'static)) -> Vec<String> {
-    let mut causes = vec![first.to_string()];
-    let mut cause = first.source();
-    while let Some(fault) = cause {
-        causes.push(fault.to_string());
-        cause = fault.source();
-    }
-    causes
-}
-
-/// A certificate that is not believed today is not believed in two seconds either.
-fn is_distrust(cause: &(dyn Error + 'static)) -> bool {
-    causes(cause).iter().any(|words| words.contains("certificate") || words.contains("fatal alert"))
-}
-
 /// A moment in London, to the second.
 pub fn in_london(timestamp: Option<&prost_types::Timestamp>) -> String {
     match timestamp.and_then(proto::read::moment) {
@@ -190,60 +187,17 @@ pub fn person(text: &str) -> Result<common::Practitioner, String> {
     }
 }
 
-/// Asks until it is answered, for `patience` at most. It asks again only where the answer invites it (RetryInfo)
-/// or where the line broke before there was one: whatever is asked carries its own key, so that asking twice is
-/// asking once.
+/// Asks as the client does, and says on standard error when it has to ask again.
 pub async fn patiently<A, W>(patience: Duration, ask: impl Fn() -> W) -> Result<A, Stopped>
 where
     W: Future<Output = Result<A, Status>>,
 {
-    let waited = Clock::system().stopwatch();
-    for attempt in 0.. {
-        let status = match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(status) => status,
-        };
-        let Some(pause) = pause(&status, attempt, chance()) else { return Err(status.into()) };
-        if waited.elapsed() + pause > patience {
-            return Err(Stopped::Refused(format!("{}\n  tried for {} s", in_words(&status), waited.elapsed().as_secs())));
-        }
-        note(&format!("{}; trying again in {:.1} s", in_words(&status).lines().next().unwrap_or_default(), pause.as_secs_f64()));
-        tokio::time::sleep(pause).await;
-    }
-    Err(Stopped::Refused("it was asked more often than can be counted".to_owned()))
+    Ok(safeguarding_client::patiently(patience, again_soon, ask).await?)
 }
 
-/// How long to wait before the same is asked again, if it may be: no sooner than was asked for, longer each time,
-/// and by up to half longer as `chance` (0 to 1) has it, so that those who were cut off together do not come back
-/// together.
-pub fn pause(status: &Status, attempt: u32, chance: f64) -> Option<Duration> {
-    // A status with a source was not sent by the gateway: it was made here, when the line broke.
-    let broke = status.source().is_some_and(|cause| !is_distrust(cause));
-    let invited = status.get_details_retry_info().map(|retry| retry.retry_delay.unwrap_or_default());
-    let asked_for = invited.or(broke.then_some(Duration::ZERO))?;
-    let growing = PAUSE.0.saturating_mul(1 << attempt.min(8)).min(PAUSE.1);
-    Some(growing.max(asked_for).mul_f64(1.0 + chance.clamp(0.0, 1.0) / 2.0))
-}
-
-/// A number from 0 to 1.
-pub fn chance() -> f64 {
-    let [chance, ..] = *uuid::Uuid::new_v4().as_bytes();
-    f64::from(chance) / f64::from(u8::MAX)
-}
-
-/// The beginning of a trace, as W3C Trace Context writes it: what follows from one command is one trace.
-pub fn new_trace() -> String {
-    let (trace, span) = (uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple().to_string());
-    format!("00-{trace}-{}-01", span.get(..16).unwrap_or_default())
-}
-
-/// `asked` as a part of the trace `traceparent`, if there is one.
-pub fn traced<Q>(asked: Q, traceparent: Option<&str>) -> Request<Q> {
-    let mut request = Request::new(asked);
-    if let Some(traceparent) = traceparent.and_then(|text| MetadataValue::try_from(text).ok()) {
-        request.metadata_mut().insert("traceparent", traceparent);
-    }
-    request
+/// Says that something is asked again.
+pub fn again_soon(status: &Status, wait: Duration) {
+    note(&format!("{}; trying again in {:.1} s", in_words(status).lines().next().unwrap_or_default(), wait.as_secs_f64()));
 }
 
 #[cfg(test)]
@@ -268,25 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_needs_an_invitation_and_comes_no_sooner_than_it_says() {
-        let invited = Refusal::NotReceived(NotConfirmed::NoAnswer).into();
-        assert_eq!(pause(&invited, 0, 0.0), Some(Duration::from_secs(5)));
-        assert_eq!(pause(&invited, 0, 1.0), Some(Duration::from_millis(7500)));
-        assert_eq!(pause(&invited, 30, 0.0), Some(PAUSE.1));
-        assert_eq!(pause(&Refusal::SpeaksForAnother.into(), 0, 0.0), None);
-        assert_eq!(pause(&Status::unavailable("no details"), 0, 0.0), None);
-    }
-
-    #[test]
-    fn a_line_that_broke_is_tried_again_and_distrust_is_not() {
+    fn a_line_that_broke_and_distrust_are_told_apart() {
         let broke = |because: &'static str| {
             let mut status = Status::unavailable("transport error");
             status.set_source(std::sync::Arc::new(io::Error::other(because)));
             status
         };
-        assert_eq!(pause(&broke("connection refused"), 0, 0.0), Some(PAUSE.0));
         assert!(in_words(&broke("connection refused")).contains("Is it up"));
-        assert_eq!(pause(&broke("invalid peer certificate: UnknownIssuer"), 0, 0.0), None);
+        assert!(in_words(&broke("invalid peer certificate: UnknownIssuer")).contains("do not trust each other"));
         assert!(in_words(&broke("received fatal alert: CertificateExpired")).contains("[tls]"));
     }
 
@@ -313,14 +256,5 @@ mod tests {
         let summer = "2026-07-01T08:30:00Z".parse().map(proto::write::timestamp).ok();
         let hours = common::Clock { due: summer, provisional: true, ..common::Clock::default() };
         assert_eq!(due(&hours), "2026-07-01 09:30:00 in London (provisional: the calendar of bank holidays ends before)");
-    }
-
-    #[test]
-    fn a_trace_begins_well_formed() {
-        let trace = new_trace();
-        assert!(trace.len() == 55 && trace.starts_with("00-") && trace.ends_with("-01"), "{trace}");
-        let request = traced((), Some(&trace));
-        assert_eq!(request.metadata().get("traceparent").unwrap().to_str().unwrap(), trace);
-        assert!(traced((), None).metadata().is_empty());
     }
 }

@@ -15,7 +15,7 @@ use proto::wire::delivery::v1 as wire;
 use referral::{DeliveryId, Digest, Endpoint};
 use transport::amqp::Message;
 
-use crate::outbox::{make_private_folder, write_whole};
+use safeguarding_client::outbox::{make_private_folder, write_whole};
 
 /// The header in which the ledger's proof travels.
 pub const PROOF_HEADER: &str = "safeguarding-ledger-proof";

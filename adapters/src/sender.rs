@@ -12,6 +12,8 @@ pub enum Door {
     School,
     /// `safeguarding.police.v1.PoliceService`.
     Police,
+    /// `safeguarding.health.v1.HealthService`.
+    Health,
     /// `safeguarding.referral.v1.ReferralService`.
     Referral,
     /// `safeguarding.childrens_services.v1.FrontDoorService`, where a council decides.
@@ -35,14 +37,14 @@ pub fn may_enter(party: &Endpoint, door: Door) -> Result<(), Refusal> {
 }
 
 /// Which party may come through which door. Whoever has a queue may say that it has what lay there; only a council
-/// decides. The door of health is not built yet, and nobody slips in through another's.
+/// decides. Nobody slips in through another's door.
 fn may_come_through(party: &Endpoint, door: Door) -> bool {
     match party {
         Endpoint::School(_) => matches!(door, Door::School | Door::Referral | Door::Delivery),
         Endpoint::Police(_) => matches!(door, Door::Police | Door::Referral | Door::Delivery),
+        Endpoint::Nhs(_) => matches!(door, Door::Health | Door::Referral | Door::Delivery),
         Endpoint::Authority(..) => matches!(door, Door::FrontDoor | Door::Referral | Door::Delivery),
         Endpoint::PolicePrevent(_)
-        | Endpoint::Nhs(_)
         | Endpoint::Adult(_)
         | Endpoint::Devolved(_)
         | Endpoint::Voluntary(_)
@@ -64,7 +66,7 @@ mod tests {
 
     fn doors_of(party: &str) -> Vec<Door> {
         let party = Endpoint::parse(party).unwrap();
-        let all = [Door::School, Door::Police, Door::Referral, Door::FrontDoor, Door::Delivery];
+        let all = [Door::School, Door::Police, Door::Health, Door::Referral, Door::FrontDoor, Door::Delivery];
         all.into_iter().filter(|door| may_come_through(&party, *door)).collect()
     }
 
@@ -72,6 +74,7 @@ mod tests {
     fn each_party_has_its_own_doors_and_no_other() {
         assert_eq!(doors_of("school.999001"), [Door::School, Door::Referral, Door::Delivery]);
         assert_eq!(doors_of("police.13"), [Door::Police, Door::Referral, Door::Delivery]);
+        assert_eq!(doors_of("nhs.ZZ304"), [Door::Health, Door::Referral, Door::Delivery]);
         for desk in [
             "front-door",
             "edt",
@@ -84,7 +87,7 @@ mod tests {
         ] {
             assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor, Door::Delivery], "{desk}");
         }
-        for other in ["police.13.prevent", "nhs.RR8", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {
+        for other in ["police.13.prevent", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {
             assert_eq!(doors_of(other), [Door::Delivery], "{other}");
         }
     }

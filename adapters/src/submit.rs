@@ -11,6 +11,8 @@ use prost::Message as _;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::wire::events::v1::event::Event;
+use proto::wire::health::v1 as health_v1;
+use proto::wire::health::v1::health_service_server::HealthService;
 use proto::wire::police::v1 as police_v1;
 use proto::wire::police::v1::police_service_server::PoliceService;
 use proto::wire::referral::v1 as referral_v1;
@@ -28,6 +30,7 @@ use transport::telemetry;
 
 use crate::follow::Broker;
 use crate::form::Translated;
+use crate::health::{self, fhir};
 use crate::meters::Meters;
 use crate::police;
 use crate::school;
@@ -321,6 +324,104 @@ impl SchoolService for SchoolDoor {
             Ok(school_v1::TransferChildProtectionFileResponse { receipt: Some(receipt) })
         };
         self.0.answer("TransferChildProtectionFile", Door::School, request, work).await
+    }
+}
+
+/// The door of health.
+pub struct HealthDoor(pub Doors);
+
+#[tonic::async_trait]
+impl HealthService for HealthDoor {
+    async fn refer(&self, request: Request<health_v1::ReferRequest>) -> Result<Response<health_v1::ReferResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::ReferRequest| async move {
+            let form = request.form.unwrap_or_default();
+            let named = health::organisation_of(form.report.as_ref());
+            health::is_own(&sender, named).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, health::referral(form)).await?;
+            Ok(health_v1::ReferResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("Refer", Door::Health, request, work).await
+    }
+
+    async fn report_fgm(
+        &self,
+        request: Request<health_v1::ReportFgmRequest>,
+    ) -> Result<Response<health_v1::ReportFgmResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::ReportFgmRequest| async move {
+            let form = request.form.unwrap_or_default();
+            let named = health::organisation_of(form.report.as_ref());
+            health::is_own(&sender, named).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, health::fgm(form)).await?;
+            Ok(health_v1::ReportFgmResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportFgm", Door::Health, request, work).await
+    }
+
+    async fn notify_unscheduled_attendance(
+        &self,
+        request: Request<health_v1::NotifyUnscheduledAttendanceRequest>,
+    ) -> Result<Response<health_v1::NotifyUnscheduledAttendanceResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::NotifyUnscheduledAttendanceRequest| async move {
+            let form = request.form.unwrap_or_default();
+            health::is_own(&sender, form.organisation.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, health::unscheduled_attendance(form)).await?;
+            Ok(health_v1::NotifyUnscheduledAttendanceResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("NotifyUnscheduledAttendance", Door::Health, request, work).await
+    }
+
+    async fn submit_fhir_message(
+        &self,
+        request: Request<health_v1::SubmitFhirMessageRequest>,
+    ) -> Result<Response<health_v1::SubmitFhirMessageResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::SubmitFhirMessageRequest| async move {
+            // Whoever names no form of FHIR is told so in the one that every library reads.
+            let format = fhir::format_of(&request.media_type);
+            let answer_in = format.as_ref().map_or(fhir::Format::Json, |format| *format);
+            let read = format
+                .map_err(|issue| vec![issue])
+                .and_then(|format| fhir::translate(format, &request.body, &sender, doors.clock.now()));
+            let received = match read {
+                Ok(translated) => match doors.submit_form(&sender, request.idempotency_key, translated).await {
+                    Err(Refusal::Invalid(invalid)) => Err(fhir::issues_of(&invalid)),
+                    other => Ok(other?),
+                },
+                Err(issues) => Err(issues),
+            };
+            let (receipt, outcome) = match received {
+                Ok(receipt) => {
+                    let outcome = fhir::accepted(answer_in, &receipt.meaning);
+                    (Some(receipt), outcome)
+                }
+                Err(issues) => (None, fhir::refused(answer_in, &issues)),
+            };
+            let media_type = answer_in.media_type().to_owned();
+            Ok(health_v1::SubmitFhirMessageResponse { receipt, outcome: outcome.into_bytes(), media_type })
+        };
+        self.0.answer("SubmitFhirMessage", Door::Health, request, work).await
+    }
+
+    async fn get_fhir_feedback(
+        &self,
+        request: Request<health_v1::GetFhirFeedbackRequest>,
+    ) -> Result<Response<health_v1::GetFhirFeedbackResponse>, Status> {
+        let work = |doors: Doors, sender, request: health_v1::GetFhirFeedbackRequest| async move {
+            let faults = fhir::faults_of_feedback(&request);
+            if !faults.is_empty() {
+                return Err(Refusal::Invalid(read::Invalid(faults)));
+            }
+            let format = fhir::format_of(&request.media_type).unwrap_or(fhir::Format::Json);
+            let referral = ReferralId::parse(&request.referral_id).map_err(|_| Refusal::NoSuchReferral)?;
+            let status = doors.broker.get(&sender, referral).await?;
+            let fhir::Feedback { request_id, body } = fhir::feedback(format, &request.message_id, &status, doors.clock.now());
+            Ok(health_v1::GetFhirFeedbackResponse {
+                request_id,
+                correlation_id: request.correlation_id,
+                body: body.into_bytes(),
+                media_type: format.media_type().to_owned(),
+            })
+        };
+        self.0.answer("GetFhirFeedback", Door::Health, request, work).await
     }
 }
 

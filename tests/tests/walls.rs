@@ -39,7 +39,9 @@ const NEVER: &[(&str, &[&str])] = &[
     ("proto", &["lapin", "rusqlite", "transport", "router", "adapters"]),
     ("transport", &["referral", "proto", "router", "adapters", "rusqlite", "prost-reflect"]),
     ("adapters", &["router", "rusqlite"]),
-    ("router", &["adapters"]),
+    // An agency's own system links it: no queue, no ledger, no door of ours comes along.
+    ("safeguarding-client", &["lapin", "rusqlite", "transport", "router", "adapters", "evidence"]),
+    ("router", &["adapters", "safeguarding-client"]),
 ];
 
 /// The platform that this build is for, as rustc names it.

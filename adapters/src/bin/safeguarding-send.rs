@@ -4,18 +4,14 @@
 //! The key is on the disk before anything is sent, so an interrupted send is the same send again. What is
 //! printed goes to the person who asked, and nowhere else.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use adapters::client;
 use adapters::config::Party;
-use adapters::console::{
-    Stopped, chance, due, exit, in_london, in_words, new_trace, note, patiently, pause, person, printable, say, traced,
-};
+use adapters::console::{Stopped, again_soon, due, exit, in_london, new_trace, person, printable, say};
 use adapters::ladder::{self, Climb, Reached, Until};
-use adapters::outbox::{Entry, Outbox, key_in_file};
 use adapters::samples::Sample;
 use adapters::school::{self, Translated};
 use clap::{Args, Parser, Subcommand};
@@ -23,14 +19,12 @@ use prost::Message as _;
 use proto::json;
 use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
-use proto::wire::referral::v1::referral_service_client::ReferralServiceClient;
 use proto::wire::referral::v1::{self as wire, Receipt};
 use proto::wire::school::v1 as form;
 use proto::wire::school::v1::school_service_client::SchoolServiceClient;
 use referral::{Digest, Endpoint, IdempotencyKey};
+use safeguarding_client::{CALL_PATIENCE, Client, no_receipt};
 use tokio::time::timeout;
-use tonic::transport::Channel;
-use tonic::{Request, Status};
 use transport::clock::Clock;
 
 const EXAMPLES: &str = "Example:
@@ -180,14 +174,21 @@ struct Key {
     key_file: Option<PathBuf>,
 }
 
+impl Key {
+    /// As the client asks for it; `anew` where the same may be sent more than once.
+    fn asked(self, anew: bool) -> safeguarding_client::Key {
+        match (self.key, self.key_file) {
+            (Some(key), _) => safeguarding_client::Key::This(key),
+            (None, Some(path)) => safeguarding_client::Key::InFile(path),
+            (None, None) if self.anew || anew => safeguarding_client::Key::Anew,
+            (None, None) => safeguarding_client::Key::Kept,
+        }
+    }
+}
+
 fn uuid_key(text: &str) -> Result<IdempotencyKey, String> {
     IdempotencyKey::parse(text).map_err(|why| format!("it {why}"))
 }
-
-/// How long a submission is tried.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long the gateway may take for one.
-const CALL_PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -202,7 +203,9 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
         .map_err(|why| Stopped::Unusable(format!("the name in the certificate under [tls] {why}")))?;
     let channel = client::channel(&party.gateway.address, &party.gateway.server_name, &identity, CALL_PATIENCE)?;
     let folder = arguments.outbox.unwrap_or_else(|| arguments.config.with_file_name("sent"));
-    let sender = Sender { us, channel, trace: new_trace(), folder };
+    let trace = new_trace();
+    let client = Client::new(channel, us.clone(), folder).in_trace(trace.clone()).telling(again_soon);
+    let sender = Sender { us, client, trace };
     match arguments.command {
         Command::Refer { what, key, follow_until, follow_for, json } => {
             let receipt = sender.refer(&sender.content(&what)?, key, what.is_sample()).await?;
@@ -233,10 +236,10 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
         Command::Withdraw { referral, by, reason } => {
             let request = wire::WithdrawRequest { referral_id: referral, by: Some(by), reason };
             let call = || {
-                let (mut service, request) = (sender.referrals(), sender.ask(request.clone()));
+                let (mut service, request) = (sender.client.referrals(), sender.client.ask(request.clone()));
                 async move { service.withdraw(request).await }
             };
-            let answer = patiently(PATIENCE, call).await?.into_inner();
+            let answer = sender.client.call(call).await?.into_inner();
             say(&format!("withdrawn {}\n{}", answer.referral_id, printable(&answer.meaning)))
         }
         Command::Get { referral, json } => sender.get(referral, json).await,
@@ -257,13 +260,6 @@ enum Content {
 }
 
 impl Content {
-    fn digest(&self) -> Digest {
-        match self {
-            Content::Form(form) => Digest::of(&[b"form", &form.encode_to_vec()]),
-            Content::Submission(content) => Digest::of(&[b"submission", &content.encode_to_vec()]),
-        }
-    }
-
     /// In the contract's words, for services that know no school's form.
     fn canonical(self, us: &Endpoint) -> Result<Canonical, Stopped> {
         let form = match self {
@@ -303,37 +299,16 @@ impl Canonical {
 
 struct Sender {
     us: Endpoint,
-    channel: Channel,
+    client: Client,
     /// All that one command asks is one trace.
     trace: String,
-    /// Where the keys of what was sent are kept.
-    folder: PathBuf,
 }
 
 impl Sender {
-    fn ask<Q>(&self, asked: Q) -> Request<Q> {
-        traced(asked, Some(&self.trace))
-    }
-
-    fn outbox(&self) -> Result<Outbox, Stopped> {
-        Outbox::open(&self.folder, &self.us).map_err(|fault| self.no_key_kept(&fault))
-    }
-
-    fn no_key_kept(&self, fault: &std::io::Error) -> Stopped {
-        let folder = self.folder.display();
-        Stopped::Unusable(format!(
-            "the key cannot be kept in {folder}, so nothing was sent: {fault}. Name another folder with --outbox, or a key with --key"
-        ))
-    }
-
     /// The rest of a receipt, as text.
     fn say_receipt(&self, receipt: &Receipt) -> Result<(), Stopped> {
         let trace = self.trace.split('-').nth(1).unwrap_or_default();
         say(&format!("digest   {}\ntrace    {trace}\n{}", receipt.content_digest, printable(&receipt.meaning)))
-    }
-
-    fn referrals(&self) -> ReferralServiceClient<Channel> {
-        ReferralServiceClient::new(self.channel.clone())
     }
 
     /// The school's number for a sample; another sender's samples come from a school that nobody has.
@@ -387,79 +362,33 @@ impl Sender {
     /// Sends `what` under the key that `key` asks for, kept on the disk first. A sample may be sent as often as
     /// anybody likes; anything else is one referral until somebody says otherwise.
     async fn refer(&self, content: &Content, key: Key, is_sample: bool) -> Result<Receipt, Stopped> {
-        let anew = key.anew || is_sample;
-        self.under_a_kept_key(content.digest(), key, anew, |key| self.submit(content, key)).await
-    }
-
-    /// Sends as often as it takes, under one key, and remembers the receipt.
-    async fn under_a_kept_key<F>(
-        &self,
-        what: Digest,
-        key: Key,
-        anew: bool,
-        send: impl Fn(String) -> F,
-    ) -> Result<Receipt, Stopped>
-    where
-        F: Future<Output = Result<Receipt, Status>>,
-    {
-        if let Some(key) = key.key {
-            return patiently(PATIENCE, || send(key.to_string())).await;
-        }
-        if let Some(path) = key.key_file {
-            let key = key_in_file(&path, new_key())
-                .map_err(|fault| Stopped::Unusable(format!("the key file {}: {fault}. Nothing was sent", path.display())))?;
-            return patiently(PATIENCE, || send(key.to_string())).await;
-        }
-        let outbox = self.outbox()?;
-        let not_kept = |fault| self.no_key_kept(&fault);
-        // What was cut off is always the same send again.
-        let again = outbox.entry(&what).map_err(not_kept)?.filter(|entry| entry.referral_id.is_none() || !anew);
-        let entry = again.unwrap_or_else(|| Entry { key: new_key(), referral_id: None });
-        outbox.remember(&what, &entry).map_err(not_kept)?;
-        let receipt = patiently(PATIENCE, || send(entry.key.to_string())).await?;
-        let received = Entry { referral_id: Some(receipt.referral_id.clone()), ..entry };
-        // It is received all the same; sent again, it would be the same referral.
-        outbox.remember(&what, &received).unwrap_or_else(|fault| note(&format!("the receipt could not be kept: {fault}")));
-        Ok(receipt)
-    }
-
-    async fn submit(&self, content: &Content, idempotency_key: String) -> Result<Receipt, Status> {
-        let receipt = match content {
-            Content::Form(form) => {
-                let request = self.ask(form::ReferRequest { idempotency_key, form: Some((**form).clone()) });
-                SchoolServiceClient::new(self.channel.clone()).refer(request).await?.into_inner().receipt
-            }
-            Content::Submission(content) => {
-                let request = wire::SubmitRequest { idempotency_key, content: Some((**content).clone()), sender: String::new() };
-                self.referrals().submit(self.ask(request)).await?.into_inner().receipt
-            }
+        let key = key.asked(is_sample);
+        let form = match content {
+            Content::Submission(content) => return Ok(self.client.submit(content, key).await?),
+            Content::Form(form) => form,
         };
-        receipt.ok_or_else(no_receipt)
+        let what = Digest::of(&[b"form", &form.encode_to_vec()]);
+        let send = |idempotency_key| {
+            let request = self.client.ask(form::ReferRequest { idempotency_key, form: Some((**form).clone()) });
+            let mut service = SchoolServiceClient::new(self.client.channel());
+            async move { service.refer(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
+        };
+        Ok(self.client.send(&what, key, send).await?)
     }
 
     async fn amend(&self, referral: &str, content: Content, key: Key) -> Result<Receipt, Stopped> {
         let content = content.canonical(&self.us)?.content;
-        let what = Digest::of(&[b"amend", referral.as_bytes(), &content.encode_to_vec()]);
-        // Changed, and changed back, is two changes: only one that was cut off is the same again.
-        let anew = true;
-        let send = |idempotency_key| {
-            let content = Some(content.clone());
-            let request =
-                wire::AmendRequest { referral_id: referral.to_owned(), idempotency_key, content, sender: String::new() };
-            let (mut service, request) = (self.referrals(), self.ask(request));
-            async move { service.amend(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
-        };
-        self.under_a_kept_key(what, key, anew, send).await
+        Ok(self.client.amend(referral, &content, key.asked(true)).await?)
     }
 
     async fn preview(&self, content: Content, json: bool) -> Result<(), Stopped> {
         let canonical = content.canonical(&self.us)?;
         let request = wire::PreviewRequest { content: Some(canonical.content.clone()) };
         let call = || {
-            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
+            let (mut service, request) = (self.client.referrals(), self.client.ask(request.clone()));
             async move { service.preview(request).await }
         };
-        let preview = patiently(PATIENCE, call).await?.into_inner();
+        let preview = self.client.call(call).await?.into_inner();
         if json {
             return say(&as_json(&preview)?);
         }
@@ -484,10 +413,10 @@ impl Sender {
     async fn status_of(&self, referral: String) -> Result<common::ReferralStatus, Stopped> {
         let request = wire::GetRequest { referral_id: referral };
         let call = || {
-            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
+            let (mut service, request) = (self.client.referrals(), self.client.ask(request.clone()));
             async move { service.get(request).await }
         };
-        Ok(patiently(PATIENCE, call).await?.into_inner().status.unwrap_or_default())
+        Ok(self.client.call(call).await?.into_inner().status.unwrap_or_default())
     }
 
     async fn get(&self, referral: String, json: bool) -> Result<(), Stopped> {
@@ -515,10 +444,10 @@ impl Sender {
         loop {
             let request = wire::ListRequest { page_size: 100, page_token: page_token.clone(), open_only };
             let call = || {
-                let (mut service, request) = (self.referrals(), self.ask(request.clone()));
+                let (mut service, request) = (self.client.referrals(), self.client.ask(request.clone()));
                 async move { service.list(request).await }
             };
-            let page = patiently(PATIENCE, call).await?.into_inner();
+            let page = self.client.call(call).await?.into_inner();
             if json {
                 say(&as_json(&page)?)?;
             } else {
@@ -536,7 +465,7 @@ impl Sender {
             // The stream of a referral that is not ours is empty and never ends: asked first, a slip of the pen is told.
             self.status_of(referral.clone()).await?;
         }
-        let mut watching = Watching::new(self, referral.unwrap_or_default(), after);
+        let mut watching = self.client.watch(&referral.unwrap_or_default(), after);
         loop {
             let entry = match wait {
                 None => watching.next().await?,
@@ -556,7 +485,7 @@ impl Sender {
     async fn follow(&self, referrals: &[String], until: Until, patience: Duration, json: bool) -> Result<(), Stopped> {
         let several = referrals.len() > 1;
         let climbing = referrals.iter().zip(1..).map(|(referral, nth)| async move {
-            let mut watching = Watching::new(self, referral.clone(), 0);
+            let mut watching = self.client.watch(referral, 0);
             let mut climb = Climb::default();
             loop {
                 let entry = watching.next().await?;
@@ -584,10 +513,6 @@ impl Sender {
     }
 }
 
-fn no_receipt() -> Status {
-    Status::data_loss("the gateway answered without a receipt: send it again under the same key")
-}
-
 fn line(summary: &common::ReferralSummary) -> String {
     let open = if summary.open { "open" } else { "closed" };
     let next = summary.next_due.as_ref().map(|clock| format!(", {} due by {}", clock.name, due(clock))).unwrap_or_default();
@@ -602,59 +527,6 @@ fn from_json<M: json::Named>(path: &Path) -> Result<M, Stopped> {
     let text = text.map_err(|fault| Stopped::Unusable(format!("cannot read {}: {fault}", path.display())))?;
     json::read(&text)
         .map_err(|fault| Stopped::Unusable(format!("{}: {fault}. To see the form of one: sample neglect", path.display())))
-}
-
-/// A watch that survives lost connections: it goes on from the last position it saw.
-struct Watching<'a> {
-    sender: &'a Sender,
-    referral: String,
-    after: u64,
-    failed: u32,
-    stream: Option<tonic::Streaming<wire::WatchResponse>>,
-}
-
-impl<'a> Watching<'a> {
-    fn new(sender: &'a Sender, referral: String, after: u64) -> Watching<'a> {
-        Watching { sender, referral, after, failed: 0, stream: None }
-    }
-
-    async fn next(&mut self) -> Result<common::ProgressEntry, Stopped> {
-        loop {
-            let wait = match self.try_next().await {
-                Ok(Some(entry)) => {
-                    self.after = entry.position;
-                    self.failed = 0;
-                    return Ok(entry);
-                }
-                Ok(None) => Duration::from_secs(1),
-                Err(status) => {
-                    let Some(wait) = pause(&status, self.failed, chance()) else { return Err(status.into()) };
-                    self.failed = self.failed.saturating_add(1);
-                    let because = in_words(&status);
-                    note(&format!("{}; going on in {:.1} s", because.lines().next().unwrap_or_default(), wait.as_secs_f64()));
-                    wait
-                }
-            };
-            self.stream = None;
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn try_next(&mut self) -> Result<Option<common::ProgressEntry>, Status> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            None => {
-                let request = wire::WatchRequest { after: self.after, referral_id: self.referral.clone() };
-                let stream = self.sender.referrals().watch(self.sender.ask(request)).await?.into_inner();
-                self.stream.insert(stream)
-            }
-        };
-        Ok(stream.message().await?.and_then(|told| told.entry))
-    }
-}
-
-fn new_key() -> IdempotencyKey {
-    IdempotencyKey::from_bytes(*uuid::Uuid::new_v4().as_bytes())
 }
 
 fn indented(json: &str) -> Result<String, Stopped> {
