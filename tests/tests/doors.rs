@@ -158,7 +158,7 @@ async fn a_school_is_told_before_its_next_day_and_its_acknowledgement_ends_it() 
     at_school.acknowledge(notice.answer("Morag Ellwood")).await.expect("acknowledged");
     // A school says that it has it; it decides nothing.
     let decided = at_school.decide(notice.answer("Morag Ellwood"), common::Outcome::NoFurtherAction, "Seen.").await;
-    assert_eq!(decided.err().expect("refused").code(), Code::PermissionDenied);
+    assert_eq!(decided.expect_err("refused").code(), Code::PermissionDenied);
     let sender = Sender::of(&stack, "police.13").await;
     reaches(&sender, &receipt.referral_id, "closed", |status| !status.open).await;
 }

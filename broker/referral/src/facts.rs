@@ -21,6 +21,8 @@ pub struct Facts {
     pub event: EventKind,
     /// How serious it is handled as: what the sender stated, or more where that does not fit the harm (TC-08).
     pub level: Level,
+    /// How serious the sender says it is.
+    pub stated_level: Level,
     /// Whether the stated level fits.
     pub level_fit: LevelFit,
     /// What harm.
@@ -166,6 +168,7 @@ impl Facts {
             sender: party.map_or_else(|| referral.sender.sender_kind(), |party| party.kind),
             event: referral.kind,
             level,
+            stated_level: referral.level,
             level_fit,
             harm: referral.harm,
             agreement: referral.agreement,
@@ -372,20 +375,19 @@ fn fostering(age: &Age, child: &ChildCircumstances, received: Moment) -> Fosteri
     }
 }
 
-/// Harm that no sender can mean at early help or as mere information (TC-08).
+/// Harm that no sender can mean below significant harm (TC-08): police are told of each of these (RA-17).
 fn is_grave(harm: HarmType) -> bool {
     match harm {
         HarmType::ChildOnChildSexual
+        | HarmType::CriminalExploitation
         | HarmType::FabricatedOrInducedIllness
         | HarmType::FgmKnown
         | HarmType::FgmReportedByThirdParty
         | HarmType::FgmRisk
-        | HarmType::PhysicalAbuse
         | HarmType::SexualAbuse
         | HarmType::SexualExploitation
         | HarmType::Trafficking => true,
         HarmType::AlcoholMisuseParent
-        | HarmType::CriminalExploitation
         | HarmType::DisabilitySupport
         | HarmType::DomesticAbuse
         | HarmType::EmotionalWellbeing
@@ -398,6 +400,7 @@ fn is_grave(harm: HarmType) -> bool {
         | HarmType::None
         | HarmType::OtherWelfare
         | HarmType::ParentingSupport
+        | HarmType::PhysicalAbuse
         | HarmType::PrivateFostering
         | HarmType::Radicalisation
         | HarmType::SelfHarm
@@ -418,9 +421,12 @@ fn handled_as(referral: &Referral, age: AgeBand) -> (Level, LevelFit) {
     let is_pattern = referral.circumstances.contacts_in_28_days >= PATTERN_OF_CONTACTS;
     match referral.level {
         Level::ImmediateDanger | Level::SignificantHarm => (referral.level, LevelFit::Fits),
-        Level::InNeed if is_bruised_baby => (Level::SignificantHarm, LevelFit::TooLow),
+        Level::InNeed | Level::EarlyHelp | Level::Information if is_bruised_baby || is_grave(referral.harm) => {
+            (Level::SignificantHarm, LevelFit::TooLow)
+        }
         Level::InNeed => (referral.level, LevelFit::Fits),
-        Level::EarlyHelp | Level::Information if is_bruised_baby || is_grave(referral.harm) => {
+        // A slap may leave a child in need; it is never early help.
+        Level::EarlyHelp | Level::Information if referral.harm == HarmType::PhysicalAbuse => {
             (Level::SignificantHarm, LevelFit::TooLow)
         }
         Level::EarlyHelp | Level::Information if is_pattern => (referral.level, LevelFit::Cumulative),

@@ -476,8 +476,11 @@ impl Rulebook {
             }
         }
         let delivered = matches!(decision, Decision::Deliver { .. });
-        let clocks =
-            if delivered { earliest(tables.clock.matching(&after).map(|row| self.start(row, referral))) } else { Vec::new() };
+        let clocks = if delivered {
+            earliest(tables.clock.matching(&after).filter_map(|row| self.start(row, referral)))
+        } else {
+            Vec::new()
+        };
         let flags = flags(pack, &after, &facts, referral, &items, views.first());
         let redirected_from = match facts.addressed {
             Addressed::Wrongly => referral.addressed_to.clone(),
@@ -487,13 +490,14 @@ impl Rulebook {
         Ruling { pack, facts, decision, by, redirected_from, not_told, views, notified_by, clocks, flags, bases }
     }
 
-    fn start(&self, row: &Row<ClockSpec>, referral: &Referral) -> ClockStart {
+    /// The clock that a row starts; none where it runs from a referral that nobody dated: an exact clock is not guessed.
+    fn start(&self, row: &Row<ClockSpec>, referral: &Referral) -> Option<ClockStart> {
         let ClockSpec { name, starts, amount, ends_with } = row.outcome;
         let said = &referral.circumstances;
         let from = match starts {
-            ClockAnchor::Receipt => None,
-            ClockAnchor::Event => said.happened,
-            ClockAnchor::Referral => said.referral_received,
+            ClockAnchor::Receipt => referral.received,
+            ClockAnchor::Event => said.happened.unwrap_or(referral.received),
+            ClockAnchor::Referral => said.referral_received?,
         };
         let due = match (amount, said.next_school_day) {
             (Amount::NextSchoolDay, Some(begins)) => Due { by: begins, date: None, provisional: false },
@@ -504,9 +508,9 @@ impl Rulebook {
                 | Amount::ElapsedHours(_)
                 | Amount::Months(_),
                 _,
-            ) => self.calendar.due(from.unwrap_or(referral.received), amount),
+            ) => self.calendar.due(from, amount),
         };
-        ClockStart { name, due, ends_with, by: row.reason.clone() }
+        Some(ClockStart { name, due, ends_with, by: row.reason.clone() })
     }
 
     /// The directory on the London date of receipt.
@@ -587,7 +591,9 @@ impl Rulebook {
         let mut recipients: Vec<Addressee> = Vec::new();
         let mut reasons = Vec::new();
         if let Some(to) = responsible {
-            let kind = if is_reply { RecipientKind::Referrer } else { kind_of(to, Role::Responsible, authority) };
+            // A member of the public who referred hears that it was received, and no more (DM-15).
+            let is_professional = is_reply && *to != Endpoint::Public;
+            let kind = if is_professional { RecipientKind::Referrer } else { kind_of(to, Role::Responsible, authority) };
             recipients.push(Addressee { to: to.clone(), kind, role: Role::Responsible, is_asked_for: false });
         }
         for row in tables.notify.matching(situation).filter(|row| delivered || row.outcome.even_when_held) {

@@ -150,6 +150,8 @@ crate::vocab::vocabulary! {
         Ca2004S11 => "CA2004.s11",
         /// Children Act 2004, section 16LA: the duty to share.
         Ca2004S16La => "CA2004.s16LA",
+        /// Children Act 2004, section 16C: serious incidents.
+        Ca2004S16C => "CA2004.s16C",
         /// Domestic Abuse Act 2021, section 49A.
         Daa2021S49A => "DAA2021.s49A",
         /// Care Act 2014, section 42.
@@ -243,7 +245,7 @@ crate::vocab::vocabulary! {
         Receipt => "receipt",
         /// From what it reports: the return, the taking into protection. From receipt where that is not said.
         Event => "event",
-        /// From receipt of the referral that it is about. From receipt of this message where that is not said.
+        /// From receipt of the referral that it is about. Where that is not said it does not start: it is not guessed.
         Referral => "referral",
     }
 }

@@ -13,7 +13,7 @@ use crate::facts::{Addressed, Facts, ItemFacts};
 use crate::vocab::*;
 
 /// How many columns there are.
-pub const COLUMNS: usize = 55;
+pub const COLUMNS: usize = 56;
 
 /// When a column is known. A table may speak of what is known by the time it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,8 @@ columns! {
     Event: EventKind = "event" => facts.event, in Referral;
     /// How serious it is handled as.
     Level: Level = "level" => facts.level, in Referral;
+    /// How serious the sender says it is.
+    StatedLevel: Level = "stated_level" => facts.stated_level, in Referral;
     /// How the stated level fits the harm.
     LevelFit: LevelFit = "level_fit" => facts.level_fit, in Referral;
     /// What harm.

@@ -156,7 +156,7 @@ struct DutyDecisionWritten {
     _reason: Option<String>,
     #[serde(rename = "decided_by")]
     _decided_by: Option<String>,
-    #[serde(rename = "decided_at")]
+    #[serde(rename = "decided_at", alias = "at")]
     _decided_at: Option<String>,
 }
 
@@ -319,7 +319,8 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
     let items = items(&message.info_categories);
     let mut referrals = submission.split();
     referrals.iter_mut().for_each(|referral| referral.items.clone_from(&items));
-    let is_repeat = message.duplicate_of.is_some() && message.content_hash_differs != Some(true);
+    let is_repeat =
+        message.content_hash_differs == Some(false) || message.duplicate_of.is_some() && message.content_hash_differs.is_none();
     if let Some(Value::String(clock)) = &message.clock {
         word::<ClockName>("clock", clock)?;
     }
@@ -373,7 +374,8 @@ fn directory(message: &Message, sender: &Endpoint, register: &Directory) -> Resu
         None => OpeningHours::OFFICE,
         Some(text) => {
             let stated: String = text.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-            OpeningHours::parse(&stated).ok_or("front_door_hours begins like \"Mon-Fri 09:00-17:00\"")?
+            // Free text: what is not in this form leaves the hours at what a front door has.
+            OpeningHours::parse(&stated).unwrap_or(OpeningHours::OFFICE)
         }
     };
     let duty = match (message.sender_designated_agency, kind) {
@@ -433,8 +435,13 @@ fn submission(
     directory: &Directory,
 ) -> Result<Submission, String> {
     let harm: HarmType = word("harm_type", &message.harm_type)?;
-    let handling = message.handling_flags.iter().map(|flag| word("a handling flag", flag)).collect::<Result<Vec<_>, _>>()?;
-    let outcome = message.outcome.as_deref().map(|outcome| word("outcome", outcome)).transpose()?;
+    let handling = message.handling_flags.iter().map(|flag| condition(flag)).collect::<Result<Vec<_>, _>>()?;
+    let outcome = message.outcome.as_deref().map(|outcome| match outcome {
+        // The sector writes both.
+        "family_help" | "early_help/family_help" => Ok(Outcome::EarlyHelp),
+        outcome => word("outcome", outcome),
+    });
+    let outcome = outcome.transpose()?;
     let trace = match message.trace_result.as_deref() {
         None => None,
         Some("mismatch") => Some(TraceResult::Mismatch),
@@ -505,7 +512,8 @@ fn child(
     school: Option<Urn>,
     directory: &Directory,
 ) -> Result<Child, String> {
-    let gss = |text: &Option<String>| text.as_deref().map(|text| place(text, directory)).transpose();
+    let is_said = |text: &&str| *text != "unknown" && !text.starts_with("ZZ99");
+    let gss = |text: &Option<String>| text.as_deref().filter(is_said).map(|text| place(text, directory)).transpose();
     let age = match (written.edd, written.dob, written.age) {
         (Some(expected), _, _) => Age::Expected(Sealed::new(expected)),
         (None, Some(born), _) => Age::Born(Sealed::new(born)),
@@ -553,16 +561,26 @@ fn child(
     })
 }
 
+/// A condition. One that nobody here can read makes the part unreadable (HR-01), and stops nothing.
+fn condition(flag: &str) -> Result<HandlingFlag, String> {
+    match (HandlingFlag::read(flag), flag.split(':').next()) {
+        (Some(known), _) => Ok(known),
+        (None, Some("condition")) => Ok(HandlingFlag::PoliceHandlingC),
+        (None, Some("police_handling_legacy")) => Ok(HandlingFlag::PoliceHandlingLegacy5),
+        (None, _) => Err(format!("a handling flag is no word of {}", HandlingFlag::NAME)),
+    }
+}
+
 /// Whether the family agrees, and whether whoever agreed could (TC-07).
 fn agreement(consent: Option<&Consent>, competence: Option<&Value>) -> Agreement {
     let Some(consent) = consent else { return Agreement::NotStated };
     match (consent.sought, consent.given) {
         (Some(true), Some(true)) => {
             let by = consent.by_whom.as_deref().unwrap_or_default();
-            let doubts = ["not", "lack", "doubt", "unclear", "no", "false"];
+            let doubts = ["not", "lack", "doubt", "unclear", "disputed", "no", "false"];
             let is_competent = competence.is_none_or(|said| !doubts.iter().any(|doubt| said.to_string().contains(doubt)));
             match by {
-                "child" => Agreement::GivenWithoutStanding,
+                "child" if competence.is_none() || !is_competent => Agreement::GivenWithoutStanding,
                 "child_gillick" | "young_person" if !is_competent => Agreement::GivenWithoutStanding,
                 by if by.ends_with("_no_pr") => Agreement::GivenWithoutStanding,
                 _ => Agreement::Given,
@@ -593,12 +611,48 @@ fn reads_what_comes_back(role: &str) -> bool {
 /// A grandparent, sibling, uncle, aunt or step-parent is a close relative (Children Act 1989 s105); a great-aunt or a
 /// cousin is not.
 fn carer(relationship: &str) -> Carer {
-    let said = relationship.replace('-', "_");
-    match said.as_str() {
-        "parent" | "mother" | "father" | "pr_holder" | "guardian" => Carer::Parent,
-        "grandparent" | "grandmother" | "grandfather" | "sibling" | "brother" | "sister" | "half_sibling" | "uncle" | "aunt"
-        | "step_parent" | "stepparent" | "step_mother" | "stepmother" | "step_father" | "stepfather" => Carer::CloseRelative,
-        _ => Carer::AnybodyElse,
+    let said = relationship.to_ascii_lowercase().replace(['-', ' ', '/'], "_");
+    let parts: Vec<&str> = said.split('_').collect();
+    let has = |words: &[&str]| parts.iter().any(|part| words.iter().any(|word| part.trim_end_matches('s') == *word));
+    if has(&[
+        "great",
+        "friend",
+        "boyfriend",
+        "girlfriend",
+        "partner",
+        "neighbour",
+        "cousin",
+        "godparent",
+        "godmother",
+        "godfather",
+    ]) {
+        return Carer::AnybodyElse;
+    }
+    let relatives = [
+        "grandparent",
+        "grandmother",
+        "grandfather",
+        "gran",
+        "nan",
+        "granny",
+        "grandad",
+        "sibling",
+        "brother",
+        "sister",
+        "uncle",
+        "aunt",
+        "step",
+        "stepparent",
+        "stepmother",
+        "stepfather",
+        "relative",
+    ];
+    if has(&relatives) {
+        Carer::CloseRelative
+    } else if has(&["parent", "mother", "father", "guardian", "pr"]) {
+        Carer::Parent
+    } else {
+        Carer::AnybodyElse
     }
 }
 
