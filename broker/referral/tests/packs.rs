@@ -135,7 +135,7 @@ fn a_typo_in_a_column_is_named_with_the_columns_there_are() {
         "agee =",
         expect![[r#"
             rule pack pack.toml was refused:
-              row line 5: there is no column "agee"; there are sender, event, level, level_fit, harm, agreement, other_holder_refused, duty, duty_decision, age, turns_18, home, located, same_authority, second_home, placing, looked_after, plan, enquiry, open_case, workplace, school, sender_area, inpatient, deceased, fostering, harm_place, reporter, identified, trace, purpose, marking, address, parents_not_told, referrer_anonymous, conflict, accused_controls_feedback, claimed_basis, possibly_related, by_telephone, rating, decided, referrer_known, provider, household, hours, authority_code, addressed, recipient, category, police_handling, unsanitised, barred_from_education, barred_from_family, police_only
+              row line 5: there is no column "agee"; there are sender, event, level, stated_level, level_fit, harm, agreement, other_holder_refused, duty, duty_decision, age, turns_18, home, located, same_authority, second_home, placing, looked_after, plan, enquiry, open_case, workplace, school, sender_area, inpatient, deceased, fostering, harm_place, reporter, identified, trace, purpose, marking, address, parents_not_told, referrer_anonymous, conflict, accused_controls_feedback, claimed_basis, possibly_related, by_telephone, rating, decided, referrer_known, provider, household, hours, authority_code, addressed, recipient, category, police_handling, unsanitised, barred_from_education, barred_from_family, police_only
         "#]],
     );
     check_row(
@@ -144,7 +144,7 @@ fn a_typo_in_a_column_is_named_with_the_columns_there_are() {
         "not.aeg",
         expect![[r#"
             rule pack pack.toml was refused:
-              row line 5: there is no column "aeg"; there are sender, event, level, level_fit, harm, agreement, other_holder_refused, duty, duty_decision, age, turns_18, home, located, same_authority, second_home, placing, looked_after, plan, enquiry, open_case, workplace, school, sender_area, inpatient, deceased, fostering, harm_place, reporter, identified, trace, purpose, marking, address, parents_not_told, referrer_anonymous, conflict, accused_controls_feedback, claimed_basis, possibly_related, by_telephone, rating, decided, referrer_known, provider, household, hours, authority_code, addressed, recipient, category, police_handling, unsanitised, barred_from_education, barred_from_family, police_only
+              row line 5: there is no column "aeg"; there are sender, event, level, stated_level, level_fit, harm, agreement, other_holder_refused, duty, duty_decision, age, turns_18, home, located, same_authority, second_home, placing, looked_after, plan, enquiry, open_case, workplace, school, sender_area, inpatient, deceased, fostering, harm_place, reporter, identified, trace, purpose, marking, address, parents_not_told, referrer_anonymous, conflict, accused_controls_feedback, claimed_basis, possibly_related, by_telephone, rating, decided, referrer_known, provider, household, hours, authority_code, addressed, recipient, category, police_handling, unsanitised, barred_from_education, barred_from_family, police_only
         "#]],
     );
 }
