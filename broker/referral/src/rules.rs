@@ -8,6 +8,7 @@
 mod area;
 pub mod diff;
 pub mod explain;
+mod in_code;
 pub mod library;
 pub mod pack;
 pub mod prove;
@@ -27,6 +28,7 @@ use crate::submission::Referral;
 use crate::time::{Amount, Calendar, Due, OpeningHours, london_date};
 use crate::vocab::*;
 use crate::{Digest, Endpoint};
+pub use in_code::{RULES_IN_CODE, RuleInCode};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
 use review::Lift;

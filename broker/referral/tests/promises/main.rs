@@ -5,6 +5,7 @@
 //! swept is counted, and the counts are asserted: a sweep that shrinks is a change that somebody must see. Run with
 //! `--nocapture` for the counts and the times.
 
+mod book;
 #[path = "../common/mod.rs"]
 mod common;
 mod sweep;
