@@ -10,6 +10,12 @@ use referral::rules::pack::{Extent, Tables};
 use referral::rules::table::{COLUMNS, Column, Cube, Situation, Table};
 use referral::vocab::Vocabulary;
 
+/// How long a sweep takes is printed, and nothing depends on it.
+#[expect(clippy::disallowed_methods, reason = "a stopwatch, not a clock that the core reads")]
+pub fn stopwatch() -> Instant {
+    Instant::now()
+}
+
 /// One situation, a place in each column's list of values.
 pub type Ordinals = [u8; COLUMNS];
 
@@ -61,7 +67,7 @@ pub fn every_situation<'a>(
     apart: impl IntoIterator<Item = Cube>,
     mut each: impl FnMut(&Ordinals),
 ) -> usize {
-    let began = Instant::now();
+    let began = stopwatch();
     let values = |cube: &Cube| Column::ALL.map(|column| cube.values(column));
     let rows: Vec<[u64; COLUMNS]> = rows.into_iter().map(values).chain(apart.into_iter().map(|cube| values(&cube))).collect();
     let rest = Column::ALL.into_iter().filter(|column| !FIRST.contains(column));
