@@ -10,6 +10,7 @@ mod book;
 mod common;
 mod sweep;
 mod tables;
+mod told;
 mod whole;
 
 use std::sync::LazyLock;
