@@ -3,8 +3,10 @@
 //! It is told in the order in which rules.md tells it, from places and ages and not from facts, so that the facts, the
 //! directory, the desks and the holds are held to it too. A disagreement is a fault of a pack or of the telling.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
+use referral::rules::Role;
 use referral::submission::*;
 use referral::vocab::*;
 use referral::{Moment, Sealed};
@@ -312,6 +314,15 @@ impl Told {
     }
 }
 
+/// The product of lists, written as nested loops.
+macro_rules! told {
+    ($($field:ident in $values:expr),+ $(,)?) => {{
+        let all = std::iter::once(PLAIN);
+        $(let all = all.flat_map(|told| $values.iter().map(move |&$field| Told { $field, ..told }).collect::<Vec<_>>());)+
+        all
+    }};
+}
+
 /// Rules every referral that `each` is told about, and counts them.
 fn sweep(name: &str, each: impl Iterator<Item = Told>) -> usize {
     let began: Instant = stopwatch();
@@ -332,13 +343,87 @@ fn sweep(name: &str, each: impl Iterator<Item = Told>) -> usize {
     count
 }
 
-/// The product of lists, written as nested loops.
-macro_rules! told {
-    ($($field:ident in $values:expr),+ $(,)?) => {{
-        let all = std::iter::once(PLAIN);
-        $(let all = all.flat_map(|told| $values.iter().map(move |&$field| Told { $field, ..told }).collect::<Vec<_>>());)+
-        all
-    }};
+// ---------------------------------------------------------------- who else is told
+
+/// RA-01, RA-02, RA-15 to RA-19, RA-22 and RA-24, for a child at home in Leeds whom somebody refers and nothing holds.
+fn also_told(told: &Told, reporter: Reporter, open_case: bool) -> BTreeSet<String> {
+    let (level, found) = (told.handled(), english(told.located));
+    let (danger, at_harm) = (level == Level::ImmediateDanger, level.is_significant_harm_or_above());
+    let is_elsewhere = found.is_some_and(|found| found != LEEDS);
+    let is_referral = matches!(told.event, EventKind::Referral | EventKind::Correction);
+    let force = if is_elsewhere { "police.46" } else { "police.13" };
+    let mut all = BTreeSet::new();
+    let mut tell = |when: bool, to: &str| {
+        if when && to != told.sender {
+            all.insert(to.to_owned());
+        }
+    };
+    let outside_home = matches!(told.harm, HarmType::SexualExploitation | HarmType::Trafficking)
+        || matches!(told.harm, HarmType::ChildOnChildSexual | HarmType::CriminalExploitation);
+    let home_acts = match told.harm_place {
+        HarmPlace::Found => false,
+        HarmPlace::NotStated => !outside_home,
+        HarmPlace::Home | HarmPlace::Elsewhere => true,
+    };
+    tell(is_elsewhere && (danger || level == Level::SignificantHarm && !home_acts), "la.E08000035.front-door");
+    // RA-17, and RA-16, whose set RA-17 holds.
+    let crime = matches!(
+        told.harm,
+        HarmType::SexualAbuse
+            | HarmType::SexualExploitation
+            | HarmType::ChildOnChildSexual
+            | HarmType::CriminalExploitation
+            | HarmType::Trafficking
+            | HarmType::FgmKnown
+            | HarmType::FgmReportedByThirdParty
+            | HarmType::FgmRisk
+            | HarmType::FabricatedOrInducedIllness
+    );
+    let personal = told.harm == HarmType::FgmKnown && reporter == Reporter::Regulated && is_referral;
+    tell(danger || crime || personal, force);
+    tell(is_referral && told.harm == HarmType::Radicalisation, &format!("{force}.prevent"));
+    let may_be_moved = told.harm == HarmType::CriminalExploitation && is_elsewhere;
+    tell(is_referral && (told.harm == HarmType::Trafficking || may_be_moved), "national.nrm");
+    let high_risk = told.event == EventKind::Referral
+        && told.sender == "police.13"
+        && level == Level::SignificantHarm
+        && told.harm == HarmType::DomesticAbuse;
+    tell(high_risk, "marac.E08000035");
+    tell(high_risk && told.years.is_some_and(|years| years < 5), "nhs.E08000035.health-visiting");
+    tell(open_case, "la.E08000035.allocated-worker");
+    let place_of_work = found.unwrap_or(LEEDS);
+    tell(told.event == EventKind::Allegation && at_harm, &format!("la.{place_of_work}.lado"));
+    all
+}
+
+/// 2 senders, 3 kinds of message, 3 levels, 30 harms, 2 ages, 2 places found, 4 places of harm, 2 kinds of reporter, an
+/// open case or none.
+#[test]
+fn everybody_is_told_whom_the_rules_say_and_nobody_else() {
+    let all = told! {
+        sender in ["nhs.ZZ101", "police.13"], event in [EventKind::Referral, EventKind::Correction, EventKind::Allegation],
+        level in [Level::ImmediateDanger, Level::SignificantHarm, Level::InNeed], harm in HarmType::ALL,
+        years in [Some(3), Some(9)], located in [None, Some(CANTERBURY)], harm_place in HarmPlace::ALL,
+        agreement in [Agreement::Given],
+    };
+    let began = stopwatch();
+    let mut count = 0;
+    for told in all {
+        for reporter in [Reporter::Regulated, Reporter::Other] {
+            for open_case in [false, true] {
+                let mut one = told.referral();
+                one.circumstances.reporter = Some(reporter);
+                one.places.open_case = open_case.then(|| gss(LEEDS));
+                let ruling = RULES.rule(&one, &[]);
+                let notified = ruling.views().iter().filter(|view| view.role() == Role::Notified);
+                let notified: BTreeSet<String> = notified.map(|view| view.to().to_string()).collect();
+                assert_eq!(notified, also_told(&told, reporter, open_case), "{reporter}, {open_case}, {told:?}");
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, 34_560);
+    println!("who else is told: {count} referrals, {:?}", began.elapsed());
 }
 
 const PLACES: [Place; 5] = [None, Some(LEEDS), Some(CANTERBURY), Some(CARDIFF), Some(NOWHERE)];
