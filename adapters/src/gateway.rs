@@ -13,6 +13,7 @@ use futures_util::{Stream, stream};
 use prometheus::Registry;
 use proto::read::MESSAGE_BYTES_MAX;
 use proto::wire::childrens_services::v1::front_door_service_server::FrontDoorServiceServer;
+use proto::wire::police::v1::police_service_server::PoliceServiceServer;
 use proto::wire::referral::v1::referral_service_server::ReferralServiceServer;
 use proto::wire::school::v1::school_service_server::SchoolServiceServer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,7 +34,7 @@ use crate::childrens_services::FrontDoor;
 use crate::config::Config;
 use crate::follow::{Broker, ReferralDoor};
 use crate::meters::Meters;
-use crate::submit::{Doors, SchoolDoor};
+use crate::submit::{Doors, PoliceDoor, SchoolDoor};
 
 /// Connections at once. The next one waits; handshakes that lead nowhere make room within seconds.
 const CONNECTIONS_MAX: usize = 2048;
@@ -136,6 +137,11 @@ impl Gateway {
                     .max_encoding_message_size(ANSWER_BYTES_MAX),
             )
             .add_service(
+                PoliceServiceServer::new(PoliceDoor(doors.clone()))
+                    .max_decoding_message_size(REQUEST_BYTES_MAX)
+                    .max_encoding_message_size(ANSWER_BYTES_MAX),
+            )
+            .add_service(
                 ReferralServiceServer::new(ReferralDoor::new(doors.clone(), shutdown.clone()))
                     .max_decoding_message_size(REQUEST_BYTES_MAX)
                     .max_encoding_message_size(ANSWER_BYTES_MAX),
@@ -181,6 +187,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     [
         "safeguarding.school.v1.SchoolService",
+        "safeguarding.police.v1.PoliceService",
         "safeguarding.referral.v1.ReferralService",
         "safeguarding.childrens_services.v1.FrontDoorService",
         "grpc.health.v1.Health",

@@ -10,10 +10,14 @@ use crate::status::Refusal;
 pub enum Door {
     /// `safeguarding.school.v1.SchoolService`.
     School,
+    /// `safeguarding.police.v1.PoliceService`.
+    Police,
     /// `safeguarding.referral.v1.ReferralService`.
     Referral,
-    /// `safeguarding.childrens_services.v1.FrontDoorService`.
+    /// `safeguarding.childrens_services.v1.FrontDoorService`, where a council decides.
     FrontDoor,
+    /// Its `Collect` and `Acknowledge`: whoever receives says so.
+    Delivery,
 }
 
 /// The party that calls.
@@ -30,24 +34,22 @@ pub fn may_enter(party: &Endpoint, door: Door) -> Result<(), Refusal> {
     if may_come_through(party, door) { Ok(()) } else { Err(Refusal::WrongDoor) }
 }
 
-/// Which party may come through which door. The doors of the police and of health are not built yet, and
-/// nobody slips in through another's.
+/// Which party may come through which door. Whoever has a queue may say that it has what lay there; only a council
+/// decides. The door of health is not built yet, and nobody slips in through another's.
 fn may_come_through(party: &Endpoint, door: Door) -> bool {
     match party {
-        Endpoint::School(_) => matches!(door, Door::School | Door::Referral),
-        Endpoint::Authority(..) => matches!(door, Door::FrontDoor | Door::Referral),
-        Endpoint::Police(_)
-        | Endpoint::PolicePrevent(_)
+        Endpoint::School(_) => matches!(door, Door::School | Door::Referral | Door::Delivery),
+        Endpoint::Police(_) => matches!(door, Door::Police | Door::Referral | Door::Delivery),
+        Endpoint::Authority(..) => matches!(door, Door::FrontDoor | Door::Referral | Door::Delivery),
+        Endpoint::PolicePrevent(_)
         | Endpoint::Nhs(_)
         | Endpoint::Adult(_)
         | Endpoint::Devolved(_)
         | Endpoint::Voluntary(_)
         | Endpoint::NhsService(..)
         | Endpoint::Marac(_)
-        | Endpoint::National(_)
-        | Endpoint::Household(_)
-        | Endpoint::Public
-        | Endpoint::Operator => false,
+        | Endpoint::National(_) => matches!(door, Door::Delivery),
+        Endpoint::Household(_) | Endpoint::Public | Endpoint::Operator => false,
     }
 }
 
@@ -62,12 +64,14 @@ mod tests {
 
     fn doors_of(party: &str) -> Vec<Door> {
         let party = Endpoint::parse(party).unwrap();
-        [Door::School, Door::Referral, Door::FrontDoor].into_iter().filter(|door| may_come_through(&party, *door)).collect()
+        let all = [Door::School, Door::Police, Door::Referral, Door::FrontDoor, Door::Delivery];
+        all.into_iter().filter(|door| may_come_through(&party, *door)).collect()
     }
 
     #[test]
     fn each_party_has_its_own_doors_and_no_other() {
-        assert_eq!(doors_of("school.999001"), [Door::School, Door::Referral]);
+        assert_eq!(doors_of("school.999001"), [Door::School, Door::Referral, Door::Delivery]);
+        assert_eq!(doors_of("police.13"), [Door::Police, Door::Referral, Door::Delivery]);
         for desk in [
             "front-door",
             "edt",
@@ -78,10 +82,10 @@ mod tests {
             "allocated-worker",
             "child-protection",
         ] {
-            assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor], "{desk}");
+            assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor, Door::Delivery], "{desk}");
         }
-        for other in ["police.13", "police.13.prevent", "nhs.RR8", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {
-            assert_eq!(doors_of(other), [], "{other}");
+        for other in ["police.13.prevent", "nhs.RR8", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {
+            assert_eq!(doors_of(other), [Door::Delivery], "{other}");
         }
     }
 

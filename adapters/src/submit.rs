@@ -11,6 +11,8 @@ use prost::Message as _;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::wire::events::v1::event::Event;
+use proto::wire::police::v1 as police_v1;
+use proto::wire::police::v1::police_service_server::PoliceService;
 use proto::wire::referral::v1 as referral_v1;
 use proto::wire::school::v1 as school_v1;
 use proto::wire::school::v1::school_service_server::SchoolService;
@@ -25,8 +27,10 @@ use transport::clock::Clock;
 use transport::telemetry;
 
 use crate::follow::Broker;
+use crate::form::Translated;
 use crate::meters::Meters;
-use crate::school::{self, Translated};
+use crate::police;
+use crate::school;
 use crate::sender::{self, Door};
 use crate::status::Refusal;
 
@@ -170,6 +174,20 @@ impl Doors {
         Ok(referral)
     }
 
+    /// Publishes that a sender disagrees, if the referral is its own and somebody has it who could be disagreed with.
+    pub async fn disagree(&self, sender: &Endpoint, request: referral_v1::DisagreeRequest) -> Result<ReferralId, Refusal> {
+        let referral_v1::DisagreeRequest { referral_id, by, reason, immediate_danger } = request;
+        let event = events::Disagreed { referral_id, by, reason, immediate_danger };
+        let referral = read::disagreed(sender, &event).map_err(Refusal::Invalid)?.referral();
+        let stage = self.broker.get(sender, referral).await?.stage();
+        let nobody_has_it = [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&stage);
+        if nobody_has_it && !immediate_danger {
+            return Err(Refusal::NobodyHasIt);
+        }
+        self.publish(sender, referral, self.clock.now(), Event::Disagreed(event)).await?;
+        Ok(referral)
+    }
+
     async fn submit_form(&self, sender: &Endpoint, key: String, translated: Translated) -> Result<referral_v1::Receipt, Refusal> {
         let received = self.clock.now();
         let event = events::Submitted { idempotency_key: key, content: Some(translated.content.clone()) };
@@ -206,6 +224,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Amended(_) => "safeguarding.events.v1.Amended",
         Event::Withdrawn(_) => "safeguarding.events.v1.Withdrawn",
         Event::Answered(_) => "safeguarding.events.v1.Answered",
+        Event::Disagreed(_) => "safeguarding.events.v1.Disagreed",
     }
 }
 
@@ -263,6 +282,116 @@ impl SchoolService for SchoolDoor {
             Ok(school_v1::RaiseConcernResponse { receipt: Some(receipt) })
         };
         self.0.answer("RaiseConcern", Door::School, request, work).await
+    }
+
+    async fn report_low_level_concern(
+        &self,
+        request: Request<school_v1::ReportLowLevelConcernRequest>,
+    ) -> Result<Response<school_v1::ReportLowLevelConcernResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReportLowLevelConcernRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::low_level_concern(form)).await?;
+            Ok(school_v1::ReportLowLevelConcernResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportLowLevelConcern", Door::School, request, work).await
+    }
+
+    async fn report_allegation(
+        &self,
+        request: Request<school_v1::ReportAllegationRequest>,
+    ) -> Result<Response<school_v1::ReportAllegationResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReportAllegationRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::allegation(form)).await?;
+            Ok(school_v1::ReportAllegationResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportAllegation", Door::School, request, work).await
+    }
+
+    async fn transfer_child_protection_file(
+        &self,
+        request: Request<school_v1::TransferChildProtectionFileRequest>,
+    ) -> Result<Response<school_v1::TransferChildProtectionFileResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::TransferChildProtectionFileRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::file_transfer(form)).await?;
+            Ok(school_v1::TransferChildProtectionFileResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("TransferChildProtectionFile", Door::School, request, work).await
+    }
+}
+
+/// The door of the police.
+pub struct PoliceDoor(pub Doors);
+
+#[tonic::async_trait]
+impl PoliceService for PoliceDoor {
+    async fn send_public_protection_notice(
+        &self,
+        request: Request<police_v1::SendPublicProtectionNoticeRequest>,
+    ) -> Result<Response<police_v1::SendPublicProtectionNoticeResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::SendPublicProtectionNoticeRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::notice(form)).await?;
+            Ok(police_v1::SendPublicProtectionNoticeResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("SendPublicProtectionNotice", Door::Police, request, work).await
+    }
+
+    async fn report_police_protection(
+        &self,
+        request: Request<police_v1::ReportPoliceProtectionRequest>,
+    ) -> Result<Response<police_v1::ReportPoliceProtectionResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::ReportPoliceProtectionRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::police_protection(form)).await?;
+            Ok(police_v1::ReportPoliceProtectionResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportPoliceProtection", Door::Police, request, work).await
+    }
+
+    async fn report_missing_child(
+        &self,
+        request: Request<police_v1::ReportMissingChildRequest>,
+    ) -> Result<Response<police_v1::ReportMissingChildResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::ReportMissingChildRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::missing_child(form)).await?;
+            Ok(police_v1::ReportMissingChildResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportMissingChild", Door::Police, request, work).await
+    }
+
+    async fn report_missing_child_return(
+        &self,
+        request: Request<police_v1::ReportMissingChildReturnRequest>,
+    ) -> Result<Response<police_v1::ReportMissingChildReturnResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::ReportMissingChildReturnRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::missing_child_return(form)).await?;
+            Ok(police_v1::ReportMissingChildReturnResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportMissingChildReturn", Door::Police, request, work).await
+    }
+
+    async fn notify_operation_encompass(
+        &self,
+        request: Request<police_v1::NotifyOperationEncompassRequest>,
+    ) -> Result<Response<police_v1::NotifyOperationEncompassResponse>, Status> {
+        let work = |doors: Doors, sender, request: police_v1::NotifyOperationEncompassRequest| async move {
+            let form = request.form.unwrap_or_default();
+            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, police::operation_encompass(form)).await?;
+            Ok(police_v1::NotifyOperationEncompassResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("NotifyOperationEncompass", Door::Police, request, work).await
     }
 }
 

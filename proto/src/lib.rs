@@ -35,6 +35,11 @@ pub mod wire {
             tonic::include_proto!("safeguarding.referral.v1");
         }
     }
+    pub mod police {
+        pub mod v1 {
+            tonic::include_proto!("safeguarding.police.v1");
+        }
+    }
     pub mod school {
         pub mod v1 {
             tonic::include_proto!("safeguarding.school.v1");

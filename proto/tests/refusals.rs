@@ -120,10 +120,7 @@ fn a_wrong_identifier_is_refused_below_significant_harm_where_nothing_else_tells
     };
     alone(|identity| identity.nhs_number = "9990000027".to_owned(), &[("content.child.identity.nhs_number", "ID-01")]);
     alone(|identity| identity.upn = CANARY.to_owned(), &[("content.child.identity.upn", "ID-02")]);
-    alone(
-        |identity| identity.mother_nhs_number = CANARY.to_owned(),
-        &[("content.child.identity.mother_nhs_number", "ID-01")],
-    );
+    alone(|identity| identity.mother_nhs_number = CANARY.to_owned(), &[("content.child.identity.mother_nhs_number", "ID-01")]);
     let mut content = good();
     identity(&mut content).upn = CANARY.to_owned();
     let child = read(&content).expect("a name and an age tell the child apart").child;

@@ -237,15 +237,6 @@ async fn a_preview_says_what_would_happen_and_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_work_yet_says_so() {
-    let stack = Stack::start("unimplemented").await;
-    let mut school = Sender::of(&stack, "school.999001").await;
-    let refused = school.referrals.disagree(referral::DisagreeRequest::default()).await.err().expect("not yet");
-    assert_eq!(refused.code(), Code::Unimplemented);
-    assert!(!refused.message().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_is_marked_secret_turns_back_at_the_door_and_nothing_of_it_is_kept() {
     let stack = Stack::start("secret").await;
     let mut school = Sender::of(&stack, "school.999001").await;

@@ -72,8 +72,9 @@ impl std::error::Error for DirectoryFaults {}
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PartiesFile {
+    /// Each on its own, so that a fault in one hides none in another.
     #[serde(default)]
-    endpoint: Vec<PartyEntry>,
+    endpoint: Vec<toml::Spanned<toml::Table>>,
 }
 
 #[derive(Deserialize)]
@@ -125,34 +126,39 @@ impl Directory {
     /// Reads the register (`policies/directory`) and the parties of this deployment (`endpoints.toml`).
     pub fn parse(register: &str, parties: &str) -> Result<Self, DirectoryFaults> {
         let register = Register::parse(register).map_err(DirectoryFaults)?;
-        let parties: PartiesFile =
-            toml::from_str(parties).map_err(|fault| DirectoryFaults(vec![format!("endpoints: {fault}")]))?;
+        let file: PartiesFile = toml::from_str(parties).map_err(|fault| DirectoryFaults(vec![format!("endpoints: {fault}")]))?;
         let mut faults = Vec::new();
         let mut directory = Directory { register: Arc::new(register), ..Directory::default() };
-        for entry in parties.endpoint {
-            match directory.party_of(entry) {
-                Ok(party) => {
-                    let name = party.endpoint.clone();
-                    if directory.parties.insert(name.clone(), party).is_some() {
-                        faults.push(format!("endpoint {name} stands there twice"));
+        for entry in file.endpoint {
+            let line = parties.get(..entry.span().start).unwrap_or_default().lines().count() + 1;
+            match entry.into_inner().try_into::<PartyEntry>() {
+                Ok(entry) => {
+                    let (party, wrong) = directory.party_of(entry);
+                    faults.extend(wrong.into_iter().map(|fault| format!("line {line}, endpoint {}: {fault}", party.endpoint)));
+                    if let Some(before) = directory.parties.insert(party.endpoint.clone(), party) {
+                        faults.push(format!("line {line}, endpoint {}: stands there twice", before.endpoint));
                     }
                 }
-                Err(fault) => faults.push(fault),
+                Err(fault) => faults.push(format!("line {line}, an endpoint: {}", fault.message())),
             }
         }
         if faults.is_empty() { Ok(directory) } else { Err(DirectoryFaults(faults)) }
     }
 
-    fn party_of(&self, entry: PartyEntry) -> Result<Party, String> {
+    fn party_of(&self, entry: PartyEntry) -> (Party, Vec<String>) {
         let name = &entry.name;
-        let hours = match &entry.hours {
+        let mut faults = Vec::new();
+        let hours = match entry.hours.as_deref().map(OpeningHours::parse) {
             None => OpeningHours::OFFICE,
-            Some(hours) => OpeningHours::parse(hours)
-                .ok_or_else(|| format!("endpoint {name}: hours need the form \"Mon-Fri 09:00-17:00\""))?,
+            Some(Some(hours)) => hours,
+            Some(None) => {
+                faults.push("hours need the form \"Mon-Fri 09:00-17:00\"".to_owned());
+                OpeningHours::OFFICE
+            }
         };
         let located = entry.authority.or_else(|| name.authority().cloned());
         if let Some(gss) = located.as_ref().filter(|gss| !self.register.knows(gss)) {
-            return Err(format!("endpoint {name}: {gss} is no children's services authority"));
+            faults.push(format!("{gss} is no children's services authority"));
         }
         let kind = match name.sender_kind() {
             SenderKind::School if entry.independent => SenderKind::IndependentSchool,
@@ -175,7 +181,8 @@ impl Directory {
                 | SenderKind::Broker,
             ) => DutyScope::OutOfScope,
         };
-        Ok(Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live })
+        let party = Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live };
+        (party, faults)
     }
 
     /// The same directory with `party` known in it, in place of what was known of it.
@@ -194,9 +201,23 @@ impl Directory {
         Directory { postcodes: Some(postcodes), only_a_sample, ..self }
     }
 
-    /// With these schools.
+    /// With these schools. A party that is one of them is where the list has it, unless this deployment says where.
     pub fn with_schools(self, schools: Arc<List<School>>) -> Self {
-        Directory { schools: Some(schools), ..self }
+        let as_at = schools.extract().as_at;
+        let mut directory = Directory { schools: Some(schools), ..self };
+        let found = |endpoint: &Endpoint| match endpoint {
+            Endpoint::School(urn) => directory.look_up(&Asked::School(urn.clone()), as_at).council,
+            _ => None,
+        };
+        let unplaced = directory.parties.values().filter(|party| party.located.is_none());
+        let placed: Vec<(Endpoint, GssCode)> =
+            unplaced.filter_map(|party| Some((party.endpoint.clone(), found(&party.endpoint)?))).collect();
+        for (endpoint, gss) in placed {
+            if let Some(party) = directory.parties.get_mut(&endpoint) {
+                party.located = Some(gss);
+            }
+        }
+        directory
     }
 
     /// With these NHS organisations.
@@ -291,9 +312,15 @@ mod tests {
     const REGISTER: &str = include_str!("../../../policies/directory/england.toml");
 
     #[test]
-    fn every_fault_of_an_endpoint_file_is_named_at_once() {
-        let faults = Directory::parse(REGISTER, "[[endpoint]]\nname = \"la.E08000035.front-door\"\nhours = \"whenever\"\n[[endpoint]]\nname = \"school.999001\"\nauthority = \"E06999999\"\n").unwrap_err();
-        assert_eq!(faults.0.len(), 2);
+    fn every_fault_of_an_endpoint_file_is_named_at_once_with_its_line() {
+        let file = "[[endpoint]]\nname = \"la.E08000035.front-door\"\nhours = \"whenever\"\n\
+                    [[endpoint]]\nname = \"school.999001\"\nauthority = \"E06999999\"\nhours = \"9 to 5\"\n\
+                    [[endpoint]]\nname = \"nobody\"\n\
+                    [[endpoint]]\nname = \"police.13\"\ncolour = \"blue\"\n\
+                    [[endpoint]]\nname = \"police.46\"\n[[endpoint]]\nname = \"police.46\"\n";
+        let faults = Directory::parse(REGISTER, file).unwrap_err().0;
+        let lines: Vec<&str> = faults.iter().filter_map(|fault| fault.split(',').next()).collect();
+        assert_eq!(lines, ["line 1", "line 4", "line 4", "line 8", "line 10", "line 15"], "{faults:?}");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 mod area;
 pub mod diff;
 pub mod explain;
-mod in_code;
+mod handover;
+pub mod in_code;
 pub mod library;
 pub mod pack;
 pub mod prove;
@@ -16,23 +17,23 @@ pub mod render;
 pub mod review;
 pub mod table;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Directory, OnDate};
+use crate::directory::{Basis, Directory, Doubt, OnDate};
 use crate::facts::{Addressed, Facts, ItemFacts};
 use crate::identifiers::{ForceCode, GssCode};
 use crate::submission::Referral;
 use crate::time::{Amount, Calendar, Due, OpeningHours, london_date};
 use crate::vocab::*;
 use crate::{Digest, Endpoint};
-pub use in_code::{RULES_IN_CODE, RuleInCode};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
 use review::Lift;
-use table::{Column, Cube, Evidence, Reason, Row, RuleId, Scope, Situation, Table};
+use table::{Column, Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,27 +66,19 @@ pub struct RulePack {
 #[derive(Clone, Debug)]
 struct ByScope<Outcome> {
     whole: Table<Outcome>,
-    /// With what each asks of the referral alone: most ask for a kind of message that this is not.
-    items: Vec<(Cube, Row<Outcome>)>,
+    items: Table<Outcome>,
 }
 
 impl<Outcome: Clone> ByScope<Outcome> {
     fn of(table: &Table<Outcome>) -> Self {
-        let of_item = |column: &Column| column.scope() == Scope::Item;
-        let asks_of_items = |row: &&Row<Outcome>| row.when.columns().any(|(column, _)| of_item(&column));
-        let (items, whole): (Vec<_>, Vec<_>) = table.0.iter().partition(asks_of_items);
-        let of_referral = |row: &Row<Outcome>| {
-            Column::ALL.into_iter().filter(of_item).fold(row.when.clone(), |cube, column| cube.without(column))
-        };
-        ByScope {
-            whole: Table(whole.into_iter().cloned().collect()),
-            items: items.into_iter().map(|row| (of_referral(row), row.clone())).collect(),
-        }
+        let asks_of_items = |row: &Row<Outcome>| row.when.columns().any(|(column, _)| column.scope() == Scope::Item);
+        let (items, whole) = table.0.iter().cloned().partition(asks_of_items);
+        ByScope { whole: Table(whole), items: Table(items) }
     }
 
-    /// The rows on items that can match in `situation`, whatever the item and the recipient.
+    /// The rows on items that can match this message at all, whatever the item and the recipient.
     fn of_items_in<'a>(&'a self, situation: &Situation) -> Vec<&'a Row<Outcome>> {
-        self.items.iter().filter(|(asks, _)| asks.holds(situation)).map(|(_, row)| row).collect()
+        self.items.0.iter().filter(|row| row.when.may_hold(situation)).collect()
     }
 }
 
@@ -347,10 +340,47 @@ impl Rulebook {
     /// The ruling on `referral`. Those in `earlier` received a version of it before and receive the change
     /// too, each what it may have (RK-02).
     pub fn rule(&self, referral: &Referral, earlier: &[Endpoint]) -> Ruling {
-        let facts = Facts::derive(referral, &self.directory);
-        match self.library.in_force(london_date(referral.received)) {
+        let (referral, how_placed) = self.with_home(referral);
+        let facts = Facts::derive(&referral, &self.directory);
+        let mut ruling = match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier, None),
+            Some(pack) => self.rule_under(pack, &referral, facts, earlier, None),
+        };
+        ruling.flags.extend(how_placed);
+        ruling
+    }
+
+    /// The referral with the home that its postcode tells, where nobody stated one that does (RA-07), and what the
+    /// recipient has to know of that. Says nothing about where the home is: a protected address stays one.
+    fn with_home<'a>(&self, referral: &'a Referral) -> (Cow<'a, Referral>, Option<(String, Arc<Reason>)>) {
+        if referral.home_postcode.is_none() || self.directory.postcodes().is_none() {
+            return (Cow::Borrowed(referral), None);
+        }
+        let answer = self.directory.home_of(referral, london_date(referral.received));
+        let flag = |name: &str, because: &str| {
+            Some((name.to_owned(), own_reason("RA-07", because, "product convention", Evidence::Convention)))
+        };
+        match (answer.basis, answer.council) {
+            (Basis::Postcode, Some(home)) => {
+                let mut placed = referral.clone();
+                placed.places.home = Some(home);
+                let release = answer.release.unwrap_or_default();
+                let because = format!(
+                    "the authority of the home was found by its postcode in {release}; a postcode is evidence, not proof: if \
+                     the child lives elsewhere, hand the referral on"
+                );
+                (Cow::Owned(placed), flag("home_by_postcode", &because))
+            }
+            (Basis::Postcode, None) => {
+                let because = "the postcode of the home tells no authority; ask where the child is now";
+                (Cow::Borrowed(referral), flag("home_not_located", because))
+            }
+            (_, _) if answer.doubts.contains(&Doubt::StatedDiffers) => {
+                let because = "the postcode of the home lies in another authority's area than the one stated; what was stated \
+                               was used";
+                (Cow::Borrowed(referral), flag("home_postcode_differs", because))
+            }
+            (_, _) => (Cow::Borrowed(referral), None),
         }
     }
 

@@ -32,6 +32,10 @@ const POSTCODES: &[(&str, &str, bool)] = &[
 ];
 
 fn directory() -> Directory {
+    with_lists(Directory::parse(REGISTER, "").unwrap())
+}
+
+fn with_lists(directory: Directory) -> Directory {
     let mut gathered = Gathered::default();
     for (postcode, district, ended) in POSTCODES {
         let place = gathered.place(Place::read(district).unwrap()).unwrap();
@@ -60,7 +64,7 @@ fn directory() -> Directory {
         assert!(schools.add(school));
     }
     let schools = List::read(&schools.write()).unwrap();
-    Directory::parse(REGISTER, "").unwrap().with_postcodes(Arc::new(postcodes), false).with_schools(Arc::new(schools))
+    directory.with_postcodes(Arc::new(postcodes), false).with_schools(Arc::new(schools))
 }
 
 fn ask(text: &str, on: &str) -> Answer {
@@ -178,4 +182,60 @@ fn a_list_of_schools_with_anything_changed_is_refused() {
     assert!(List::<School>::read(&text.replace(TODAY, "2026-11-24")).is_err());
     assert!(List::<School>::read(text.trim_end()).is_err());
     assert!(List::<referral::directory::HealthBody>::read(&text).is_err());
+}
+
+fn rulebook() -> referral::rules::Rulebook {
+    let mut rules = common::rulebook();
+    let endpoints = format!("{}\n[[endpoint]]\nname = \"school.990001\"\n", common::ENDPOINTS);
+    rules.directory = with_lists(Directory::parse(REGISTER, &endpoints).unwrap());
+    rules
+}
+
+/// Where a referral goes, by its home, by where the child was found, and by the home's postcode.
+fn routed(sender: &str, home: Option<&str>, located: Option<&str>, postcode: Option<&str>) -> (String, Vec<String>) {
+    let mut referral = referral();
+    referral.sender = common::endpoint(sender);
+    referral.places.home = home.map(gss);
+    referral.places.located = located.map(gss);
+    referral.home_postcode = postcode.map(|text| Postcode::parse(text).unwrap());
+    let ruling = rulebook().rule(&referral, &[]);
+    let flags = ruling.flags().filter(|flag| flag.starts_with("home_")).map(str::to_owned).collect();
+    (common::goes_to(&ruling), flags)
+}
+
+#[test]
+fn a_referral_with_only_a_postcode_goes_to_the_authority_of_the_home_and_says_how() {
+    assert_eq!(routed("nhs.ZZ101", None, None, Some("LS1 4AP")).0, "la.E08000035.front-door");
+    assert_eq!(routed("nhs.ZZ101", None, None, Some("LS1 4AP")).1, ["home_by_postcode"]);
+    assert_eq!(routed("nhs.ZZ101", None, None, Some("HG1 1AA")).0, "la.E06000065.front-door");
+}
+
+#[test]
+fn a_referral_with_only_a_school_goes_to_the_authority_around_the_school() {
+    assert_eq!(routed("school.990001", None, None, None).0, "la.E08000035.front-door");
+}
+
+#[test]
+fn a_referral_with_a_districts_code_goes_to_its_county() {
+    assert_eq!(routed("nhs.ZZ101", Some("E07000106"), None, None).0, "la.E10000016.front-door");
+}
+
+#[test]
+fn a_referral_with_an_address_in_wales_goes_to_wales() {
+    assert_eq!(routed("nhs.ZZ101", None, None, Some("CF10 1AA")).0, "devolved.W06000015");
+}
+
+#[test]
+fn a_referral_with_no_place_waits_for_a_person() {
+    assert_eq!(routed("nhs.ZZ101", None, None, None).0, "held for nobody");
+    assert_eq!(
+        routed("nhs.ZZ101", None, None, Some("ZZ99 3VZ")),
+        ("held for nobody".to_owned(), vec!["home_not_located".to_owned()])
+    );
+}
+
+#[test]
+fn what_was_stated_is_used_and_a_postcode_that_differs_is_pointed_out() {
+    let (to, flags) = routed("nhs.ZZ101", Some("E08000035"), None, Some("CT1 1AA"));
+    assert_eq!((to.as_str(), flags), ("la.E08000035.front-door", vec!["home_postcode_differs".to_owned()]));
 }

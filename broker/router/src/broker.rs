@@ -22,6 +22,7 @@ use crate::deliver::{Deliverer, Post};
 use crate::meters::Meters;
 use crate::operate::Desk;
 use crate::operate::operators::Operators;
+use crate::operate::places::Places;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
@@ -164,7 +165,8 @@ impl Ready {
             shutdown: shutdown.clone(),
         };
         let operators = Operators { ledger: ledger.clone(), rules: rules.clone(), clock: self.clock, inputs, post };
-        let server = self.server(desk, operators, shutdown.clone())?;
+        let places = Places { rules: rules.clone(), clock: self.clock };
+        let server = self.server(desk, operators, places, shutdown.clone())?;
         tasks.spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!("the doors can no longer ask the broker: {error}");
@@ -190,6 +192,7 @@ impl Ready {
         &self,
         desk: Desk<L>,
         operators: Operators<L, P>,
+        places: Places,
         shutdown: Shutdown,
     ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<L, P>, CannotStart> {
         let identity = &self.identity;
@@ -211,7 +214,8 @@ impl Ready {
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             .add_service(desk.service())
-            .add_service(operators.service());
+            .add_service(operators.service())
+            .add_service(places.service());
         let incoming = tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
         Ok(server.serve_with_incoming_shutdown(incoming, async move { shutdown.requested().await }))
     }

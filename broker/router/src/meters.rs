@@ -128,6 +128,11 @@ impl Meters {
             Surprise::UnknownTarget => "unknown_target",
             Surprise::OnlyItems => "only_items",
             Surprise::NoBasis => "no_basis",
+            Surprise::TransferPending => "transfer_pending",
+            Surprise::NothingOffered => "nothing_offered",
+            Surprise::NotYoursToLift => "not_yours_to_lift",
+            Surprise::NotWithAnAuthority => "not_with_an_authority",
+            Surprise::ContentErased => "content_erased",
         };
         self.surprises.with_label_values(&[why]).inc();
     }

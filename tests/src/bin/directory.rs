@@ -245,17 +245,16 @@ fn check(postcodes: &Path, districts: &Path, folder: &Path) {
     println!("checked: {english} in England, {devolved} beyond, {nowhere} without a district, each as it should be");
 }
 
-/// Named columns of a plain table without quotes.
+/// Named columns of a table.
 fn rows(file: &Path, names: &[&str]) -> impl Iterator<Item = Vec<String>> {
-    let mut lines = BufReader::new(File::open(file).expect("the file")).lines().map(|line| line.expect("text"));
-    let header = lines.next().unwrap_or_default();
-    let header: Vec<&str> = header.trim_end().split(',').collect();
+    let mut table = csv::Reader::from_path(file).expect("the file");
+    let header = table.headers().expect("a header").clone();
     let at: Vec<usize> = names
         .iter()
-        .map(|name| header.iter().position(|column| column == name).unwrap_or_else(|| panic!("no column {name}")))
+        .map(|name| header.iter().position(|column| column == *name).unwrap_or_else(|| panic!("no column {name}")))
         .collect();
-    lines.map(move |line| {
-        let columns: Vec<&str> = line.trim_end().split(',').collect();
-        at.iter().map(|&nth| columns.get(nth).copied().unwrap_or_default().to_owned()).collect()
+    table.into_records().map(move |row| {
+        let row = row.expect("a row");
+        at.iter().map(|&nth| row.get(nth).unwrap_or_default().to_owned()).collect()
     })
 }

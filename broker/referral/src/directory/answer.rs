@@ -8,7 +8,6 @@ use jiff::civil::Date;
 
 use super::postcodes::{PartialPostcode, Place, PostcodeKey};
 use super::{Directory, HealthBody, School};
-use crate::Endpoint;
 use crate::identifiers::{GssCode, OdsCode, Postcode, Uprn, Urn};
 use crate::submission::Referral;
 use crate::vocab::{Area, vocabulary};
@@ -206,30 +205,6 @@ impl Directory {
                 (None, Some(council)) if stated.candidates.contains(council) => suggested,
                 (Some(_), Some(_) | None) | (None, Some(_) | None) => stated,
             },
-        }
-    }
-
-    /// Where a party is, on that day: as this deployment says, else where the schools' register has it.
-    pub fn located(&self, endpoint: &Endpoint, on: Date) -> Option<GssCode> {
-        if let Some(stated) = self.party(endpoint).and_then(|party| party.located.clone()) {
-            return Some(stated);
-        }
-        match endpoint {
-            Endpoint::School(urn) => self.by_school(urn, on).council,
-            Endpoint::Authority(gss, _) => Some(gss.clone()),
-            // Where an NHS body, a force or a charity has its office says nothing about where a child was found.
-            Endpoint::Police(_)
-            | Endpoint::PolicePrevent(_)
-            | Endpoint::Nhs(_)
-            | Endpoint::Adult(_)
-            | Endpoint::Devolved(_)
-            | Endpoint::Voluntary(_)
-            | Endpoint::NhsService(..)
-            | Endpoint::Marac(_)
-            | Endpoint::National(_)
-            | Endpoint::Household(_)
-            | Endpoint::Public
-            | Endpoint::Operator => None,
         }
     }
 

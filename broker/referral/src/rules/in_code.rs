@@ -1,86 +1,81 @@
-//! The rules that are code and not rows: each with what it says and where it is kept.
-//!
-//! A rule pack may look at closed facts only. What needs a date, an identifier, a digest or a life of several
-//! messages is code, which no pack can change. Nothing reads this list to rule by it: it is there so that every rule
-//! of the book can be found, and a test compares it and the packs with the list of ids.
+//! The rules that are code and not rows: what each says, and which code holds it. A practitioner finds every rule of
+//! the book either in a pack or here.
 
 /// A rule that is code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RuleInCode {
+pub struct InCode {
     /// Its id.
-    pub id: &'static str,
-    /// What it says, in a sentence.
+    pub rule: &'static str,
+    /// What it says.
     pub says: &'static str,
-    /// The module that keeps it.
-    pub kept_by: &'static str,
+    /// What holds it.
+    pub held_by: &'static str,
 }
 
-const fn rule(id: &'static str, kept_by: &'static str, says: &'static str) -> RuleInCode {
-    RuleInCode { id, says, kept_by }
+const fn rule(rule: &'static str, says: &'static str, held_by: &'static str) -> InCode {
+    InCode { rule, says, held_by }
 }
 
-/// Every rule that is code, in the order of the book.
-pub const RULES_IN_CODE: &[RuleInCode] = &[
+/// Every rule that is code.
+pub const RULES_IN_CODE: &[InCode] = &[
+    rule("RA-07", "A district answers with its county, and every code with whoever has the place on the day", "the register"),
+    rule("RA-12", "Wales, Scotland and Northern Ireland are other systems", "the facts on places, with rows of the same id"),
+    rule("RA-27", "Each child is ruled apart, and the referrals are linked", "the splitting of a submission"),
+    rule("TC-02", "At significant harm no agreement is needed; refusal is recorded and never blocks", "the proof of every pack"),
     rule(
-        "RA-07",
-        "directory::register",
-        "A district's code means its county, and a code that a reorganisation ended means whoever follows it on that day",
+        "TC-07",
+        "Who can agree: a holder of parental responsibility, the young person, the competent child",
+        "the facts on agreement",
     ),
-    rule("RA-27", "submission", "Each child of a submission is determined apart, and the referrals name each other"),
+    rule("TC-08", "A level too low for the harm is handled as significant harm, and never lowered", "the facts on the level"),
+    rule("TC-09", "No decision about a child is made by a machine alone: it routes, withholds, holds and reminds", "reviews"),
+    rule("LB-11", "Every disclosure and every refusal is recorded with its reason and basis", "the ruling and the ledger"),
     rule(
-        "TC-02",
-        "rules::prove",
-        "No pack may hold back, or disclose less of, what is sent at significant harm because of agreement",
+        "DM-01",
+        "What no rule gives a recipient it does not need; where only the minimum may go, free text needs a summary",
+        "the view of a ruling",
     ),
-    rule("TC-08", "facts", "A level that is lower than the harm is handled as possible significant harm, and never lowered"),
-    rule(
-        "LB-11",
-        "rules",
-        "Of what is disclosed and of what is withheld it is recorded to whom, by which rule, in which law and under which edition",
-    ),
-    rule("DM-01", "rules", "Nobody receives what no row gives, and of free text only what the sender wrote as its minimum"),
+    rule("DM-15", "An unknown category or recipient gets nothing", "the proof of every pack"),
     rule(
         "DM-14",
-        "sealed",
-        "Personal data is sealed: no log, error, metric, queue name or Debug output can print it by accident",
+        "No personal data in traces, logs, routing keys, queue names, labels or errors",
+        "sealed types and the canary tests",
     ),
-    rule("DM-15", "rules::prove", "No pack may open a category or a recipient that this edition does not know"),
-    rule("HR-02", "disclosure", "The conditions on an item and on the whole go with every copy"),
-    rule("HR-07", "disclosure", "That suspects and witnesses must not be approached stands on every copy, as a condition"),
-    rule("HR-11", "facts", "A record that the Personal Demographics Service marks sensitive is a protected address"),
+    rule("HR-02", "Conditions are inherited by every copy", "the disclosure"),
+    rule(
+        "HR-07",
+        "Suspects and witnesses are not approached: carried with every copy",
+        "the handling conditions of a disclosure",
+    ),
+    rule("HR-11", "A record that the demographics service marks sensitive is a protected address", "the facts on the address"),
     rule(
         "CL-00",
-        "time",
-        "Day 0 is the London date of receipt; what is due in working days is due at the end of that local date",
+        "Day 0 is the London date of receipt, working days after it are counted, due at the end of the last",
+        "the calendar",
     ),
-    rule("RK-01", "rules", "A ruling carries the rules that made it, the edition's name and its digest, for the record"),
-    rule("RK-02", "case", "A correction takes the place of what was sent, erases nothing, and goes to every earlier recipient"),
-    rule("RK-03", "case", "A case keeps no content: digests, ids and states only, and a delivery is owed until it is taken"),
+    rule("FB-01", "The referrer gets a receipt, then the decision and its reasons", "the life of a case"),
+    rule("FB-02", "A breach is told to the manager and the referrer, without content", "the life of a case"),
+    rule("RK-01", "What, whom, why, basis, rules, edition and a digest of the input are recorded, append only", "the ledger"),
+    rule("RK-02", "A correction goes to every earlier recipient and erases nothing", "the life of a case"),
+    rule("RK-03", "Content lives apart from the record and can be erased", "the ledger"),
     rule(
         "RK-04",
-        "case",
-        "How long a record is kept is for each controller to say: a case has no content to keep, and never ends one",
+        "How long records are kept is their controllers' decision, and a legal hold stops erasure",
+        "the ledger's erasure, on a person's word",
     ),
-    rule("RK-06", "rules", "The edition, the overlays and the area's settings that ruled are named in the ruling"),
+    rule("RK-05", "Confidence outlives a child", "the same matrix for everybody, with rows of the same id"),
+    rule("RK-06", "Area and edition are stored with the decision", "the ruling"),
     rule(
         "DQ-01",
-        "case",
-        "The same key and content is a repeat, other content under it an amendment; two senders are never merged",
+        "The same sender, key and content is a repeat; other content is an amendment; two senders are never merged",
+        "the life of a case",
     ),
-    rule("DQ-02", "case", "A correction is ruled anew, on its own date, as a new version of the same referral"),
-    rule("ID-01", "identifiers", "An NHS number has ten digits of which the last checks the others"),
-    rule("ID-02", "identifiers", "A pupil number has a check letter; its authority's number is history and routes nothing"),
-    rule("ID-04", "submission", "A wrong identifier goes on as what it is, flagged, and holds nothing back at significant harm"),
-    rule(
-        "ID-05",
-        "submission",
-        "An unborn child is known by the mother's number and the expected date, which nothing overwrites",
-    ),
-    rule(
-        "VR-01",
-        "rules::library",
-        "The edition is that of the London date of receipt, so the duty to share counts from its day",
-    ),
-    rule("VR-02", "rules::library", "Recognised legitimate interests count from the day on which their overlay begins"),
-    rule("VR-03", "rules::library", "The duty of Operation Encompass counts from the day on which its overlay begins"),
+    rule("DQ-02", "A correction takes the place of what was sent before", "the life of a case"),
+    rule("ID-01", "An NHS number has ten digits and a check digit", "the identifiers"),
+    rule("ID-02", "A pupil number has a check letter, may be temporary, and never routes", "the identifiers"),
+    rule("ID-04", "A wrong identifier never stops a referral at significant harm", "the door and the flags"),
+    rule("ID-05", "An unborn child is known by the mother and the expected date", "the identity of a child"),
+    rule("VR-01", "The edition is chosen by the London date of receipt, stored, and never applied again", "the library"),
+    rule("VR-02", "Recognised legitimate interests from 5 February 2026", "the library, by an overlay's date"),
+    rule("VR-03", "The duty to tell schools from 7 November 2025", "the library, by an overlay's date"),
 ];

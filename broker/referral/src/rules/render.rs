@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use super::in_code::RULES_IN_CODE;
 use super::pack::{ClockAnchor, ClockSpec, Draft, Extent, Hold, LawfulBasis, Notify, PackKind, RouteTo};
 use super::table::{Cube, Row, Table};
 use crate::time::Amount;
@@ -14,7 +15,14 @@ use crate::vocab::{Desk, Vocabulary};
 pub fn rulebook(packs: &[Draft]) -> String {
     let mut pages = vec![PREFACE.to_owned()];
     pages.extend(packs.iter().map(pack));
+    pages.push(in_code());
     pages.join("\n")
+}
+
+/// The rules that are no rows.
+fn in_code() -> String {
+    let says = RULES_IN_CODE.iter().map(|own| format!("- **{}** {}. *Held by {}.*\n", own.rule, plain(own.says), own.held_by));
+    format!("\n# Rules that no pack holds\n\nThey are the same in every edition.\n\n{}", says.collect::<String>())
 }
 
 const PREFACE: &str = "# The rule book

@@ -107,6 +107,8 @@ impl Rulebook {
     /// The ruling on `referral` once a person chose. Minimisation, bases and clocks are those of any ruling; where
     /// neither the rules nor the person name anybody, it is held still.
     pub fn rule_reviewed(&self, referral: &Referral, earlier: &[Endpoint], choice: &Choice) -> Ruling {
+        let (referral, _) = self.with_home(referral);
+        let referral = referral.as_ref();
         let facts = Facts::derive(referral, &self.directory);
         match (self.library.in_force(london_date(referral.received)), choice) {
             (Some(pack), _) => self.rule_under(pack, referral, facts, earlier, Some(Lift::Whole(choice))),

@@ -282,6 +282,12 @@ impl Cube {
         self.0.iter().all(|&(column, values)| situation.bit(column) & values != 0)
     }
 
+    /// Whether it holds `situation` as far as that is known before recipients and items are.
+    pub fn may_hold(&self, situation: &Situation) -> bool {
+        let known = |column: Column| column.scope() != Scope::Item;
+        self.0.iter().all(|&(column, values)| !known(column) || situation.bit(column) & values != 0)
+    }
+
     /// No situation is in it.
     pub fn is_empty(&self) -> bool {
         self.0.iter().any(|&(_, values)| values == 0)

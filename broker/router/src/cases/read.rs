@@ -20,6 +20,7 @@ use referral::vocab::*;
 use referral::{Digest, Endpoint, IdempotencyKey, Moment, Sealed};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// A worked case.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,9 +105,9 @@ struct Message {
     handling_flags: Vec<String>,
     time_received: Moment,
     front_door_hours: Option<String>,
-    accused_role: Option<String>,
+    accused_role: Option<Value>,
     addressed_to: Option<String>,
-    clock: Option<String>,
+    clock: Option<Value>,
     content_hash_differs: Option<bool>,
     #[serde(rename = "corrects")]
     _corrects: Option<String>,
@@ -131,7 +132,7 @@ struct Message {
     sender_s16la_decision: Option<DutyDecisionWritten>,
     #[serde(default)]
     siblings: Vec<ChildWritten>,
-    subject_employer: Option<String>,
+    subject_employer: Option<Value>,
     trace_result: Option<String>,
 }
 
@@ -153,6 +154,10 @@ struct DutyDecisionWritten {
     more_detrimental: Option<bool>,
     #[serde(rename = "reason")]
     _reason: Option<String>,
+    #[serde(rename = "decided_by")]
+    _decided_by: Option<String>,
+    #[serde(rename = "decided_at")]
+    _decided_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -160,7 +165,7 @@ struct DutyDecisionWritten {
 struct ChildWritten {
     dob: Option<Date>,
     age: Option<u8>,
-    unborn: bool,
+    unborn: Option<bool>,
     edd: Option<Date>,
     mother_nhs_number: Option<String>,
     mother_placing_la: Option<String>,
@@ -176,18 +181,18 @@ struct ChildWritten {
     name: Option<String>,
     nhs_number: Option<String>,
     upn: Option<String>,
-    looked_after: bool,
+    looked_after: Option<bool>,
     #[serde(rename = "adopted")]
-    _adopted: bool,
-    age_disputed: bool,
+    _adopted: Option<bool>,
+    age_disputed: Option<bool>,
     arrangement_days: Option<u16>,
     carer_relationship: Option<String>,
-    competence: Option<String>,
-    deceased: bool,
-    disabled: bool,
-    home_educated: bool,
-    inpatient: bool,
-    non_mobile: bool,
+    competence: Option<Value>,
+    deceased: Option<bool>,
+    disabled: Option<bool>,
+    home_educated: Option<bool>,
+    inpatient: Option<bool>,
+    non_mobile: Option<bool>,
 }
 
 /// A case, bound: the referrals it describes, the directory it takes place in, and what its parties are called.
@@ -277,13 +282,16 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
     }
     let (mut reply_to, mut school) = (None, None);
     let expected = &case.expected;
-    for (text, is_first) in expected
-        .responsible_authority
-        .iter()
-        .map(|text| (text, true))
-        .chain(expected.also_notify.iter().map(|text| (text, false)))
-    {
-        let Some(to) = only_in_story(text, own_role, is_protected, register)? else { continue };
+    let named = expected.responsible_authority.iter().map(|text| (text, true));
+    for (text, is_first) in named.chain(expected.also_notify.iter().map(|text| (text, false))) {
+        let is_reply = matches!(event, EventKind::Acknowledgement | EventKind::ReferralOutcome) && is_first;
+        let is_told_of_breach = event == EventKind::ClockBreached && !is_first && !text.starts_with("LA:");
+        let to = match only_in_story(text, own_role, is_protected, register)? {
+            Some(to) => to,
+            // Whoever had referred is known to the broker from the referral; the form does not repeat it.
+            None if is_reply || is_told_of_breach => party(text, register)?,
+            None => continue,
+        };
         if tell.contains(&to) {
             continue;
         }
@@ -292,10 +300,7 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
             (Endpoint::School(urn), EventKind::OperationEncompass | EventKind::CpFileTransfer) if is_first => {
                 school = Some(urn.clone());
             }
-            (_, EventKind::Acknowledgement | EventKind::ReferralOutcome) if is_first => reply_to = Some(to.clone()),
-            (Endpoint::School(_) | Endpoint::Nhs(_) | Endpoint::Voluntary(_), EventKind::ClockBreached) => {
-                reply_to = Some(to.clone());
-            }
+            _ if is_reply || is_told_of_breach => reply_to = Some(to.clone()),
             // Whom the rules find; only the name is the case's.
             (Endpoint::National(NationalBody::ReviewPanel), _) if is_first => {}
             (Endpoint::Voluntary(_), EventKind::ServiceRequest) | (Endpoint::Household(_), EventKind::OutcomeNotice)
@@ -315,7 +320,7 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
     let mut referrals = submission.split();
     referrals.iter_mut().for_each(|referral| referral.items.clone_from(&items));
     let is_repeat = message.duplicate_of.is_some() && message.content_hash_differs != Some(true);
-    if let Some(clock) = &message.clock {
+    if let Some(Value::String(clock)) = &message.clock {
         word::<ClockName>("clock", clock)?;
     }
     Ok(Bound { referrals, directory, names, from_story, is_repeat })
@@ -323,27 +328,39 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
 
 /// A household by its role, else any other party.
 fn family_or_party(text: &str, own: &str, is_protected: bool, register: &Directory) -> Result<Endpoint, String> {
-    match only_in_story(text, own, is_protected, register)? {
-        Some(to) => Ok(to),
-        None => party(text, register),
+    match (only_in_story(text, own, is_protected, register)?, text.split(':').next()) {
+        (Some(to), _) => Ok(to),
+        // Health visiting and child death review may be asked for as well as found.
+        (None, Some("NHS")) => Ok(Endpoint::NhsService(stand_in_area()?, NhsService::NamedProfessional)),
+        (None, Some("LA" | "POLICE" | "DEVOLVED" | "ADULT" | "MARAC" | "ODS" | "NRM" | "PUBLIC" | "OPS")) => {
+            party(text, register)
+        }
+        // A kind that no rule knows, such as an employer, may have nothing (DM-15).
+        (None, _) => Ok(Endpoint::Public),
     }
+}
+
+/// Where a service is that a case names by what it does: the area does not matter to who gets what.
+fn stand_in_area() -> Result<GssCode, String> {
+    GssCode::parse("E09000001").map_err(|fault| fault.to_string())
 }
 
 /// A party that no field of the form can name; none where the rules find it themselves.
 fn only_in_story(text: &str, own: &str, is_protected: bool, register: &Directory) -> Result<Option<Endpoint>, String> {
-    let area = || GssCode::parse("E09000001").map_err(|fault| fault.to_string());
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
         ["SCHOOL", ..] | ["VCS", ..] | ["NATIONAL", ..] => party(text, register).map(Some),
-        // Where an address is protected, the household of the parent who agreed is the child's own; no other is.
+        // The household of the parent who was asked is the child's own. Where nobody was, and an address is protected,
+        // none is taken to be.
         ["PARENT"] => Ok(Some(Endpoint::Household(Household::Own))),
         ["PARENT", role] => {
-            let is_own = !is_protected || own.split('_').next() == Some(role) || own == *role;
+            let named = own.split('_').next().filter(|named| ["mother", "father", "parents"].contains(named));
+            let is_own = named.map_or(!is_protected, |named| named == *role || named == "parents" && !is_protected);
             Ok(Some(Endpoint::Household(if is_own { Household::Own } else { Household::Other })))
         }
         // These two the rules find.
         ["NHS", "health_visiting" | "child_death_overview"] => Ok(None),
-        ["NHS", "named_professional"] => Ok(Some(Endpoint::NhsService(area()?, NhsService::NamedProfessional))),
+        ["NHS", "named_professional"] => Ok(Some(Endpoint::NhsService(stand_in_area()?, NhsService::NamedProfessional))),
         ["NHS", code] => Ok(OdsCode::parse(code).ok().map(Endpoint::Nhs)),
         _ => Ok(None),
     }
@@ -437,8 +454,8 @@ fn submission(
     let circumstances = Circumstances {
         other_holder_refused: message.other_pr_holder_refused == Some(true),
         reporter: message.reporter_role.as_deref().map(reporter),
-        accused_controls_feedback: message.accused_role.as_deref().is_some_and(reads_what_comes_back),
-        employer: message.subject_employer.as_deref().and_then(|text| employer(text, directory)),
+        accused_controls_feedback: message.accused_role.as_ref().is_some_and(|role| reads_what_comes_back(&role.to_string())),
+        employer: message.subject_employer.as_ref().and_then(|written| employer(&written.to_string(), directory)),
         contacts_in_28_days: message.prior_contacts_28d.unwrap_or(0),
         claimed_basis: message
             .sender_lawful_basis
@@ -465,7 +482,7 @@ fn submission(
         harm_place: HarmPlace::NotStated,
         child: child(&message.child, trace, school, directory)?,
         further_children,
-        agreement: agreement(message.consent.as_ref(), message.child.competence.as_deref()),
+        agreement: agreement(message.consent.as_ref(), message.child.competence.as_ref()),
         duty_decision: match &message.sender_s16la_decision {
             None => DutyDecision::NotRecorded,
             Some(decision) if decision.more_detrimental == Some(true) => DutyDecision::MoreDetrimental,
@@ -496,7 +513,8 @@ fn child(
         (None, None, None) => Age::NotStated,
     };
     // Where an age is given the full name is, unless the case says otherwise.
-    let has_full_name = age != Age::NotStated && !written.unborn && written.name.as_deref() != Some("given_name_only");
+    let has_full_name =
+        age != Age::NotStated && written.unborn != Some(true) && written.name.as_deref() != Some("given_name_only");
     let checked = |text: &Option<String>| text.as_deref().map(|text| Checked::new(text, NhsNumber::parse));
     let placing = gss(&written.placing_la)?;
     Ok(Child {
@@ -520,13 +538,13 @@ fn child(
             other_home: gss(&written.other_home_la)?,
         },
         circumstances: ChildCircumstances {
-            looked_after: written.looked_after,
-            age_disputed: written.age_disputed,
-            deceased: written.deceased,
-            disabled: written.disabled,
-            home_educated: written.home_educated,
-            inpatient: written.inpatient,
-            non_mobile: written.non_mobile,
+            looked_after: written.looked_after == Some(true),
+            age_disputed: written.age_disputed == Some(true),
+            deceased: written.deceased == Some(true),
+            disabled: written.disabled == Some(true),
+            home_educated: written.home_educated == Some(true),
+            inpatient: written.inpatient == Some(true),
+            non_mobile: written.non_mobile == Some(true),
             school,
             arrangement_days: written.arrangement_days,
             carer: written.carer_relationship.as_deref().map(carer),
@@ -536,13 +554,13 @@ fn child(
 }
 
 /// Whether the family agrees, and whether whoever agreed could (TC-07).
-fn agreement(consent: Option<&Consent>, competence: Option<&str>) -> Agreement {
+fn agreement(consent: Option<&Consent>, competence: Option<&Value>) -> Agreement {
     let Some(consent) = consent else { return Agreement::NotStated };
     match (consent.sought, consent.given) {
         (Some(true), Some(true)) => {
             let by = consent.by_whom.as_deref().unwrap_or_default();
-            let is_competent =
-                !competence.is_some_and(|said| ["not", "lack", "doubt", "unclear", "no"].iter().any(|no| said.contains(no)));
+            let doubts = ["not", "lack", "doubt", "unclear", "no", "false"];
+            let is_competent = competence.is_none_or(|said| !doubts.iter().any(|doubt| said.to_string().contains(doubt)));
             match by {
                 "child" => Agreement::GivenWithoutStanding,
                 "child_gillick" | "young_person" if !is_competent => Agreement::GivenWithoutStanding,
