@@ -253,6 +253,23 @@ public_identifier! {
 }
 
 public_identifier! {
+    /// A school's number in the Department for Education's older scheme (LAESTAB): three digits of an authority, four
+    /// of the establishment, no check digit. The authority's part is history, and routes nothing.
+    Laestab, |text| {
+        let text = text.trim();
+        let digits = match text.split_once(['/', '-', ' ']) {
+            Some((authority, establishment)) if authority.len() == 3 => [authority, establishment].concat(),
+            Some(_) | None => text.to_owned(),
+        };
+        if digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(digits)
+        } else {
+            malformed("a school's LAESTAB number", "it needs three digits of the authority and four of the establishment")
+        }
+    }
+}
+
+public_identifier! {
     /// A nine-character code of the Government Statistical Service for an area: a letter for the country
     /// (E, N, S, W), then eight digits.
     GssCode, |text| {

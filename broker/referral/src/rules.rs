@@ -33,7 +33,7 @@ use crate::{Digest, Endpoint};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
 use review::Lift;
-use table::{Evidence, Reason, Row, RuleId, Scope, Situation, Table};
+use table::{Column, Evidence, Reason, Row, RuleId, Scope, Situation, Table};
 
 /// Which rules ruled: the names of the edition and its overlays, and the digest of their files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,10 +55,9 @@ impl fmt::Display for PackId {
 pub struct RulePack {
     id: PackId,
     tables: Tables,
-    /// The rows of the item tables by category, so that a cell looks at a handful of rows.
-    share: ByCategory<Extent>,
-    withhold: ByCategory<Extent>,
-    basis: ByCategory<LawfulBasis>,
+    share: ByCell<Extent>,
+    withhold: ByCell<Extent>,
+    basis: ByCell<LawfulBasis>,
     /// The rows of tables that look at the referral, apart from those that look at its items as well.
     hold: ByScope<Hold>,
     flag: ByScope<String>,
@@ -76,32 +75,50 @@ impl<Outcome: Clone> ByScope<Outcome> {
         let (items, whole) = table.0.iter().cloned().partition(asks_of_items);
         ByScope { whole: Table(whole), items: Table(items) }
     }
+
+    /// The rows on items that can match this message at all, whatever the item and the recipient.
+    fn of_items_in<'a>(&'a self, situation: &Situation) -> Vec<&'a Row<Outcome>> {
+        self.items.0.iter().filter(|row| row.when.may_hold(situation)).collect()
+    }
 }
 
+/// The rows that speak of a cell of the matrix, by category and recipient, without those two columns: a verdict looks
+/// at a handful of rows, and most of them ask nothing more.
 #[derive(Clone, Debug)]
-struct ByCategory<Outcome>(Vec<Vec<Row<Outcome>>>);
+struct ByCell<Outcome>(Vec<Vec<Row<Outcome>>>);
 
-impl<Outcome: Clone> ByCategory<Outcome> {
+impl<Outcome: Clone> ByCell<Outcome> {
     fn of(table: &Table<Outcome>) -> Self {
-        let speaks_of =
-            |row: &&Row<Outcome>, category: Category| row.when.values(table::Column::Category) & (1 << category.ordinal()) != 0;
-        ByCategory(
-            Category::ALL
-                .iter()
-                .map(|&category| table.0.iter().filter(|row| speaks_of(row, category)).cloned().collect())
-                .collect(),
-        )
+        let cells = Category::ALL.iter().flat_map(|&category| RecipientKind::ALL.iter().map(move |&kind| (category, kind)));
+        let rows = cells.map(|(category, kind)| {
+            let speaks_of = |row: &&Row<Outcome>| {
+                row.when.values(Column::Category) & (1 << category.ordinal()) != 0
+                    && row.when.values(Column::Recipient) & (1 << kind.ordinal()) != 0
+            };
+            let rest = |row: &Row<Outcome>| Row {
+                reason: row.reason.clone(),
+                when: row.when.without(Column::Category).without(Column::Recipient),
+                outcome: row.outcome.clone(),
+            };
+            table.0.iter().filter(speaks_of).map(rest).collect()
+        });
+        ByCell(rows.collect())
     }
 
-    fn matching<'a>(&'a self, category: Category, situation: &'a Situation) -> impl Iterator<Item = &'a Row<Outcome>> {
-        self.0.get(category.ordinal()).into_iter().flatten().filter(|row| row.when.holds(situation))
+    fn matching<'a>(
+        &'a self,
+        category: Category,
+        kind: RecipientKind,
+        situation: &'a Situation,
+    ) -> impl Iterator<Item = &'a Row<Outcome>> {
+        let cell = self.0.get(category.ordinal() * RecipientKind::ALL.len() + kind.ordinal());
+        cell.into_iter().flatten().filter(|row| row.when.holds(situation))
     }
 }
 
 impl RulePack {
     fn proved(id: PackId, tables: Tables) -> RulePack {
-        let (share, withhold, basis) =
-            (ByCategory::of(&tables.share), ByCategory::of(&tables.withhold), ByCategory::of(&tables.basis));
+        let (share, withhold, basis) = (ByCell::of(&tables.share), ByCell::of(&tables.withhold), ByCell::of(&tables.basis));
         let (hold, flag) = (ByScope::of(&tables.hold), ByScope::of(&tables.flag));
         RulePack { id, tables, share, withhold, basis, hold, flag }
     }
@@ -428,15 +445,18 @@ impl Rulebook {
         let is_reply = named.is_none() && matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
         let items: Vec<ItemFacts> = referral.items.iter().map(|item| ItemFacts::derive(item, referral)).collect();
         let mut holds: Vec<&Row<Hold>> = pack.hold.whole.matching(&after).collect();
-        let item_holds: Vec<&Row<Hold>> = pack.hold.items.0.iter().filter(|row| row.when.may_hold(&after)).collect();
-        if let Some(to) = to.as_ref().filter(|_| !item_holds.is_empty()) {
+        let on_items = pack.hold.of_items_in(&after);
+        if let Some(to) = to.as_ref().filter(|_| !on_items.is_empty()) {
             // What a rule says of an item for a recipient holds the whole: it is looked at as if it went out.
             let (recipients, _) = self.recipients(tables, &after, Some(to), is_reply, true, referral, earlier);
-            holds.extend(item_holds.into_iter().filter(|row| {
-                let holds =
-                    |addressee: &Addressee, item: &ItemFacts| row.when.holds(&Situation::of_item(&facts, addressee.kind, item));
-                recipients.iter().any(|addressee| items.iter().any(|item| holds(addressee, item)))
-            }));
+            let situations: Vec<Situation> = recipients
+                .iter()
+                .flat_map(|addressee| {
+                    let whole = Situation::of(&facts, addressee.kind, Category::Unknown);
+                    items.iter().map(move |item| whole.about(item))
+                })
+                .collect();
+            holds.extend(on_items.into_iter().filter(|row| situations.iter().any(|situation| row.when.holds(situation))));
         }
         let decision = match lift {
             None => decision(to, &holds),
@@ -697,8 +717,9 @@ fn flags(
     responsible: Option<&View>,
 ) -> Vec<(String, Arc<Reason>)> {
     let kind = responsible.map_or(RecipientKind::Unknown, |view| view.kind);
-    let on_items =
-        pack.flag.items.0.iter().filter(|row| items.iter().any(|item| row.when.holds(&Situation::of_item(facts, kind, item))));
+    let whole = Situation::of(facts, kind, Category::Unknown);
+    let situations: Vec<Situation> = items.iter().map(|item| whole.about(item)).collect();
+    let on_items = pack.flag.of_items_in(after).into_iter().filter(|row| situations.iter().any(|at| row.when.holds(at)));
     let rows = pack.flag.whole.matching(after).chain(on_items);
     rows.map(|row| (row.outcome.clone(), row.reason.clone())).chain(faults_of_items(referral)).collect()
 }
@@ -784,9 +805,10 @@ fn view(
     let Addressee { to, kind, role, is_asked_for: _ } = addressee;
     let mut bases: Vec<LawfulBasis> = Vec::new();
     let mut verdicts = Vec::with_capacity(referral.items.len());
+    let whole = Situation::of(facts, kind, Category::Unknown);
     for ((item, item_facts), at) in referral.items.iter().zip(items).zip(0u16..) {
-        let situation = Situation::of_item(facts, kind, item_facts);
-        let mut verdict = verdict(pack, &situation, at, item.category);
+        let situation = whole.about(item_facts);
+        let mut verdict = verdict(pack, &situation, at, item.category, kind);
         // Free text has no minimum but what the sender wrote as one. Said here, so that the record, the sender and
         // the recipient all read the same: it was not given.
         if verdict.given == Extent::Minimum && crate::disclosure::minimum(item).is_none() {
@@ -796,13 +818,13 @@ fn view(
         }
         // What a person let go still needs a basis.
         if let Some(lift) = lift.filter(|lift| lift.lifts_items() && verdict.given == Extent::Review)
-            && pack.basis.matching(item.category, &situation).next().is_some()
+            && pack.basis.matching(item.category, kind, &situation).next().is_some()
         {
             verdict.given = Extent::Whole;
             verdict.by.push(lift.reason());
         }
         let is_given = matches!(verdict.given, Extent::Whole | Extent::Minimum);
-        for row in pack.basis.matching(item.category, &situation) {
+        for row in pack.basis.matching(item.category, kind, &situation) {
             if is_given && !bases.contains(&row.outcome) {
                 bases.push(row.outcome);
             }
@@ -830,10 +852,10 @@ fn earliest(starts: impl Iterator<Item = ClockStart>) -> Vec<ClockStart> {
 }
 
 /// Withhold beats share: the most that any row gives, and of that the least that any row leaves.
-fn verdict(pack: &RulePack, situation: &Situation, item: u16, category: Category) -> Verdict {
+fn verdict(pack: &RulePack, situation: &Situation, item: u16, category: Category, kind: RecipientKind) -> Verdict {
     let mut given = Extent::Nothing;
     let mut by = Vec::new();
-    for row in pack.share.matching(category, situation) {
+    for row in pack.share.matching(category, kind, situation) {
         if row.outcome > given {
             given = row.outcome;
             by.clear();
@@ -842,7 +864,7 @@ fn verdict(pack: &RulePack, situation: &Situation, item: u16, category: Category
             by.push(row.reason.clone());
         }
     }
-    for row in pack.withhold.matching(category, situation) {
+    for row in pack.withhold.matching(category, kind, situation) {
         if row.outcome < given {
             given = row.outcome;
             by.clear();

@@ -4,6 +4,7 @@
 //! due at the end of that local date. No guidance defines this; it is the stricter reading.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
@@ -124,8 +125,12 @@ impl Calendar {
 }
 
 fn london() -> TimeZone {
-    // Bundled with the program, so it cannot be missing; UTC is only there to keep this total.
-    TimeZone::get("Europe/London").unwrap_or(TimeZone::UTC)
+    // Every ruling asks a dozen times, so it is looked up once.
+    static LONDON: LazyLock<TimeZone> = LazyLock::new(|| {
+        // Bundled with the program, so it cannot be missing; UTC is only there to keep this total.
+        TimeZone::get("Europe/London").unwrap_or(TimeZone::UTC)
+    });
+    LONDON.clone()
 }
 
 /// The date in London at `moment`.

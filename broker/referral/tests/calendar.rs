@@ -161,6 +161,84 @@ fn every_due_date_until_2030_agrees_with_the_second_computation() {
     assert_eq!(count, 65_736);
 }
 
+/// 1,826 days, six moments of each, four lengths: 43,824 due dates. Without a school's own calendar its days are taken
+/// to be working days, and what is due says that nobody is sure.
+#[test]
+fn school_days_are_counted_like_working_days_and_always_provisional() {
+    let (calendar, days) = (calendar(), working_days());
+    let mut count = 0;
+    for day in day_number(2026, 1, 1)..day_number(2031, 1, 1) {
+        for (hour, minute) in [(0, 0), (0, 59), (9, 30), (22, 59), (23, 0), (23, 59)] {
+            let second = day * DAY + hour * 3_600 + minute * 60;
+            for length in [0, 1, 5, 15] {
+                let ours = calendar.due(moment(second), Amount::SchoolDays(length));
+                let (last, by) = due(&days, second, usize::from(length));
+                assert_eq!((number_of(ours.date.unwrap()), ours.by.as_second()), (last, by), "{} + {length}", moment(second));
+                assert!(ours.provisional);
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, 43_824);
+}
+
+/// Year, month and day of a day number: by trying, which shares nothing with anybody's arithmetic.
+fn civil(number: i64) -> (i64, i64, i64) {
+    let year = (1990..2100).rev().find(|&year| day_number(year, 1, 1) <= number).unwrap();
+    let month = (1..=12).rev().find(|&month| day_number(year, month, 1) <= number).unwrap();
+    (year, month, number - day_number(year, month, 1) + 1)
+}
+
+/// The same day so many months later, or the last day of a month that is too short.
+fn months_later(number: i64, months: i64) -> i64 {
+    let (year, month, day) = civil(number);
+    let (year, month) = (year + (month - 1 + months).div_euclid(12), (month - 1 + months).rem_euclid(12) + 1);
+    let next = if month == 12 { day_number(year + 1, 1, 1) } else { day_number(year, month + 1, 1) };
+    (day_number(year, month, 1) + day - 1).min(next - 1)
+}
+
+/// 1,826 days, three moments of each, six lengths: 32,868 due dates.
+#[test]
+fn a_month_ends_with_the_same_day_of_a_later_month_or_with_its_last() {
+    let calendar = calendar();
+    let until_known = day_number(2028, 12, 31);
+    let mut count = 0;
+    for day in day_number(2026, 1, 1)..day_number(2031, 1, 1) {
+        for hour in [0, 12, 23] {
+            let second = day * DAY + hour * 3_600;
+            for months in [0, 1, 3, 6, 12, 13] {
+                let ours = calendar.due(moment(second), Amount::Months(months));
+                let last = months_later(london_second(second).div_euclid(DAY), i64::from(months));
+                let theirs = (last, start_of_london_day(last + 1), last > until_known);
+                assert_eq!((number_of(ours.date.unwrap()), ours.by.as_second(), ours.provisional), theirs, "{}", moment(second));
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, 32_868);
+    let of = |start: &str, months| calendar.due(start.parse().unwrap(), Amount::Months(months)).date.unwrap().to_string();
+    assert_eq!(of("2027-01-31T12:00:00Z", 1), "2027-02-28");
+    assert_eq!(of("2028-01-31T12:00:00Z", 1), "2028-02-29");
+    assert_eq!(of("2026-11-30T12:00:00Z", 3), "2027-02-28");
+}
+
+/// 43,824 hours: whoever does not know when school begins takes eight in the morning, London time, of the next working day.
+#[test]
+fn the_next_school_day_begins_at_eight_in_london_on_the_next_working_day() {
+    let (calendar, days) = (calendar(), working_days());
+    let mut count = 0;
+    for hour in day_number(2026, 1, 1) * 24..day_number(2031, 1, 1) * 24 {
+        let second = hour * 3_600;
+        let ours = calendar.due(moment(second), Amount::NextSchoolDay);
+        let (day, _) = due(&days, second, 1);
+        // No clock changes on a working day, so eight o'clock is eight hours in.
+        let theirs = Due { by: moment(start_of_london_day(day) + 8 * 3_600), date: None, provisional: true };
+        assert_eq!(ours, theirs, "{}", moment(second));
+        count += 1;
+    }
+    assert_eq!(count, 43_824);
+}
+
 #[test]
 fn every_working_day_until_2028_is_one_in_the_second_computation() {
     let (calendar, days) = (calendar(), working_days());
@@ -220,9 +298,11 @@ proptest! {
     }
 
     #[test]
-    fn whatever_the_moment_and_the_length_there_is_an_answer(second in -377_705_023_201i64..=253_402_207_200, amount in 0u16..2_000, elapsed: bool) {
-        let due = calendar().due(moment(second), if elapsed { Amount::ElapsedHours(amount) } else { Amount::WorkingDays(amount) });
-        prop_assert!(due.by >= moment(second));
+    fn whatever_the_moment_and_the_length_there_is_an_answer(second in -377_705_023_201i64..=253_402_207_200, count in 0u16..2_000) {
+        let amounts = [Amount::ElapsedHours(count), Amount::WorkingDays(count), Amount::SchoolDays(count), Amount::Months(count), Amount::NextSchoolDay];
+        for amount in amounts {
+            prop_assert!(calendar().due(moment(second), amount).by >= moment(second));
+        }
     }
 }
 

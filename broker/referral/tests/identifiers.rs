@@ -227,6 +227,11 @@ fn codes_of_areas_organisations_and_forces_are_read_as_published_or_refused() {
         &["", "99900", "9990011", "99900A", "999 001"],
     );
     check(
+        Laestab::parse,
+        &[("888/4001", "8884001"), ("8884001", "8884001"), (" 383-2001 ", "3832001"), ("909 2015", "9092015")],
+        &["", "888/400", "88/84001", "8884/001", "888/40011", "888/4O01", "888//4001", "٣٨٣/2001", "888 / 4001"],
+    );
+    check(
         OdsCode::parse,
         &[("RR8", "RR8"), ("zz101", "ZZ101"), ("V81997", "V81997"), ("Y02494", "Y02494")],
         &["", "RR", "RR8-1", "RR8.1", "ABCDEFGHIJK", "ÄRR"],
@@ -245,6 +250,24 @@ fn the_kind_of_an_area_is_its_first_three_characters() {
 }
 
 proptest! {
+    #[test]
+    fn a_school_number_is_read_exactly_when_it_has_three_and_four_digits(authority in "[0-9]{0,5}", between in "[/ -]?", establishment in "[0-9]{0,6}") {
+        let text = format!("{authority}{between}{establishment}");
+        let digits = format!("{authority}{establishment}");
+        let is_one = digits.len() == 7 && (between.is_empty() || authority.len() == 3);
+        // Leading and trailing blanks are trimmed, and then there is nothing between.
+        let is_one = is_one || digits.len() == 7 && between == " " && (authority.is_empty() || establishment.is_empty());
+        let read = Laestab::parse(&text).map(|number| number.as_str().to_owned()).ok();
+        prop_assert_eq!(read, is_one.then_some(digits));
+    }
+
+    #[test]
+    fn a_property_number_is_read_exactly_when_it_has_one_to_twelve_digits(text in "[0-9]{0,14}|[0-9]{1,6}[A-Z .-][0-9]{1,6}") {
+        let is_one = (1..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let read = Uprn::parse(&format!(" {text} ")).map(|number| number.as_str().to_owned()).ok();
+        prop_assert_eq!(read, is_one.then_some(text));
+    }
+
     #[test]
     fn the_normal_form_of_a_postcode_is_its_own_normal_form(text in "[ ]?[A-Za-z]{1,2}[ ]?[0-9][0-9A-Za-z]?[ ]{0,2}[0-9][A-Za-z]{2}[ ]?") {
         let once = Postcode::parse(&text).unwrap();
@@ -470,6 +493,7 @@ fn refusals(text: &str) -> Vec<String> {
         of(Postcode::parse(text)),
         of(Uprn::parse(text)),
         of(Urn::parse(text)),
+        of(Laestab::parse(text)),
         of(GssCode::parse(text)),
         of(OdsCode::parse(text)),
         of(ForceCode::parse(text)),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::pack::Extent;
 use super::table::Reason;
-use super::{Decision, Role, Ruling, View};
+use super::{Decision, Role, Ruling, Verdict, View};
 use crate::Endpoint;
 use crate::directory::Directory;
 use crate::vocab::{Category, Desk, Household, NationalBody, NhsService, RecipientKind, Vocabulary};
@@ -31,6 +31,24 @@ pub struct Withheld {
     pub rule: String,
     /// Why.
     pub because: String,
+}
+
+/// What a view keeps back, as it stands there.
+struct Kept<'a> {
+    verdict: &'a Verdict,
+    rule: &'a str,
+    because: &'a str,
+}
+
+impl From<Kept<'_>> for Withheld {
+    fn from(kept: Kept<'_>) -> Withheld {
+        Withheld {
+            category: kept.verdict.category,
+            given: kept.verdict.given,
+            rule: kept.rule.to_owned(),
+            because: kept.because.to_owned(),
+        }
+    }
 }
 
 /// A party's name for a reader, such as `the front door of Leeds`.
@@ -102,24 +120,27 @@ impl View {
     /// What this recipient does not get in whole, each category once; what would disclose by its name is left
     /// out (P5).
     pub fn withheld(&self) -> Vec<Withheld> {
-        let named = self.withheld_for_the_record();
-        named.into_iter().filter(|withheld| !naming_discloses(withheld.category, self.kind)).collect()
+        self.kept_back().filter(|kept| !naming_discloses(kept.verdict.category, self.kind)).map(Withheld::from).collect()
     }
 
     /// The same with nothing left out: for the sender, whose information it is, and for the record.
     pub fn withheld_for_the_record(&self) -> Vec<Withheld> {
-        let mut withheld: Vec<Withheld> = Vec::new();
-        for verdict in self.verdicts.iter().filter(|verdict| verdict.given != Extent::Whole) {
-            if withheld.iter().any(|known| known.category == verdict.category && known.given == verdict.given) {
-                continue;
-            }
+        self.kept_back().map(Withheld::from).collect()
+    }
+
+    fn kept_back(&self) -> impl Iterator<Item = Kept<'_>> {
+        let kept = self.verdicts.iter().enumerate().filter(|(_, verdict)| verdict.given != Extent::Whole);
+        let is_first = |&(at, verdict): &(usize, &Verdict)| {
+            let same = |known: &Verdict| known.category == verdict.category && known.given == verdict.given;
+            !self.verdicts.iter().take(at).any(same)
+        };
+        kept.filter(is_first).map(|(_, verdict)| {
             let (rule, because) = match verdict.by.first() {
-                Some(reason) => (reason.rule.to_string(), reason.because.clone()),
-                None => ("DM-01".to_owned(), "no rule gives this recipient a purpose for it".to_owned()),
+                Some(reason) => (reason.rule.0.as_str(), reason.because.as_str()),
+                None => ("DM-01", "no rule gives this recipient a purpose for it"),
             };
-            withheld.push(Withheld { category: verdict.category, given: verdict.given, rule, because });
-        }
-        withheld
+            Kept { verdict, rule, because }
+        })
     }
 
     /// The categories it gets, in whole or in part.
@@ -143,11 +164,10 @@ fn list(categories: impl IntoIterator<Item = Category>) -> String {
 /// the sender, for whom `reader` is none, learns of everybody.
 pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) -> Vec<Sentence> {
     let mut sentences = Vec::new();
-    let mut say = |text: String, reason: Option<&Arc<Reason>>| {
-        let text = match reason {
-            Some(reason) if reason.contested => format!("{text} The sector does not agree on this rule."),
-            Some(_) | None => text,
-        };
+    let mut say = |mut text: String, reason: Option<&Arc<Reason>>| {
+        if reason.is_some_and(|reason| reason.contested) {
+            text.push_str(" The sector does not agree on this rule.");
+        }
         sentences.push(Sentence { text, reason: reason.cloned() });
     };
 
@@ -161,32 +181,35 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
         Decision::Refuse => say("It was refused, and nothing of it was kept.".to_owned(), None),
     }
     for reason in &ruling.by {
-        say(format!("{}.", reason.because), Some(reason));
+        say([&reason.because, "."].concat(), Some(reason));
     }
     if let Some(addressed) = ruling.redirected_from.as_ref().filter(|_| reader.is_none()) {
         say(format!("The sender had addressed it to {addressed}, which is not responsible and got nothing."), None);
     }
     let everything = reader.is_none_or(|view| view.role == Role::Responsible);
     for reason in ruling.notified_by.iter().filter(|_| everything) {
-        say(format!("{}.", reason.because), Some(reason));
+        say([&reason.because, "."].concat(), Some(reason));
     }
     for view in ruling.views.iter().filter(|view| reader.is_none_or(|reader| reader.to == view.to)) {
-        let name = name_of(&view.to, directory);
+        let name = capital(&name_of(&view.to, directory));
         let given = view.given();
         let given = if given.is_empty() { "nothing of what was sent".to_owned() } else { list(given) };
-        say(format!("{} receives: {given}.", capital(&name)), None);
-        let withheld = if reader.is_none() { view.withheld_for_the_record() } else { view.withheld() };
-        for withheld in withheld {
-            let how = match withheld.given {
-                Extent::Nothing => "does not receive",
-                Extent::Review => "does not receive, until a person has looked,",
-                Extent::Minimum => "receives the minimum only of",
+        say([&name, " receives: ", &given, "."].concat(), None);
+        let is_told = |kept: &Kept<'_>| reader.is_none() || !naming_discloses(kept.verdict.category, view.kind);
+        for kept in view.kept_back().filter(is_told) {
+            let how = match kept.verdict.given {
+                Extent::Nothing => " does not receive ",
+                Extent::Review => " does not receive, until a person has looked, ",
+                Extent::Minimum => " receives the minimum only of ",
                 Extent::Whole => continue,
             };
-            let reason =
-                view.verdicts.iter().find(|verdict| verdict.category == withheld.category).and_then(|verdict| verdict.by.first());
-            let because = uncapital(&withheld.because);
-            say(format!("{} {how} {}: {because} ({}).", capital(&name), withheld.category.words(), withheld.rule), reason);
+            let (category, because) = (kept.verdict.category.words(), uncapital(kept.because));
+            let reason = view
+                .verdicts
+                .iter()
+                .find(|verdict| verdict.category == kept.verdict.category)
+                .and_then(|verdict| verdict.by.first());
+            say([&name, how, &category, ": ", &because, " (", kept.rule, ")."].concat(), reason);
         }
     }
     for (asked, why) in ruling.not_told.iter().filter(|_| reader.is_none()) {
@@ -197,7 +220,7 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
     }
     for (basis, reason) in &ruling.bases {
         if reader.is_none_or(|view| view.bases.contains(basis)) {
-            say(format!("Lawful basis {basis}: {}.", reason.because), Some(reason));
+            say(["Lawful basis ", basis.as_str(), ": ", &reason.because, "."].concat(), Some(reason));
         }
     }
     for clock in ruling.clocks.iter().filter(|_| everything) {
@@ -211,20 +234,31 @@ pub fn explain(ruling: &Ruling, reader: Option<&View>, directory: &Directory) ->
 }
 
 fn sentence(text: &str) -> String {
-    format!("{}.", capital(text))
+    let mut sentence = capital(text);
+    sentence.push('.');
+    sentence
 }
 
 /// The text as the beginning of a sentence.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    begun_with(letters.next().into_iter().flat_map(char::to_uppercase), letters.as_str())
 }
 
 /// The text as it goes on in a sentence; a word in capitals stays as it is.
 fn uncapital(text: &str) -> String {
     let mut letters = text.chars();
     match (letters.next(), text.chars().nth(1)) {
-        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => first.to_lowercase().chain(letters).collect(),
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            begun_with(first.to_lowercase(), letters.as_str())
+        }
         _ => text.to_owned(),
     }
+}
+
+fn begun_with(first: impl Iterator<Item = char>, rest: &str) -> String {
+    let mut text = String::with_capacity(rest.len() + 8);
+    text.extend(first);
+    text.push_str(rest);
+    text
 }

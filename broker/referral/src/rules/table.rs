@@ -209,6 +209,24 @@ impl Situation {
         Situation::of_item(facts, recipient, &ItemFacts::plain(category))
     }
 
+    /// The same referral and recipient, and another item.
+    pub fn about(mut self, item: &ItemFacts) -> Situation {
+        let values = [
+            (Column::Category, item.category.ordinal()),
+            (Column::PoliceHandling, item.police_handling.ordinal()),
+            (Column::Unsanitised, item.unsanitised.ordinal()),
+            (Column::BarredFromEducation, item.barred_from_education.ordinal()),
+            (Column::BarredFromFamily, item.barred_from_family.ordinal()),
+            (Column::PoliceOnly, item.police_only.ordinal()),
+        ];
+        for (column, ordinal) in values {
+            if let Some(own) = self.0.get_mut(column as usize) {
+                *own = ordinal as u8;
+            }
+        }
+        self
+    }
+
     /// A situation put together from ordinals, for sweeps over all there are.
     pub fn from_ordinals(ordinals: [u8; COLUMNS]) -> Situation {
         Situation(ordinals)
