@@ -900,6 +900,8 @@ impl Case {
             || matches!(standing, Standing::With { .. })
             || !(waits_on || matches!(self.standing, Standing::With { .. }))
         {
+            // What one authority offered is not another's to hand over.
+            self.transfer.take_if(|transfer| !standing.is_with(&transfer.from));
             self.standing = standing;
             self.level = referral.level;
         }

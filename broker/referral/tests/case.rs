@@ -933,6 +933,16 @@ fn a_refused_transfer_stays_where_it_was_and_both_managers_hear_of_it() {
 }
 
 #[test]
+fn an_offer_ends_when_the_rules_find_another_authority_responsible() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.hand_on(LEEDS, offered());
+    life.amend(2, |referral| referral.places = Places { home: Some(gss(KENT_AREA)), ..Places::default() });
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
+    assert!(life.case().transfer().is_none());
+}
+
+#[test]
 fn what_cannot_be_offered_stays_and_its_owner_is_told() {
     let mut life = Life::new(|_| {});
     life.raise();
@@ -1140,6 +1150,18 @@ fn a_sender_whose_post_the_accused_reads_hears_that_it_was_received_and_no_more(
     assert_eq!(to_sender(&amended), ["tell the sender: amended"]);
     assert_eq!(to_sender(&life.answer(LEEDS, decided(Outcome::Lado))), Vec::<String>::new());
     assert!(!life.case().is_open());
+}
+
+#[test]
+fn a_correction_reaches_everybody_who_had_what_it_corrects() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    let told = life.amend(2, |referral| {
+        (referral.kind, referral.level, referral.harm) = (EventKind::Correction, Level::InNeed, HarmType::OtherWelfare);
+    });
+    for to in ["la.E08000035.front-door as Responsible", "police.13 as EarlierRecipient"] {
+        assert!(told.contains(&format!("deliver Amendment to {to}")), "{to} is not among\n{told}");
+    }
 }
 
 #[test]
@@ -1467,7 +1489,13 @@ proptest! {
             // P4, P9: what an authority has is not taken back; what was not answered is open.
             let with = |case: &Case| matches!(case.standing(), Standing::With { .. });
             prop_assert!(before.as_ref().is_none_or(|before| !with(before) || with(case)));
-            prop_assert!(case.is_open() || case.outcome().is_some() || matches!(case.standing(), Standing::Returned | Standing::Refused));
+            // Whoever is no authority decides nothing: that somebody there has it is the end.
+            let is_had_elsewhere = match case.standing() {
+                Standing::With { responsible } => responsible.authority().is_none() && case.stage() >= Stage::Acknowledged,
+                Standing::Held { .. } | Standing::Returned | Standing::Refused => false,
+            };
+            let came_back = matches!(case.standing(), Standing::Returned | Standing::Refused);
+            prop_assert!(case.is_open() || case.outcome().is_some() || came_back || is_had_elsewhere);
 
             // P4, TC-09: what is held waits for a person until one has decided, and nothing else waits.
             let is_held = matches!(case.standing(), Standing::Held { .. });

@@ -211,7 +211,9 @@ impl Case {
             "{} accepted what you offered. It answers for the child from now on, and the clocks that run are its own.",
             name_of(&to, &rules.directory)
         );
-        effects.push(self.notice(&before, Role::Notified, Matter::TransferAccepted, text, None));
+        if rules.directory.party(&before).is_some() {
+            effects.push(self.notice(&before, Role::Notified, Matter::TransferAccepted, text, None));
+        }
         effects.push(Effect::TellSender(News::TransferAccepted { from: before, to, by: answering.by }));
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }
@@ -233,14 +235,14 @@ impl Case {
         let remark = Remark { by: answering.by, text: reason.clone() };
         let managers = [&with, &to].map(|endpoint| endpoint.authority().cloned());
         let managers = managers.into_iter().flatten().map(|gss| Endpoint::Authority(gss, Desk::FrontDoorManager));
-        let mut effects = vec![self.remark(&with, Role::Responsible, Matter::TransferRefused, text.clone(), remark.clone())];
-        for manager in managers {
-            if rules.directory.party(&manager).is_some() {
-                let told = self.remark(&manager, Role::Notified, Matter::TransferRefused, text.clone(), remark.clone());
-                effects.push(told);
+        let told = std::iter::once((with.clone(), Role::Responsible)).chain(managers.map(|manager| (manager, Role::Notified)));
+        let mut effects = Vec::new();
+        for (told, role) in told {
+            if rules.directory.party(&told).is_some() {
+                effects.push(self.remark(&told, role, Matter::TransferRefused, text.clone(), remark.clone()));
             } else {
                 let urgent = self.level.is_significant_harm_or_above();
-                effects.push(Effect::AskPerson(Question::NotConnected { to: manager, urgent }));
+                effects.push(Effect::AskPerson(Question::NotConnected { to: told, urgent }));
             }
         }
         effects.push(Effect::TellSender(News::TransferRefused { from: with, to }));
