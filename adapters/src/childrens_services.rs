@@ -1,14 +1,18 @@
 //! A council's answers. Each is checked against what was delivered before it goes anywhere: to whom it was
 //! sent, and the digest of what it said. An answer to anything else is refused here, and nothing is published.
+//! Whoever else has a queue may say that it has what lay there; only a council decides, transfers, refers on.
 
+use jiff::civil::Date;
 use proto::read::{self, Invalid, Violation};
 use proto::wire::childrens_services::v1 as wire;
 use proto::wire::childrens_services::v1::front_door_service_server::FrontDoorService;
+use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::wire::events::v1::answered::Says;
 use proto::wire::events::v1::event::Event;
 use referral::submission::What;
-use referral::{Endpoint, ReferralId};
+use referral::time::london_date;
+use referral::{Endpoint, Moment, ReferralId};
 use tonic::{Request, Response, Status};
 
 use crate::sender::Door;
@@ -42,13 +46,13 @@ impl Doors {
     }
 }
 
-/// In the requests, all but the outcome and its reason stands inside `answer`.
+/// In the requests, the delivery and the person stand inside `answer`.
 fn in_the_requests_words(Invalid(violations): Invalid) -> Invalid {
     let inside =
         |field: &str| ["delivery_id", "digest", "by"].iter().any(|part| field == *part || field.starts_with(&format!("{part}.")));
     let told = violations.into_iter().map(|violation| match inside(&violation.field) {
         true => Violation { field: format!("answer.{}", violation.field), ..violation },
-        false => violation,
+        false => Violation { field: in_the_requests_word(&violation.field).to_owned(), ..violation },
     });
     Invalid(told.collect())
 }
@@ -91,52 +95,142 @@ impl FrontDoorService for FrontDoor {
         &self,
         request: Request<wire::RequestInformationRequest>,
     ) -> Result<Response<wire::RequestInformationResponse>, Status> {
-        self.not_yet(
-            "RequestInformation",
-            request,
-            "a question needs a way back for its answer. Ask the referrer by the contact given",
-        )
-        .await
+        let work = |doors: Doors, front_door: Endpoint, request: wire::RequestInformationRequest| async move {
+            let says = Says::AskedForMore(events::AskedForMore { question: request.question });
+            let referral = doors.answer_delivery(&front_door, request.answer, says).await?;
+            Ok(wire::RequestInformationResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("RequestInformation", Door::FrontDoor, request, work).await
     }
 
     async fn transfer(&self, request: Request<wire::TransferRequest>) -> Result<Response<wire::TransferResponse>, Status> {
-        let why = "a case stays where it is until another area accepts it, and that exchange is not there. Telephone the other front door";
-        self.not_yet("Transfer", request, why).await
+        let work = |doors: Doors, front_door: Endpoint, request: wire::TransferRequest| async move {
+            let wire::TransferRequest { answer, to_authority, reason } = request;
+            let says = Says::TransferOffered(events::TransferOffered { to_area: to_authority, reason });
+            let referral = doors.answer_delivery(&front_door, answer, says).await?;
+            Ok(wire::TransferResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("Transfer", Door::FrontDoor, request, work).await
     }
 
     async fn respond_to_transfer(
         &self,
         request: Request<wire::RespondToTransferRequest>,
     ) -> Result<Response<wire::RespondToTransferResponse>, Status> {
-        self.not_yet("RespondToTransfer", request, "no case is offered through this broker, so none can be accepted").await
+        let work = |doors: Doors, front_door: Endpoint, request: wire::RespondToTransferRequest| async move {
+            let wire::RespondToTransferRequest { answer, accepted, reason } = request;
+            let says = match accepted {
+                true => Says::TransferAccepted(events::TransferAccepted {}),
+                false => Says::TransferRefused(events::TransferRefused { reason }),
+            };
+            let referral = doors.answer_delivery(&front_door, answer, says).await?;
+            Ok(wire::RespondToTransferResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("RespondToTransfer", Door::FrontDoor, request, work).await
     }
 
     async fn record_strategy_discussion(
         &self,
         request: Request<wire::RecordStrategyDiscussionRequest>,
     ) -> Result<Response<wire::RecordStrategyDiscussionResponse>, Status> {
-        self.not_yet("RecordStrategyDiscussion", request, "the clocks that a strategy discussion starts are not there").await
+        let work = |doors: Doors, front_door: Endpoint, request: wire::RecordStrategyDiscussionRequest| async move {
+            let wire::RecordStrategyDiscussionRequest { answer, held_on, enquiries_started } = request;
+            not_ahead(&held_on, doors.clock.now())?;
+            let says = Says::StrategyDiscussionHeld(events::StrategyDiscussionHeld { held_on, enquiries_started });
+            let referral = doors.answer_delivery(&front_door, answer, says).await?;
+            Ok(wire::RecordStrategyDiscussionResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("RecordStrategyDiscussion", Door::FrontDoor, request, work).await
     }
 
     async fn report_plan_status(
         &self,
         request: Request<wire::ReportPlanStatusRequest>,
     ) -> Result<Response<wire::ReportPlanStatusResponse>, Status> {
-        self.not_yet("ReportPlanStatus", request, "nobody is told of plans yet").await
+        let work = |doors: Doors, front_door: Endpoint, request: wire::ReportPlanStatusRequest| async move {
+            let wire::ReportPlanStatusRequest { answer, child_protection_plan, looked_after } = request;
+            let status = Some(common::ChildStatus { child_protection_plan, looked_after });
+            let says = Says::StatusRecorded(events::StatusRecorded { status });
+            let referral = doors.answer_delivery(&front_door, answer, says).await?;
+            Ok(wire::ReportPlanStatusResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("ReportPlanStatus", Door::FrontDoor, request, work).await
     }
 
     async fn refer_on(&self, request: Request<wire::ReferOnRequest>) -> Result<Response<wire::ReferOnResponse>, Status> {
-        self.not_yet("ReferOn", request, "services have no queues here yet. Refer on as you do today").await
+        let work = |doors: Doors, front_door: Endpoint, request: wire::ReferOnRequest| async move {
+            let wire::ReferOnRequest { answer, to, reason } = request;
+            let says = Says::ReferredOn(events::ReferredOn { to, reason });
+            let referral = doors.answer_delivery(&front_door, answer, says).await?;
+            Ok(wire::ReferOnResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("ReferOn", Door::FrontDoor, request, work).await
+    }
+
+    async fn lift_handling(
+        &self,
+        request: Request<wire::LiftHandlingRequest>,
+    ) -> Result<Response<wire::LiftHandlingResponse>, Status> {
+        let work = |doors: Doors, front_door: Endpoint, request: wire::LiftHandlingRequest| async move {
+            let wire::LiftHandlingRequest { answer, condition, reason } = request;
+            is_an_authoritys_to_lift(condition)?;
+            let says = Says::HandlingLifted(events::HandlingLifted { condition, reason });
+            let referral = doors.answer_delivery(&front_door, answer, says).await?;
+            Ok(wire::LiftHandlingResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("LiftHandling", Door::FrontDoor, request, work).await
     }
 }
 
-impl FrontDoor {
-    async fn not_yet<Q: Send + 'static, A: Send + 'static>(
-        &self,
-        method: &'static str,
-        request: Request<Q>,
-        why: &'static str,
-    ) -> Result<Response<A>, Status> {
-        self.0.answer(method, Door::FrontDoor, request, move |_, _, _| async move { Err(Refusal::NotYet(why)) }).await
+/// What was held was held today or before. What is no date at all, the reading says.
+fn not_ahead(held_on: &str, now: Moment) -> Result<(), Refusal> {
+    match held_on.parse::<Date>() {
+        Ok(held) if held > london_date(now) => Err(wrong("held_on", "CL-03", "is in the future")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Every other condition is its originator's (HR-01, HR-02). What is no condition at all, the reading says.
+fn is_an_authoritys_to_lift(condition: i32) -> Result<(), Refusal> {
+    match common::HandlingFlag::try_from(condition) {
+        Ok(common::HandlingFlag::DoNotInformParents | common::HandlingFlag::Unspecified) | Err(_) => Ok(()),
+        Ok(_) => Err(wrong("condition", "HR-02", "is its originator's to lift: ask whoever set it")),
+    }
+}
+
+fn wrong(field: &str, rule: &'static str, because: &str) -> Refusal {
+    Refusal::Invalid(Invalid(vec![Violation { field: field.to_owned(), rule, because: because.to_owned() }]))
+}
+
+/// In the request to transfer, the area is the other authority.
+fn in_the_requests_word(field: &str) -> &str {
+    if field == "to_area" { "to_authority" } else { field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named_as_the_request_names_it() {
+        let violation = |field: &str| Violation { field: field.to_owned(), rule: "required", because: "is missing".to_owned() };
+        let told = in_the_requests_words(Invalid(["by.name", "digest", "to_area", "reason", "question"].map(violation).into())).0;
+        let fields: Vec<&str> = told.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["answer.by.name", "answer.digest", "to_authority", "reason", "question"]);
+    }
+
+    #[test]
+    fn a_discussion_that_is_dated_ahead_is_turned_back_by_the_london_date() {
+        let late_in_june = "2026-06-10T23:30:00Z".parse().unwrap();
+        assert!(not_ahead("2026-06-11", late_in_june).is_ok());
+        assert!(matches!(not_ahead("2026-06-12", late_in_june), Err(Refusal::Invalid(_))));
+    }
+
+    #[test]
+    fn only_what_the_parents_are_told_is_an_authoritys_to_lift() {
+        assert!(is_an_authoritys_to_lift(common::HandlingFlag::DoNotInformParents as i32).is_ok());
+        for flag in [common::HandlingFlag::AddressProtected, common::HandlingFlag::PoliceHandlingC] {
+            assert!(matches!(is_an_authoritys_to_lift(flag as i32), Err(Refusal::Invalid(_))));
+        }
     }
 }

@@ -187,11 +187,19 @@ impl ReferralService for ReferralDoor {
     }
 
     async fn disagree(&self, request: Request<wire::DisagreeRequest>) -> Result<Response<wire::DisagreeResponse>, Status> {
-        let work = |_, _, _| async {
-            Err(Refusal::NotYet(
-                "a professional disagreement needs the local ladder of escalation. Until then speak to the front door's manager; \
-                 in immediate danger call 999",
-            ))
+        let work = |doors: Doors, sender: Endpoint, request: wire::DisagreeRequest| async move {
+            let meaning = match request.immediate_danger {
+                true => {
+                    "Received. It goes to whoever is on duty as a new urgent referral, and to police. If a child is in danger \
+                     now, call 999: this does not replace it."
+                }
+                false => {
+                    "Received. The front door's manager answers it; you hear what they decide. If the child is not safe now, \
+                     say so, and call 999."
+                }
+            };
+            let referral = doors.disagree(&sender, request).await?;
+            Ok(wire::DisagreeResponse { referral_id: referral.to_string(), meaning: meaning.to_owned() })
         };
         self.doors.answer("Disagree", Door::Referral, request, work).await
     }

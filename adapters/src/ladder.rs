@@ -70,9 +70,21 @@ impl Climb {
                 | Step::Withdrawn(_)
                 | Step::ClockBreached(_)
                 | Step::NotConnected(_)
-                | Step::Quarantined(_),
+                | Step::Quarantined(_)
+                | Step::AskedForMore(_)
+                | Step::TransferOffered(_)
+                | Step::TransferRefused(_)
+                | Step::StrategyDiscussionHeld(_)
+                | Step::ReferredOn(_)
+                | Step::HandlingLifted(_)
+                | Step::Disagreed(_),
             )
             | None => None,
+            // From now on the rungs are climbed there.
+            Some(Step::TransferAccepted(taken)) => {
+                self.responsible.clone_from(&taken.to);
+                None
+            }
         };
         if rung.is_some_and(|rung| rung >= until) { Reached::There } else { Reached::Climbing }
     }
@@ -162,6 +174,41 @@ pub fn words(entry: &common::ProgressEntry) -> String {
         }
         Some(Step::Quarantined(quarantined)) => {
             rung(&mut text, "QUARANTINED", &format!("it could not be processed: {}; an operator was told", quarantined.why));
+        }
+        Some(Step::AskedForMore(asked)) => {
+            rung(
+                &mut text,
+                "ASKED",
+                &format!("by {} at {}; answer with a changed version", by(asked.by.as_ref()), asked.endpoint),
+            );
+            for line in asked.question.lines() {
+                let _ = write!(text, "\n    {line}");
+            }
+        }
+        Some(Step::TransferOffered(offered)) => {
+            let until = format!("to {}; until they accept, {} answers for the child", offered.to, offered.from);
+            rung(&mut text, "offered", &until);
+        }
+        Some(Step::TransferAccepted(taken)) => {
+            rung(&mut text, "taken over", &format!("by {} at {}, from {}", by(taken.by.as_ref()), taken.to, taken.from));
+        }
+        Some(Step::TransferRefused(refused)) => {
+            rung(&mut text, "not taken", &format!("over by {}; {} answers for the child", refused.to, refused.from));
+        }
+        Some(Step::StrategyDiscussionHeld(held)) => {
+            rung(&mut text, "discussed", &format!("a strategy discussion was held at {}", held.endpoint));
+        }
+        Some(Step::ReferredOn(referred)) => {
+            rung(&mut text, "referred on", &format!("by {} to {}, which helps too", referred.endpoint, referred.to));
+        }
+        Some(Step::HandlingLifted(lifted)) => {
+            let name = lifted.condition().as_str_name().trim_start_matches("HANDLING_FLAG_");
+            let condition = name.to_ascii_lowercase().replace('_', " ");
+            rung(&mut text, "lifted", &format!("{condition}: {} says that it need not be kept any longer", lifted.endpoint));
+        }
+        Some(Step::Disagreed(disagreed)) => {
+            let to = if disagreed.endpoint.is_empty() { "whoever is on duty, as urgent" } else { disagreed.endpoint.as_str() };
+            rung(&mut text, "disagreed", &format!("your disagreement (stage {}) goes to {to}", disagreed.stage));
         }
     }
     printable(&text)

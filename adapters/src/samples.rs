@@ -8,6 +8,7 @@ use proto::wire::common::v1::{
     Address, Agreement, DutyDecision, HarmPlace, HarmType, Identity, Knowledge, Level, Places, Practitioner, Subject,
     identity::Age,
 };
+use proto::wire::police::v1 as police;
 use proto::wire::school::v1::{
     AccountPart, Adult, Confidentiality, Consent, Pupil, ReferralForm, School, SchoolRecord, Sibling, Statement, Topic, YesNo,
 };
@@ -46,6 +47,83 @@ impl Sample {
             Sample::EarlyHelpRefused => early_help_refused(urn),
             Sample::Siblings => siblings(urn),
         }
+    }
+
+    /// The same, as a force would tell it in a public protection notice that is a referral.
+    pub fn notice(self) -> police::PublicProtectionNotice {
+        let form = self.form("");
+        let child = |pupil: &Pupil| police::Child {
+            identity: pupil.identity.clone(),
+            address: pupil.address.clone(),
+            places: pupil.places.clone(),
+            language: pupil.first_language.clone(),
+            ..police::Child::default()
+        };
+        let statement = |said: &Statement| police::Statement {
+            text: said.text.clone(),
+            summary: said.summary.clone(),
+            source: said.source,
+            told_by: said.told_by.clone(),
+            not_for_family: said.confidentiality.as_ref().is_some_and(|secret| secret.from_family),
+        };
+        let account = form.account.iter().map(|part| police::AccountPart {
+            topic: topic_of_police(part.topic()) as i32,
+            subject: part.subject,
+            statement: part.statement.as_ref().map(statement),
+            about_child: part.about_child,
+        });
+        let report = police::Report {
+            incident: Some(police::Incident { number: "synthetic 0001".to_owned(), ..police::Incident::default() }),
+            officer: Some(Practitioner {
+                name: "Rowan Dunmore".to_owned(),
+                role: "police constable".to_owned(),
+                contact: "the station's safeguarding desk".to_owned(),
+            }),
+            marking: police::Marking::OfficialSensitive as i32,
+            child: form.pupil.as_ref().map(child),
+            further_children: form.further_pupils.iter().map(child).collect(),
+            harm: form.harm,
+            harm_place: form.harm_place,
+            risk_grade: police::RiskGrade::Amber as i32,
+            account: account.collect(),
+            voice_of_child: form.views_of_child.as_ref().map(statement),
+            sharing: form.consent.map(|consent| police::Sharing {
+                agreement: consent.agreement,
+                by_whom: consent.by_whom,
+                why_not: consent.why_not,
+                duty_decision: consent.duty_decision,
+                duty_reason: consent.duty_reason,
+                ..police::Sharing::default()
+            }),
+            addressed_to: form.addressed_to,
+            ..police::Report::default()
+        };
+        let level = form.level;
+        police::PublicProtectionNotice {
+            report: Some(report),
+            is_referral: true,
+            level,
+            ..police::PublicProtectionNotice::default()
+        }
+    }
+}
+
+/// What a part of a school's account is about, in a force's words.
+fn topic_of_police(topic: Topic) -> police::Topic {
+    match topic {
+        Topic::Unspecified => police::Topic::Unspecified,
+        Topic::ChildHealth => police::Topic::ChildHealth,
+        Topic::SexualHealth => police::Topic::SexualHealth,
+        Topic::ParentHealth => police::Topic::ParentHealth,
+        Topic::DomesticAbuse => police::Topic::DomesticAbuse,
+        Topic::Offence => police::Topic::Offence,
+        Topic::StaffAllegation => police::Topic::StaffAllegation,
+        Topic::SomebodyElse | Topic::SiblingRecord => police::Topic::SomebodyElse,
+        Topic::Immigration => police::Topic::Immigration,
+        Topic::Court => police::Topic::Court,
+        Topic::Missing => police::Topic::Missing,
+        Topic::Risk => police::Topic::Risk,
+        Topic::Worry | Topic::Education | Topic::Adoption | Topic::SpecialCategory => police::Topic::Circumstances,
     }
 }
 
@@ -407,6 +485,18 @@ mod tests {
             let submission = read(*sample);
             let narrative = referral::vocab::Category::ConcernNarrative;
             assert!(submission.items.iter().any(|item| item.category == narrative), "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn every_sample_is_a_notice_that_a_force_may_send() {
+        for sample in Sample::value_variants() {
+            let translated = crate::police::notice(sample.notice());
+            assert!(translated.faults.is_empty(), "{sample:?}: {:?}", translated.faults);
+            let (sender, key) = (Endpoint::parse("police.13").unwrap(), IdempotencyKey::from_bytes([7; 16]));
+            let received = "2026-11-23T10:00:00Z".parse().unwrap();
+            let submission = proto::read::submission(&sender, key, received, &translated.content);
+            assert_eq!(submission.unwrap_or_else(|invalid| panic!("{sample:?}: {invalid}")).level, read(*sample).level);
         }
     }
 

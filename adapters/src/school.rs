@@ -6,7 +6,7 @@
 
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::{
-    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Subject,
+    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Subject,
 };
 use proto::wire::school::v1 as form;
 use referral::Endpoint;
@@ -61,21 +61,11 @@ pub fn concern(form: form::ConcernForm) -> Translated {
 pub fn referral(form: form::ReferralForm) -> Translated {
     let mut writing = Writing::new(form.level);
     writing.school(form.school.as_ref());
-    writing
-        .referrer(form.referrer.as_ref(), form.school.as_ref().and_then(|school| school.designated_safeguarding_lead.as_ref()));
-
-    let child = form.pupil.as_ref().map(|pupil| writing.pupil("form.pupil", "content.child", 0, pupil));
+    writing.referrer(form.referrer.as_ref(), lead(form.school.as_ref()));
+    let (child, further_children) = writing.pupils(form.pupil.as_ref(), &form.further_pupils, own_urn(form.school.as_ref()));
     if child.is_none() {
         writing.refuse("form.pupil", "required", "is missing");
     }
-    let further = form.further_pupils.iter().zip(0u32..);
-    let further_children: Vec<common::Child> = further
-        .map(|(pupil, nth)| {
-            let (origin, canonical) = (format!("form.further_pupils[{nth}]"), format!("content.further_children[{nth}]"));
-            writing.pupil(&origin, &canonical, nth.saturating_add(1), pupil)
-        })
-        .collect();
-
     for (nth, adult) in form.parents_and_carers.iter().enumerate() {
         writing.adult(&format!("form.parents_and_carers[{nth}]"), Subject::Parent, adult);
     }
@@ -85,30 +75,25 @@ pub fn referral(form: form::ReferralForm) -> Translated {
     for (nth, sibling) in form.siblings.iter().enumerate() {
         writing.sibling(&format!("form.siblings[{nth}]"), sibling);
     }
+    if form.consent.is_none() {
+        writing.refuse("form.consent", "required", "is missing");
+    }
     let (agreement, duty_decision) = writing.consent(form.consent.as_ref());
     writing.accounts(&form.account);
     writing.views(&form);
-    for (nth, document) in form.documents.iter().enumerate() {
-        writing.document(&format!("form.documents[{nth}]"), document);
-    }
+    writing.documents(&form.documents);
     for flag in &form.handling {
         writing.condition(*flag);
     }
-    for (canonical, origin) in [
-        ("content.level", "form.level"),
-        ("content.harm", "form.harm"),
-        ("content.harm_place", "form.harm_place"),
-        ("content.purpose", "form.purpose"),
-        ("content.addressed_to", "form.addressed_to"),
-        ("content.handling", "form.handling"),
-        ("content.agreement", "form.consent.agreement"),
-        ("content.duty_decision", "form.consent.duty_decision"),
-        ("content.further_children", "form.further_pupils"),
-        ("content.child", "form.pupil"),
-    ] {
-        writing.comes_from(canonical, origin);
-    }
-
+    writing.stands_where_the_form_has_it();
+    let circumstances = common::Circumstances {
+        other_holder_refused: form.consent.is_some_and(|consent| consent.other_holder_refused),
+        reporter: form.reporter,
+        by_telephone: form.by_telephone,
+        contacts_in_28_days: form.contacts_in_28_days,
+        possibly_related: form.possibly_related,
+        ..common::Circumstances::default()
+    };
     writing.done(common::Submission {
         kind: EventKind::Referral as i32,
         level: form.level,
@@ -120,8 +105,166 @@ pub fn referral(form: form::ReferralForm) -> Translated {
         duty_decision,
         purpose: form.purpose,
         addressed_to: addressed_to(&form.addressed_to),
+        circumstances: Some(circumstances),
         ..common::Submission::default()
     })
+}
+
+/// Translates a low-level concern about somebody who works with children. It informs, and the rules give it back with
+/// advice: such a concern is the employer's to record.
+pub fn low_level_concern(form: form::LowLevelConcernForm) -> Translated {
+    let level = Level::Information as i32;
+    let mut writing = Writing::new(level);
+    writing.school(form.school.as_ref());
+    writing.referrer(form.referrer.as_ref(), lead(form.school.as_ref()));
+    let (child, _) = writing.pupils(form.pupil.as_ref(), &[], own_urn(form.school.as_ref()));
+    writing.staff_member("form.subject", form.subject.as_ref());
+    writing.needed("form.concern.text", form.concern.as_ref());
+    let label = when_and_where(&form.when, &form.r#where);
+    writing.keep_statement(Kept { label: &label, ..of_staff("form.concern") }, form.concern.as_ref());
+    writing.keep_statement(Kept { label: "The school did: ", ..of_staff("form.action_taken") }, form.action_taken.as_ref());
+    writing.stands_where_the_form_has_it();
+    let employer_area = form.subject.map(|subject| subject.employer_area).unwrap_or_default();
+    writing.done(common::Submission {
+        kind: EventKind::LowLevelConcern as i32,
+        level,
+        harm: HarmType::None as i32,
+        child: Some(child.unwrap_or_else(nobody)),
+        purpose: "A low-level concern about somebody who works with children.".to_owned(),
+        circumstances: Some(common::Circumstances { employer_area, ..common::Circumstances::default() }),
+        ..informing()
+    })
+}
+
+/// Translates an allegation against somebody who works with children. The person under suspicion must not read what
+/// comes back: who runs the school or its safeguarding does (DM-09).
+pub fn allegation(form: form::AllegationForm) -> Translated {
+    let mut writing = Writing::new(form.level);
+    writing.school(form.school.as_ref());
+    writing.referrer(form.referrer.as_ref(), lead(form.school.as_ref()));
+    let (child, further_children) = writing.pupils(form.pupil.as_ref(), &form.further_pupils, own_urn(form.school.as_ref()));
+    writing.staff_member("form.accused", form.accused.as_ref());
+    writing.accounts(&form.account);
+    for (origin, category, label, statement) in [
+        ("form.views_of_child", Category::ChildVoice, "", &form.views_of_child),
+        ("form.action_taken", Category::AllegationAgainstProfessional, "The school did: ", &form.action_taken),
+    ] {
+        let kept = Kept { origin, category, subject: Subject::Child as i32, about_child: None, label };
+        writing.keep_statement(kept, statement.as_ref());
+    }
+    let (agreement, duty_decision) = writing.consent(form.consent.as_ref());
+    writing.documents(&form.documents);
+    let learned = [("school_learned_at", form.learned_at.clone())];
+    writing.keep_fields(of_staff("form.learned_at"), Vec::new(), "", &learned);
+    writing.comes_from("content.circumstances.happened", "form.learned_at");
+    writing.stands_where_the_form_has_it();
+    let accused = form.accused.unwrap_or_default();
+    let runs_the_school = match form::Position::try_from(accused.position) {
+        Ok(form::Position::Head | form::Position::SafeguardingLead | form::Position::ProprietorOrGovernor) => true,
+        Ok(
+            form::Position::Staff | form::Position::SupplyOrContractor | form::Position::Volunteer | form::Position::Unspecified,
+        ) => false,
+        // A position from a later edition: in doubt it is one that reads along.
+        Err(_) => true,
+    };
+    let circumstances = common::Circumstances {
+        accused_controls_feedback: form.accused_reads_what_comes_back || runs_the_school,
+        employer_area: accused.employer_area,
+        happened: form.learned_at,
+        other_holder_refused: form.consent.is_some_and(|consent| consent.other_holder_refused),
+        ..common::Circumstances::default()
+    };
+    writing.done(common::Submission {
+        kind: EventKind::Allegation as i32,
+        level: form.level,
+        harm: form.harm,
+        harm_place: or(form.harm_place, HarmPlace::NotStated as i32),
+        child: Some(child.unwrap_or_else(nobody)),
+        further_children,
+        agreement,
+        duty_decision,
+        circumstances: Some(circumstances),
+        ..common::Submission::default()
+    })
+}
+
+/// Translates a child protection file that follows the child to the next school (CL-13).
+pub fn file_transfer(form: form::FileTransferForm) -> Translated {
+    let level = Level::Information as i32;
+    let mut writing = Writing::new(level);
+    writing.school(form.school.as_ref());
+    writing.referrer(form.referrer.as_ref(), lead(form.school.as_ref()));
+    if let Err(why) = Urn::parse(&form.new_school_urn) {
+        writing.refuse("form.new_school_urn", "form", &why.to_string());
+    }
+    writing.comes_from("content.child.circumstances.school_urn", "form.new_school_urn");
+    let (child, _) = writing.pupils(form.pupil.as_ref(), &[], &form.new_school_urn);
+    if child.is_none() {
+        writing.refuse("form.pupil", "required", "is missing");
+    }
+    let about = |origin: &'static str, label| Kept {
+        origin,
+        category: Category::EducationRecord,
+        subject: Subject::Child as i32,
+        about_child: None,
+        label,
+    };
+    let next =
+        [("new_school_urn", form.new_school_urn), ("new_school_name", form.new_school_name), ("leaves_on", form.leaves_on)];
+    writing.keep_fields(about("form.new_school_urn", ""), Vec::new(), "", &next);
+    writing.needed("form.handover.text", form.handover.as_ref());
+    // All of it is the school's file, which the next school has whole; what a document is about decides for itself.
+    for (origin, label, statement) in [
+        ("form.handover", "", &form.handover),
+        ("form.chronology", "Chronology: ", &form.chronology),
+        ("form.plans", "Plans: ", &form.plans),
+    ] {
+        writing.keep_statement(about(origin, label), statement.as_ref());
+    }
+    writing.documents(&form.documents);
+    writing.stands_where_the_form_has_it();
+    writing.done(common::Submission {
+        kind: EventKind::CpFileTransfer as i32,
+        level,
+        harm: HarmType::None as i32,
+        child,
+        purpose: "The child protection file follows the child to the next school.".to_owned(),
+        ..informing()
+    })
+}
+
+/// What is the same of every form that asks nobody for anything.
+fn informing() -> common::Submission {
+    common::Submission {
+        harm_place: HarmPlace::NotStated as i32,
+        agreement: Agreement::NotStated as i32,
+        duty_decision: DutyDecision::NotRecorded as i32,
+        ..common::Submission::default()
+    }
+}
+
+/// No child is known: nothing about one is said.
+fn nobody() -> common::Child {
+    common::Child { identity: Some(common::Identity::default()), ..common::Child::default() }
+}
+
+fn lead(school: Option<&form::School>) -> Option<&common::Practitioner> {
+    school.and_then(|school| school.designated_safeguarding_lead.as_ref())
+}
+
+fn own_urn(school: Option<&form::School>) -> &str {
+    school.map_or("", |school| &school.urn)
+}
+
+/// About somebody who works with children.
+fn of_staff(origin: &str) -> Kept<'_> {
+    let (category, subject) = (Category::AllegationAgainstProfessional, Subject::Other as i32);
+    Kept { origin, category, subject, about_child: None, label: "" }
+}
+
+fn when_and_where(when: &str, place: &str) -> String {
+    let label = [("When: ", when), ("Where: ", place)];
+    label.iter().filter(|(_, text)| !is_blank(text)).map(|(label, text)| format!("{label}{text}\n")).collect()
 }
 
 impl Writing {
@@ -188,7 +331,78 @@ impl Writing {
         }
     }
 
-    fn pupil(&mut self, origin: &str, canonical: &str, nth: u32, pupil: &form::Pupil) -> common::Child {
+    /// Where each part of the submission stands in a form.
+    fn stands_where_the_form_has_it(&mut self) {
+        for (canonical, origin) in [
+            ("content.level", "form.level"),
+            ("content.harm", "form.harm"),
+            ("content.harm_place", "form.harm_place"),
+            ("content.purpose", "form.purpose"),
+            ("content.addressed_to", "form.addressed_to"),
+            ("content.handling", "form.handling"),
+            ("content.agreement", "form.consent.agreement"),
+            ("content.duty_decision", "form.consent.duty_decision"),
+            ("content.circumstances", "form"),
+            ("content.further_children", "form.further_pupils"),
+            ("content.child", "form.pupil"),
+        ] {
+            self.comes_from(canonical, origin);
+        }
+    }
+
+    fn needed(&mut self, field: &str, statement: Option<&form::Statement>) {
+        if statement.is_none_or(|statement| is_blank(&statement.text)) {
+            self.refuse(field, "required", "is missing");
+        }
+    }
+
+    /// The children of a form. `school_urn` is the school where they are registered.
+    fn pupils(
+        &mut self,
+        first: Option<&form::Pupil>,
+        further: &[form::Pupil],
+        school_urn: &str,
+    ) -> (Option<common::Child>, Vec<common::Child>) {
+        let first = first.map(|pupil| self.pupil("form.pupil", "content.child", 0, pupil, school_urn));
+        let further = further.iter().zip(0u32..).map(|(pupil, nth)| {
+            let (origin, canonical) = (format!("form.further_pupils[{nth}]"), format!("content.further_children[{nth}]"));
+            self.pupil(&origin, &canonical, nth.saturating_add(1), pupil, school_urn)
+        });
+        (first, further.collect())
+    }
+
+    fn staff_member(&mut self, origin: &str, member: Option<&form::StaffMember>) {
+        let Some(member) = member else {
+            return self.refuse(origin, "required", "is missing");
+        };
+        if is_blank(&member.name) {
+            self.refuse(&format!("{origin}.name"), "required", "is missing");
+        }
+        if member.position == 0 {
+            self.refuse(&format!("{origin}.position"), "DM-09", "is missing: it decides who may read what comes back");
+        }
+        let values = [
+            ("name", member.name.clone()),
+            ("position", position(member.position)),
+            ("role", member.role.clone()),
+            ("date_of_birth", member.date_of_birth.clone()),
+            ("employer", member.employer.clone()),
+            ("employer_area", member.employer_area.clone()),
+            ("other_work_with_children", member.other_work_with_children.clone()),
+            ("own_children", member.own_children.clone()),
+            ("knows_of_it", yes_no(member.knows_of_it)),
+        ];
+        self.keep_fields(of_staff(origin), Vec::new(), "", &values);
+        self.comes_from("content.circumstances.employer_area", &format!("{origin}.employer_area"));
+    }
+
+    fn documents(&mut self, documents: &[form::Document]) {
+        for (nth, document) in documents.iter().enumerate() {
+            self.document(&format!("form.documents[{nth}]"), document);
+        }
+    }
+
+    fn pupil(&mut self, origin: &str, canonical: &str, nth: u32, pupil: &form::Pupil, school_urn: &str) -> common::Child {
         let about =
             |category: Category| Kept { origin, category, subject: Subject::Child as i32, about_child: Some(nth), label: "" };
         for part in ["identity", "address", "places"] {
@@ -220,11 +434,28 @@ impl Writing {
         if let Some(record) = &pupil.record {
             self.record(&format!("{origin}.record"), nth, record);
         }
+        self.comes_from(&format!("{canonical}.circumstances"), origin);
+        let schooling = [("home_educated", yes_no(pupil.home_educated))];
+        self.keep_fields(about(Category::EducationRecord), Vec::new(), "", &schooling);
+        let health = [("disabled", yes_no(pupil.disabled)), ("non_mobile", yes_no(pupil.non_mobile))];
+        self.keep_fields(about(Category::ChildHealth), Vec::new(), "", &health);
+        let is_home_educated = is_yes(pupil.home_educated);
+        let says_disability = pupil.disability.as_ref().is_some_and(|said| !is_blank(&said.text) || !is_blank(&said.summary));
+        let is_registered = !is_home_educated && Urn::parse(school_urn).is_ok();
         common::Child {
             identity: pupil.identity.clone(),
             address: pupil.address.clone(),
             places: pupil.places.clone(),
-            circumstances: None,
+            circumstances: Some(common::ChildCircumstances {
+                looked_after: pupil.record.as_ref().is_some_and(|record| is_yes(record.looked_after)),
+                disabled: is_yes(pupil.disabled) || (pupil.disabled == 0 && says_disability),
+                home_educated: is_home_educated,
+                non_mobile: is_yes(pupil.non_mobile),
+                school_urn: if is_registered { school_urn.to_owned() } else { String::new() },
+                arrangement_days: pupil.arrangement_days,
+                carer: pupil.carer,
+                ..common::ChildCircumstances::default()
+            }),
         }
     }
 
@@ -320,7 +551,6 @@ impl Writing {
     fn consent(&mut self, consent: Option<&form::Consent>) -> (i32, i32) {
         let not_recorded = DutyDecision::NotRecorded as i32;
         let Some(consent) = consent else {
-            self.refuse("form.consent", "required", "is missing");
             return (Agreement::NotStated as i32, not_recorded);
         };
         let agreement = agreement(consent);
@@ -347,6 +577,8 @@ impl Writing {
                 ("discussed_with_parents", yes_no(consent.discussed_with_parents)),
                 ("discussed_with_child", yes_no(consent.discussed_with_child)),
                 ("by_whom", consent.by_whom.clone()),
+                ("standing", standing(consent.standing)),
+                ("other_holder_refused", if consent.other_holder_refused { "yes".to_owned() } else { String::new() }),
                 ("why_they_may_decide", consent.why_they_may_decide.clone()),
                 ("whose_information", consent.whose_information.clone()),
                 ("why_not", consent.why_not.clone()),
@@ -367,9 +599,7 @@ impl Writing {
                 self.refuse(&format!("{origin}.statement.text"), "required", "is missing");
             }
             let Some(category) = self.category(&origin, part.topic) else { continue };
-            let label = [("When: ", &part.when), ("Where: ", &part.r#where)];
-            let label: String =
-                label.iter().filter(|(_, text)| !is_blank(text)).map(|(label, text)| format!("{label}{text}\n")).collect();
+            let label = when_and_where(&part.when, &part.r#where);
             let subject = or(part.subject, Subject::Child as i32);
             let statement = format!("{origin}.statement");
             self.keep_statement(
@@ -453,7 +683,11 @@ impl Writing {
 fn agreement(consent: &form::Consent) -> i32 {
     let not_sought = [Agreement::NotSoughtWithReason as i32, Agreement::NotSoughtNoReason as i32];
     if !not_sought.contains(&consent.agreement) {
-        return or(consent.agreement, Agreement::NotStated as i32);
+        let has_none = consent.standing == form::Standing::None as i32;
+        return match consent.agreement {
+            given if given == Agreement::Given as i32 && has_none => Agreement::GivenWithoutStanding as i32,
+            said => or(said, Agreement::NotStated as i32),
+        };
     }
     if is_blank(&consent.why_not) { Agreement::NotSoughtNoReason as i32 } else { Agreement::NotSoughtWithReason as i32 }
 }
@@ -466,6 +700,36 @@ fn not_for_family(confidentiality: Option<&form::Confidentiality>) -> Vec<i32> {
 
 const LEAD: [&str; 3] = ["lead_name", "lead_role", "lead_contact"];
 const VIRTUAL_SCHOOL: [&str; 3] = ["virtual_school_name", "virtual_school_role", "virtual_school_contact"];
+
+fn is_yes(number: i32) -> bool {
+    number == form::YesNo::Yes as i32
+}
+
+fn standing(number: i32) -> String {
+    match form::Standing::try_from(number) {
+        Ok(form::Standing::ParentalResponsibility) => "parental responsibility",
+        Ok(form::Standing::ChildOf16) => "the child, who is 16 or over",
+        Ok(form::Standing::CompetentChild) => "the child, who is competent to decide",
+        Ok(form::Standing::None) => "none",
+        Ok(form::Standing::Unspecified) => "",
+        Err(_) => "a standing that this edition of the contract does not know",
+    }
+    .to_owned()
+}
+
+fn position(number: i32) -> String {
+    match form::Position::try_from(number) {
+        Ok(form::Position::Head) => "head",
+        Ok(form::Position::SafeguardingLead) => "safeguarding lead",
+        Ok(form::Position::ProprietorOrGovernor) => "proprietor or governor",
+        Ok(form::Position::Staff) => "staff",
+        Ok(form::Position::SupplyOrContractor) => "supply or contractor",
+        Ok(form::Position::Volunteer) => "volunteer",
+        Ok(form::Position::Unspecified) => "",
+        Err(_) => "a position that this edition of the contract does not know",
+    }
+    .to_owned()
+}
 
 fn yes_no(number: i32) -> String {
     match form::YesNo::try_from(number) {

@@ -44,8 +44,8 @@ pub enum Refusal {
     BrokerAway,
     /// Too much at once from outside.
     TooMuch,
-    /// Shaped, and not working yet; why.
-    NotYet(&'static str),
+    /// No authority has the referral, so there is nobody whose decision could be disputed.
+    NobodyHasIt,
 }
 
 /// Who has to act.
@@ -79,7 +79,7 @@ impl Refusal {
             Refusal::NotReceived(_) => "NOT_RECEIVED",
             Refusal::BrokerAway => "BROKER_AWAY",
             Refusal::TooMuch => "TOO_MUCH",
-            Refusal::NotYet(_) => "NOT_YET",
+            Refusal::NobodyHasIt => "NOBODY_HAS_IT",
         }
     }
 
@@ -88,12 +88,11 @@ impl Refusal {
             Refusal::Invalid(_) => Code::InvalidArgument,
             Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother => Code::PermissionDenied,
             Refusal::NoSuchReferral | Refusal::NoSuchDelivery => Code::NotFound,
-            Refusal::OtherContent | Refusal::MarkedTooHigh => Code::FailedPrecondition,
+            Refusal::OtherContent | Refusal::MarkedTooHigh | Refusal::NobodyHasIt => Code::FailedPrecondition,
             // No retry would be answered otherwise, so no client should be led to try one.
             Refusal::NotReceived(NotConfirmed::TooLong) => Code::InvalidArgument,
             Refusal::NotReceived(_) | Refusal::BrokerAway => Code::Unavailable,
             Refusal::TooMuch => Code::ResourceExhausted,
-            Refusal::NotYet(_) => Code::Unimplemented,
         }
     }
 
@@ -127,14 +126,18 @@ impl Refusal {
                 "what became of it cannot be asked just now; what was received stays received. Try again".to_owned()
             }
             Refusal::TooMuch => "you have too much open at once; close something and try again".to_owned(),
-            Refusal::NotYet(why) => format!("not built yet: {why}"),
+            Refusal::NobodyHasIt => {
+                "no authority has it, so there is nobody to disagree with yet: it waits for a person, or it came back to you. If the \
+                 child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
+                    .to_owned()
+            }
         }
     }
 
     fn who_acts(&self) -> WhoActs {
         match self {
             Refusal::NotReceived(NotConfirmed::TooLong) => WhoActs::Sender,
-            Refusal::NotReceived(_) | Refusal::BrokerAway | Refusal::NotYet(_) => WhoActs::Broker,
+            Refusal::NotReceived(_) | Refusal::BrokerAway => WhoActs::Broker,
             Refusal::Invalid(_)
             | Refusal::Nobody
             | Refusal::WrongDoor
@@ -143,6 +146,7 @@ impl Refusal {
             | Refusal::NoSuchDelivery
             | Refusal::OtherContent
             | Refusal::TooMuch
+            | Refusal::NobodyHasIt
             | Refusal::MarkedTooHigh => WhoActs::Sender,
         }
     }
@@ -159,7 +163,8 @@ impl Refusal {
             Refusal::MarkedTooHigh => "HR-08",
             Refusal::OtherContent => "P7",
             Refusal::NotReceived(_) => "P1",
-            Refusal::BrokerAway | Refusal::TooMuch | Refusal::NotYet(_) => "",
+            Refusal::NobodyHasIt => "FB-03",
+            Refusal::BrokerAway | Refusal::TooMuch => "",
         }
     }
 
@@ -175,7 +180,7 @@ impl Refusal {
             | Refusal::NoSuchDelivery
             | Refusal::OtherContent
             | Refusal::MarkedTooHigh
-            | Refusal::NotYet(_) => None,
+            | Refusal::NobodyHasIt => None,
         }
     }
 }
@@ -284,7 +289,7 @@ mod tests {
             Refusal::NoSuchDelivery,
             Refusal::OtherContent,
             Refusal::NotReceived(NotConfirmed::TooLong),
-            Refusal::NotYet("because"),
+            Refusal::NobodyHasIt,
             Refusal::Invalid(Invalid(vec![violation(0)])),
         ] {
             let reason = refusal.reason();

@@ -177,6 +177,20 @@ impl Doors {
         Ok(referral)
     }
 
+    /// Publishes that a sender disagrees, if the referral is its own and somebody has it who could be disagreed with.
+    pub async fn disagree(&self, sender: &Endpoint, request: referral_v1::DisagreeRequest) -> Result<ReferralId, Refusal> {
+        let referral_v1::DisagreeRequest { referral_id, by, reason, immediate_danger } = request;
+        let event = events::Disagreed { referral_id, by, reason, immediate_danger };
+        let referral = read::disagreed(sender, &event).map_err(Refusal::Invalid)?.referral();
+        let stage = self.broker.get(sender, referral).await?.stage();
+        let nobody_has_it = [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&stage);
+        if nobody_has_it && !immediate_danger {
+            return Err(Refusal::NobodyHasIt);
+        }
+        self.publish(sender, referral, self.clock.now(), Event::Disagreed(event)).await?;
+        Ok(referral)
+    }
+
     async fn submit_form(&self, sender: &Endpoint, key: String, translated: Translated) -> Result<referral_v1::Receipt, Refusal> {
         let received = self.clock.now();
         let event = events::Submitted { idempotency_key: key, content: Some(translated.content.clone()) };
@@ -213,6 +227,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Amended(_) => "safeguarding.events.v1.Amended",
         Event::Withdrawn(_) => "safeguarding.events.v1.Withdrawn",
         Event::Answered(_) => "safeguarding.events.v1.Answered",
+        Event::Disagreed(_) => "safeguarding.events.v1.Disagreed",
     }
 }
 
@@ -270,6 +285,45 @@ impl SchoolService for SchoolDoor {
             Ok(school_v1::RaiseConcernResponse { receipt: Some(receipt) })
         };
         self.0.answer("RaiseConcern", Door::School, request, work).await
+    }
+
+    async fn report_low_level_concern(
+        &self,
+        request: Request<school_v1::ReportLowLevelConcernRequest>,
+    ) -> Result<Response<school_v1::ReportLowLevelConcernResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReportLowLevelConcernRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::low_level_concern(form)).await?;
+            Ok(school_v1::ReportLowLevelConcernResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportLowLevelConcern", Door::School, request, work).await
+    }
+
+    async fn report_allegation(
+        &self,
+        request: Request<school_v1::ReportAllegationRequest>,
+    ) -> Result<Response<school_v1::ReportAllegationResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::ReportAllegationRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::allegation(form)).await?;
+            Ok(school_v1::ReportAllegationResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("ReportAllegation", Door::School, request, work).await
+    }
+
+    async fn transfer_child_protection_file(
+        &self,
+        request: Request<school_v1::TransferChildProtectionFileRequest>,
+    ) -> Result<Response<school_v1::TransferChildProtectionFileResponse>, Status> {
+        let work = |doors: Doors, sender, request: school_v1::TransferChildProtectionFileRequest| async move {
+            let form = request.form.unwrap_or_default();
+            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
+            let receipt = doors.submit_form(&sender, request.idempotency_key, school::file_transfer(form)).await?;
+            Ok(school_v1::TransferChildProtectionFileResponse { receipt: Some(receipt) })
+        };
+        self.0.answer("TransferChildProtectionFile", Door::School, request, work).await
     }
 }
 

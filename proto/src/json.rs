@@ -31,6 +31,7 @@ named! {
     wire::referral::v1::Receipt = "safeguarding.referral.v1.Receipt",
     wire::referral::v1::ListResponse = "safeguarding.referral.v1.ListResponse",
     wire::referral::v1::PreviewResponse = "safeguarding.referral.v1.PreviewResponse",
+    wire::police::v1::PublicProtectionNotice = "safeguarding.police.v1.PublicProtectionNotice",
     wire::school::v1::ReferralForm = "safeguarding.school.v1.ReferralForm",
     wire::school::v1::ConcernForm = "safeguarding.school.v1.ConcernForm",
 }

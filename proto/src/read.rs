@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use prost::Message;
 use referral::identifiers::{GssCode, Malformed, NhsNumber, Postcode, Upn, Uprn, Urn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, Circumstances, Field, FrontDoorAnswer, Identity, Item,
-    Places, Practitioner, Says, Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, Disagreement, Field,
+    FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
 };
 use referral::time::london_date;
 use referral::vocab::{Category, HandlingFlag, Level};
@@ -141,6 +141,7 @@ pub fn arrival(bytes: &[u8]) -> Result<Arrival, Unreadable> {
         events::event::Event::Amended(event) => amended(&from, received, event),
         events::event::Event::Withdrawn(event) => withdrawn(event),
         events::event::Event::Answered(event) => answered(&from, event),
+        events::event::Event::Disagreed(event) => disagreed(&from, event),
     };
     let what = what.map_err(Unreadable::Invalid)?;
     if what.referral() != labelled {
@@ -210,14 +211,61 @@ pub fn answered(from: &Endpoint, event: &events::Answered) -> Result<What, Inval
             let reason = faults.needed_text("reason", &decided.reason, TEXT_BYTES_MAX);
             outcome.zip(reason).map(|(outcome, reason)| Says::Decided { outcome, reason })
         }
+        Some(events::answered::Says::AskedForMore(asked)) => {
+            faults.needed_text("question", &asked.question, TEXT_BYTES_MAX).map(|question| Says::AskedForMore { question })
+        }
+        Some(events::answered::Says::TransferOffered(offered)) => {
+            let to = faults.parsed("to_area", &offered.to_area, GssCode::parse);
+            let reason = faults.needed_text("reason", &offered.reason, TEXT_BYTES_MAX);
+            to.zip(reason).map(|(to, reason)| Says::TransferOffered { to, reason })
+        }
+        Some(events::answered::Says::TransferAccepted(_)) => Some(Says::TransferAccepted),
+        Some(events::answered::Says::TransferRefused(refused)) => {
+            faults.needed_text("reason", &refused.reason, TEXT_BYTES_MAX).map(|reason| Says::TransferRefused { reason })
+        }
+        Some(events::answered::Says::StrategyDiscussionHeld(held)) => {
+            let enquiries_started = held.enquiries_started;
+            read_date(&mut faults, "held_on", &held.held_on).map(|held| Says::StrategyDiscussionHeld { held, enquiries_started })
+        }
+        Some(events::answered::Says::StatusRecorded(recorded)) => {
+            faults.needed("status", recorded.status.as_ref()).map(|status| {
+                let common::ChildStatus { child_protection_plan, looked_after } = *status;
+                Says::StatusRecorded(ChildStatus { child_protection_plan, looked_after })
+            })
+        }
+        Some(events::answered::Says::ReferredOn(referred)) => {
+            let to = faults.parsed("to", &referred.to, Endpoint::parse);
+            let reason = faults.needed_text("reason", &referred.reason, TEXT_BYTES_MAX);
+            to.zip(reason).map(|(to, reason)| Says::ReferredOn { to, reason })
+        }
+        Some(events::answered::Says::HandlingLifted(lifted)) => {
+            let condition = faults.word("condition", lifted.condition);
+            let reason = faults.needed_text("reason", &lifted.reason, TEXT_BYTES_MAX);
+            condition.zip(reason).map(|(condition, reason)| Says::HandlingLifted { condition, reason })
+        }
     };
-    if let (Some(by), Some(Says::Acknowledged | Says::Decided { .. })) = (&by, &says)
+    if let (Some(by), Some(says)) = (&by, &says)
+        && *says != Says::Collected
         && by.role.open().trim().is_empty()
     {
         faults.add("by.role", "required", "is missing: a person who answers does so in a role");
     }
     let read = referral.zip(delivery).zip(digest).zip(by).zip(says).map(|((((referral, delivery), digest), by), says)| {
         What::Answered { referral, answer: FrontDoorAnswer { from: from.clone(), delivery, digest, by, says } }
+    });
+    faults.or(read)
+}
+
+/// Reads a professional disagreement.
+pub fn disagreed(from: &Endpoint, event: &events::Disagreed) -> Result<What, Invalid> {
+    let mut faults = Faults::default();
+    let referral = faults.parsed("referral_id", &event.referral_id, ReferralId::parse);
+    let by = read_practitioner(&mut faults, "by", event.by.as_ref());
+    let reason = faults.needed_text("reason", &event.reason, TEXT_BYTES_MAX);
+    let is_immediate_danger = event.immediate_danger;
+    let read = referral.zip(by).zip(reason).map(|((referral, by), reason)| What::Disagreed {
+        referral,
+        disagreement: Disagreement { from: from.clone(), by, reason, is_immediate_danger },
     });
     faults.or(read)
 }

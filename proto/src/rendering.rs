@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
+use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice, Remark};
 use referral::rules::Role;
 use referral::rules::pack::Extent;
 use referral::submission::Body;
@@ -17,6 +17,12 @@ pub(crate) fn of_disclosure(disclosure: &Disclosure, how_to_answer: &str) -> Str
     page.line(&format!("You receive it as {}", role_words(disclosure.role())));
     page.line(&format!("How serious, in the sender's view: {}", disclosure.level().words()));
     page.line(&format!("Kind of harm: {}", disclosure.harm().words()));
+    disclosure.remark().into_iter().for_each(|remark| page.remark(remark));
+    if let Some(status) = disclosure.status() {
+        let yes = |is: bool| if is { "yes" } else { "no" };
+        let (plan, looked_after) = (yes(status.child_protection_plan), yes(status.looked_after));
+        page.line(&format!("With that authority: child protection plan {plan}, looked after {looked_after}"));
+    }
     disclosure.handling().iter().for_each(|condition| page.line(&format!("CONDITION: {}", condition_words(*condition))));
     disclosure.flags().iter().for_each(|flag| page.line(&format!("LOOK AT: {}", flag.replace('_', " "))));
     for clock in disclosure.clocks() {
@@ -50,7 +56,9 @@ pub(crate) fn of_disclosure(disclosure: &Disclosure, how_to_answer: &str) -> Str
 /// A notice as text.
 pub(crate) fn of_notice(notice: &Notice, how_to_answer: &str) -> String {
     let mut page = Page(heading(notice.matter, &notice.sender, notice.received, &notice.to));
-    page.line(&format!("\n{}\n\n{how_to_answer}\n", notice.text));
+    page.line(&format!("\n{}", notice.text));
+    notice.remark.iter().for_each(|remark| page.remark(remark));
+    page.line(&format!("\n{how_to_answer}\n"));
     page.line(&format!("Referral {}\nDelivery {}", notice.referral, notice.delivery));
     page.0
 }
@@ -61,6 +69,12 @@ impl Page {
     fn line(&mut self, words: &str) {
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{words}");
+    }
+
+    fn remark(&mut self, remark: &Remark) {
+        let (name, role) = (remark.by.name.open(), remark.by.role.open());
+        self.title(&format!("{name} ({role}) WRITES TO YOU"));
+        remark.text.open().lines().for_each(|words| self.line(&format!("  {words}")));
     }
 
     fn title(&mut self, words: &str) {
@@ -95,6 +109,12 @@ fn heading(matter: Matter, sender: &Endpoint, received: Moment, to: &Endpoint) -
         Matter::Amendment => "SAFEGUARDING REFERRAL, CHANGED: it replaces what you were sent before",
         Matter::Withdrawal => "SAFEGUARDING REFERRAL, WITHDRAWN by its sender",
         Matter::ClockBreached => "SAFEGUARDING REFERRAL, LATE",
+        Matter::TransferOffer => "SAFEGUARDING REFERRAL, OFFERED to you by the authority that answers for the child",
+        Matter::TransferAccepted => "SAFEGUARDING REFERRAL, TAKEN OVER from you",
+        Matter::TransferRefused => "SAFEGUARDING REFERRAL, NOT TAKEN OVER",
+        Matter::ReferredOn => "SAFEGUARDING REFERRAL, REFERRED ON to you by the authority that answers for the child",
+        Matter::HandlingLifted => "SAFEGUARDING REFERRAL, A CONDITION LIFTED",
+        Matter::Disagreement => "SAFEGUARDING REFERRAL, THE REFERRER DISAGREES",
     };
     format!("{what}\nFrom {sender}, received {}\nFor {to}\n", in_london(received))
 }

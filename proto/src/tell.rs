@@ -3,7 +3,7 @@
 use prost::Message as _;
 use referral::case::{Case, Clock, ClockState, HeldBy, News, RecipientNews, ReviewNews, Routing, Rung, Stage};
 use referral::directory::Format;
-use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice};
+use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice, Remark};
 use referral::rules::explain::{Sentence, Withheld};
 use referral::rules::pack::{ClockEnd, Extent};
 use referral::rules::review::Choice;
@@ -18,9 +18,10 @@ use crate::wire::common::v1 as common;
 use crate::wire::common::v1::progress_entry::Step;
 use crate::wire::delivery::v1 as wire;
 use crate::words::Word;
-use crate::write::{body, handling, practitioner, timestamp};
+use crate::write::{body, child_status, handling, practitioner, timestamp};
 
 const HOW_TO_ANSWER: &str = "Acknowledge as a named person, then decide, with FrontDoorService.Acknowledge and Decide: name this delivery's id and the SHA-256 of the delivery inside the envelope (of the whole text, if you receive JSON).";
+const ANSWER_AN_OFFER: &str = "Accept or refuse as a named person with FrontDoorService.RespondToTransfer: name this delivery's id and its digest. Until you accept, the authority that offers it answers for the child.";
 const NO_ANSWER: &str =
     "For your information; no answer is needed. You may acknowledge it as a named person with FrontDoorService.Acknowledge.";
 
@@ -88,11 +89,17 @@ fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
         sentences: disclosure.sentences().iter().map(sentence).collect(),
         flags: disclosure.flags().to_vec(),
         notice: String::new(),
-        how_to_answer: how_to_answer(disclosure.role()).to_owned(),
-        rendering: rendering::of_disclosure(disclosure, how_to_answer(disclosure.role())),
+        how_to_answer: how_to_answer(disclosure.role(), disclosure.matter()).to_owned(),
+        rendering: rendering::of_disclosure(disclosure, how_to_answer(disclosure.role(), disclosure.matter())),
         edition: disclosure.pack().map(edition),
         sequence,
+        remark: disclosure.remark().map(remark),
+        child_status: disclosure.status().map(child_status),
     }
+}
+
+fn remark(remark: &Remark) -> wire::Remark {
+    wire::Remark { by: Some(practitioner(&remark.by)), text: remark.text.open().clone() }
 }
 
 fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
@@ -110,9 +117,10 @@ fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
             .into_iter()
             .collect(),
         notice: notice.text.clone(),
-        how_to_answer: NO_ANSWER.to_owned(),
-        rendering: rendering::of_notice(notice, NO_ANSWER),
+        how_to_answer: how_to_answer(Role::Notified, notice.matter).to_owned(),
+        rendering: rendering::of_notice(notice, how_to_answer(Role::Notified, notice.matter)),
         sequence,
+        remark: notice.remark.as_ref().map(remark),
         ..wire::Delivery::default()
     }
 }
@@ -160,6 +168,33 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::ClockBreached { clock, due } => {
             Step::ClockBreached(common::ClockBreached { clock: Some(clock_of(clock.as_str(), *due)) })
         }
+        News::AskedForMore { at, by, question } => Step::AskedForMore(common::AskedForMore {
+            endpoint: at.to_string(),
+            by: Some(practitioner(by)),
+            question: question.open().clone(),
+        }),
+        News::TransferOffered { from, to } => {
+            Step::TransferOffered(common::TransferOffered { from: from.to_string(), to: to.to_string() })
+        }
+        News::TransferAccepted { from, to, by } => Step::TransferAccepted(common::TransferAccepted {
+            from: from.to_string(),
+            to: to.to_string(),
+            by: Some(practitioner(by)),
+        }),
+        News::TransferRefused { from, to } => {
+            Step::TransferRefused(common::TransferRefused { from: from.to_string(), to: to.to_string() })
+        }
+        News::StrategyDiscussionHeld { at } => {
+            Step::StrategyDiscussionHeld(common::StrategyDiscussionHeld { endpoint: at.to_string() })
+        }
+        News::ReferredOn { at, to } => Step::ReferredOn(common::ReferredOn { endpoint: at.to_string(), to: to.to_string() }),
+        News::HandlingLifted { at, condition } => {
+            Step::HandlingLifted(common::HandlingLifted { endpoint: at.to_string(), condition: condition.number() })
+        }
+        News::Disagreed { to, stage } => Step::Disagreed(common::Disagreed {
+            endpoint: to.as_ref().map(ToString::to_string).unwrap_or_default(),
+            stage: u32::from(*stage),
+        }),
     }
 }
 
@@ -177,6 +212,21 @@ pub fn preview(child: u32, routing: &Routing) -> common::ChildPreview {
 
 /// How a referral stands, with what happened so far.
 pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::ReferralStatus {
+    // A person under suspicion may read this: it says that it was received, and no more (DM-09).
+    if case.is_feedback_suppressed() {
+        return common::ReferralStatus {
+            referral_id: case.id().to_string(),
+            stage: stage(case) as i32,
+            open: case.is_open(),
+            ladder,
+            sender: case.sender().to_string(),
+            received: Some(timestamp(case.received())),
+            content_digest: case.digest().map(|digest| digest.to_string()).unwrap_or_default(),
+            level: case.level().number(),
+            withdrawn: case.is_withdrawn(),
+            ..common::ReferralStatus::default()
+        };
+    }
     let recipients = case.recipients().iter().map(|recipient| {
         let highest = recipient.deliveries.iter().map(|delivery| delivery.rung).max();
         common::RecipientStatus {
@@ -212,13 +262,16 @@ pub fn summary(case: &Case) -> common::ReferralSummary {
         stage: stage(case) as i32,
         open: case.is_open(),
         received: Some(timestamp(case.received())),
-        next_due: next.map(clock_running),
+        next_due: next.filter(|_| !case.is_feedback_suppressed()).map(clock_running),
     }
 }
 
 /// How far a referral has come, as its sender sees it.
 pub fn stage(case: &Case) -> common::Stage {
+    let came_back = matches!(case.stage(), Stage::Returned | Stage::Refused);
     match case.stage() {
+        // How far it went, the sender is not told (DM-09).
+        _ if case.is_feedback_suppressed() && !came_back => common::Stage::Accepted,
         _ if case.is_withdrawn() && case.stage() < Stage::Decided => common::Stage::Withdrawn,
         Stage::Held => common::Stage::Held,
         Stage::Returned => common::Stage::ReturnedToSender,
@@ -420,13 +473,30 @@ fn matter(matter: Matter) -> wire::Matter {
         Matter::Amendment => wire::Matter::Amendment,
         Matter::Withdrawal => wire::Matter::Withdrawal,
         Matter::ClockBreached => wire::Matter::ClockBreached,
+        Matter::TransferOffer => wire::Matter::TransferOffer,
+        Matter::TransferAccepted => wire::Matter::TransferAccepted,
+        Matter::TransferRefused => wire::Matter::TransferRefused,
+        Matter::ReferredOn => wire::Matter::ReferredOn,
+        Matter::HandlingLifted => wire::Matter::HandlingLifted,
+        Matter::Disagreement => wire::Matter::Disagreement,
     }
 }
 
-fn how_to_answer(role: Role) -> &'static str {
-    match role {
-        Role::Responsible => HOW_TO_ANSWER,
-        Role::Notified | Role::EarlierRecipient => NO_ANSWER,
+fn how_to_answer(role: Role, matter: Matter) -> &'static str {
+    match matter {
+        Matter::TransferOffer => ANSWER_AN_OFFER,
+        Matter::Disagreement => HOW_TO_ANSWER,
+        Matter::Referral
+        | Matter::Amendment
+        | Matter::Withdrawal
+        | Matter::ClockBreached
+        | Matter::TransferAccepted
+        | Matter::TransferRefused
+        | Matter::ReferredOn
+        | Matter::HandlingLifted => match role {
+            Role::Responsible => HOW_TO_ANSWER,
+            Role::Notified | Role::EarlierRecipient => NO_ANSWER,
+        },
     }
 }
 

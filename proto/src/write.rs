@@ -2,8 +2,8 @@
 
 use prost::Message;
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, Circumstances, FrontDoorAnswer, Identity, Item, Places,
-    Practitioner, Says, Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, FrontDoorAnswer, Identity, Item,
+    Places, Practitioner, Says, Submission, What,
 };
 use referral::vocab::HandlingFlag;
 use referral::{Endpoint, Moment, ReferralId, Sealed};
@@ -64,6 +64,12 @@ pub fn event(what: &What) -> events::event::Event {
             reason: reason.open().clone(),
         }),
         What::Answered { referral, answer } => events::event::Event::Answered(answered(*referral, answer)),
+        What::Disagreed { referral, disagreement } => events::event::Event::Disagreed(events::Disagreed {
+            referral_id: referral.to_string(),
+            by: Some(practitioner(&disagreement.by)),
+            reason: disagreement.reason.open().clone(),
+            immediate_danger: disagreement.is_immediate_danger,
+        }),
     }
 }
 
@@ -73,14 +79,41 @@ fn answered(referral: ReferralId, answer: &FrontDoorAnswer) -> events::Answered 
         delivery_id: answer.delivery.to_string(),
         digest: answer.digest.as_bytes().to_vec(),
         by: Some(practitioner(&answer.by)),
-        says: Some(match &answer.says {
-            Says::Collected => events::answered::Says::Collected(events::Collected {}),
-            Says::Acknowledged => events::answered::Says::Acknowledged(events::Acknowledged {}),
-            Says::Decided { outcome, reason } => {
-                events::answered::Says::Decided(events::Decided { outcome: outcome.number(), reason: reason.open().clone() })
-            }
-        }),
+        says: Some(says(&answer.says)),
     }
+}
+
+fn says(says: &Says) -> events::answered::Says {
+    use events::answered::Says as Wire;
+    let text = |text: &Sealed<String>| text.open().clone();
+    match says {
+        Says::Collected => Wire::Collected(events::Collected {}),
+        Says::Acknowledged => Wire::Acknowledged(events::Acknowledged {}),
+        Says::Decided { outcome, reason } => Wire::Decided(events::Decided { outcome: outcome.number(), reason: text(reason) }),
+        Says::AskedForMore { question } => Wire::AskedForMore(events::AskedForMore { question: text(question) }),
+        Says::TransferOffered { to, reason } => {
+            Wire::TransferOffered(events::TransferOffered { to_area: to.to_string(), reason: text(reason) })
+        }
+        Says::TransferAccepted => Wire::TransferAccepted(events::TransferAccepted {}),
+        Says::TransferRefused { reason } => Wire::TransferRefused(events::TransferRefused { reason: text(reason) }),
+        Says::StrategyDiscussionHeld { held, enquiries_started } => {
+            Wire::StrategyDiscussionHeld(events::StrategyDiscussionHeld {
+                held_on: held.to_string(),
+                enquiries_started: *enquiries_started,
+            })
+        }
+        Says::StatusRecorded(status) => Wire::StatusRecorded(events::StatusRecorded { status: Some(child_status(*status)) }),
+        Says::ReferredOn { to, reason } => Wire::ReferredOn(events::ReferredOn { to: to.to_string(), reason: text(reason) }),
+        Says::HandlingLifted { condition, reason } => {
+            Wire::HandlingLifted(events::HandlingLifted { condition: condition.number(), reason: text(reason) })
+        }
+    }
+}
+
+/// How a child stands with an authority.
+pub(crate) fn child_status(status: ChildStatus) -> common::ChildStatus {
+    let ChildStatus { child_protection_plan, looked_after } = status;
+    common::ChildStatus { child_protection_plan, looked_after }
 }
 
 /// The content of a submission.

@@ -138,6 +138,47 @@ fn arrivals() -> Vec<(&'static str, Arrival)> {
         ("collected", by_council(Says::Collected)),
         ("acknowledged", by_council(Says::Acknowledged)),
         ("decided", by_council(decided)),
+        ("asked_for_more", by_council(Says::AskedForMore { question: Sealed::from("Who fetched the child on Friday?") })),
+        (
+            "transfer_offered",
+            by_council(Says::TransferOffered {
+                to: GssCode::parse("E10000016").unwrap(),
+                reason: Sealed::from("The family has moved to Canterbury."),
+            }),
+        ),
+        ("transfer_accepted", by_council(Says::TransferAccepted)),
+        ("transfer_refused", by_council(Says::TransferRefused { reason: Sealed::from("They have moved back.") })),
+        (
+            "strategy_discussion_held",
+            by_council(Says::StrategyDiscussionHeld { held: date(2026, 11, 24), enquiries_started: true }),
+        ),
+        ("status_recorded", by_council(Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: false }))),
+        (
+            "referred_on",
+            by_council(Says::ReferredOn {
+                to: Endpoint::parse("vcs.helpers").unwrap(),
+                reason: Sealed::from("A mentor would help."),
+            }),
+        ),
+        (
+            "handling_lifted",
+            by_council(Says::HandlingLifted {
+                condition: HandlingFlag::DoNotInformParents,
+                reason: Sealed::from("The mother knows now."),
+            }),
+        ),
+        (
+            "disagreed",
+            by_school(What::Disagreed {
+                referral: id,
+                disagreement: Disagreement {
+                    from: Endpoint::parse("school.999001").unwrap(),
+                    by: person("Morag Ellwood"),
+                    reason: Sealed::from("The bruises were not looked at."),
+                    is_immediate_danger: false,
+                },
+            }),
+        ),
     ]
 }
 

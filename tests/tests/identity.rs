@@ -16,6 +16,8 @@ use proto::wire::broker::v1::case_service_client::CaseServiceClient;
 use proto::wire::childrens_services::v1 as front_door;
 use proto::wire::childrens_services::v1::front_door_service_client::FrontDoorServiceClient;
 use proto::wire::common::v1 as common;
+use proto::wire::police::v1 as police;
+use proto::wire::police::v1::police_service_client::PoliceServiceClient;
 use proto::wire::referral::v1 as referral;
 use proto::wire::referral::v1::referral_service_client::ReferralServiceClient;
 use proto::wire::school::v1 as school;
@@ -211,14 +213,22 @@ async fn each_party_has_its_own_doors_and_no_other() {
         refused(party, at_the_school.refer(school::ReferRequest::default()).await, denied, why);
         refused(party, at_the_school.raise_concern(school::RaiseConcernRequest::default()).await, denied, why);
     }
+    for party in ["school.999001", "nhs.RR8", LEEDS] {
+        let mut at_the_police = PoliceServiceClient::new(channel(&stack, party).await);
+        let notice = police::SendPublicProtectionNoticeRequest::default();
+        refused(party, at_the_police.send_public_protection_notice(notice).await, denied, why);
+    }
     for party in ["school.999001", "police.13", "nhs.RR8"] {
         let mut desk = FrontDoorServiceClient::new(channel(&stack, party).await);
-        refused(party, desk.acknowledge(front_door::AcknowledgeRequest::default()).await, denied, why);
         refused(party, desk.decide(front_door::DecideRequest::default()).await, denied, why);
-        refused(party, desk.collect(front_door::CollectRequest::default()).await, denied, why);
         refused(party, desk.transfer(front_door::TransferRequest::default()).await, denied, why);
+        refused(party, desk.lift_handling(front_door::LiftHandlingRequest::default()).await, denied, why);
+        // Whoever has a queue says that it has what lay there, and nothing about what did not.
+        let (empty, why) = (Code::InvalidArgument, "INVALID");
+        refused(party, desk.acknowledge(front_door::AcknowledgeRequest::default()).await, empty, why);
+        refused(party, desk.collect(front_door::CollectRequest::default()).await, empty, why);
     }
-    for party in ["police.13", "nhs.RR8"] {
+    for party in ["nhs.RR8"] {
         let mut sender = Sender::of(&stack, party).await;
         refused(party, sender.submit(&key(), content("Nobody", "Nothing.")).await, denied, why);
         refused(party, sender.referrals.list(referral::ListRequest::default()).await, denied, why);

@@ -12,6 +12,7 @@ use adapters::client;
 use adapters::config::Party;
 use adapters::console::{Stopped, again_soon, due, exit, in_london, new_trace, person, printable, say};
 use adapters::ladder::{self, Climb, Reached, Until};
+use adapters::police;
 use adapters::samples::Sample;
 use adapters::school::{self, Translated};
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +20,7 @@ use prost::Message as _;
 use proto::json;
 use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
+use proto::wire::police::v1::PublicProtectionNotice;
 use proto::wire::referral::v1::{self as wire, Receipt};
 use proto::wire::school::v1 as form;
 use proto::wire::school::v1::school_service_client::SchoolServiceClient;
@@ -145,7 +147,8 @@ struct Source {
     /// A synthetic referral about nobody.
     #[arg(long, value_enum)]
     sample: Option<Sample>,
-    /// A school's form (safeguarding.school.v1.ReferralForm) in JSON; `-` for the standard input.
+    /// Your form in JSON; `-` for the standard input. A school's is safeguarding.school.v1.ReferralForm, a force's
+    /// safeguarding.police.v1.PublicProtectionNotice.
     #[arg(long, alias = "file", value_name = "FILE")]
     form: Option<PathBuf>,
     /// A canonical submission (safeguarding.common.v1.Submission) in JSON; `-` for the standard input.
@@ -245,6 +248,7 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
         Command::Get { referral, json } => sender.get(referral, json).await,
         Command::List { open, json } => sender.list(open, json).await,
         Command::Watch { referral, after, wait, json } => sender.watch(referral, after, wait, json).await,
+        Command::Sample { sample } if matches!(sender.us, Endpoint::Police(_)) => say(&indented(&as_json(&sample.notice())?)?),
         Command::Sample { sample } => say(&indented(&as_json(&sample.form(sender.urn()))?)?),
     }
 }
@@ -268,17 +272,21 @@ impl Content {
         };
         school::is_own(us, form.school.as_ref())
             .map_err(|_| Stopped::Unusable("the form names another school than your certificate".to_owned()))?;
-        let translated = school::referral(*form);
-        // The door would name our fields; read here first, faults are told in the form's.
-        let (no_key, now) = (IdempotencyKey::from_bytes([0; 16]), Clock::system().now());
-        let invalid = proto::read::submission(us, no_key, now, &translated.content).err();
-        let faults = translated.in_the_forms_words(invalid.unwrap_or(Invalid(Vec::new()))).0;
-        if faults.is_empty() {
-            return Ok(Canonical { content: translated.content.clone(), form: Some(translated) });
-        }
-        let told = faults.iter().map(|fault| format!("\n  {} {} [{}]", fault.field, fault.because, fault.rule));
-        Err(Stopped::Refused(format!("the form cannot be sent as it is:{}", told.collect::<String>())))
+        let translated = read_here_first(us, school::referral(*form))?;
+        Ok(Canonical { content: translated.content.clone(), form: Some(translated) })
     }
+}
+
+/// The door would name our fields; read here first, faults are told in the form's.
+fn read_here_first(us: &Endpoint, translated: Translated) -> Result<Translated, Stopped> {
+    let (no_key, now) = (IdempotencyKey::from_bytes([0; 16]), Clock::system().now());
+    let invalid = proto::read::submission(us, no_key, now, &translated.content).err();
+    let faults = translated.in_the_forms_words(invalid.unwrap_or(Invalid(Vec::new()))).0;
+    if faults.is_empty() {
+        return Ok(translated);
+    }
+    let told = faults.iter().map(|fault| format!("\n  {} {} [{}]", fault.field, fault.because, fault.rule));
+    Err(Stopped::Refused(format!("the form cannot be sent as it is:{}", told.collect::<String>())))
 }
 
 /// Content in the contract's words.
@@ -335,6 +343,15 @@ impl Sender {
         let Source { sample, form, submission } = what;
         if let Some(path) = submission {
             return Ok(Content::Submission(Box::new(from_json(path)?)));
+        }
+        if let Endpoint::Police(_) = &self.us {
+            let notice: PublicProtectionNotice = match form {
+                Some(path) => from_json(path)?,
+                None => sample.unwrap_or(Sample::Neglect).notice(),
+            };
+            police::is_own(&self.us, notice.report.as_ref())
+                .map_err(|_| Stopped::Unusable("the notice names another force than your certificate".to_owned()))?;
+            return Ok(Content::Submission(Box::new(read_here_first(&self.us, police::notice(notice))?.content)));
         }
         let form = match form {
             Some(path) => from_json(path)?,

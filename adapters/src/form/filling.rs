@@ -61,9 +61,13 @@ impl Filling {
                 format!("2026-11-{:02}T{:02}:07:00Z", nth / 24 % 28 + 1, nth % 24)
             }
             "safeguarding.health.v1.Report.addressed_to" => "la.E08000035.front-door".to_owned(),
-            "safeguarding.police.v1.Child.school_urn" => format!("9{nth:05}"),
+            "safeguarding.school.v1.StaffMember.employer_area" => format!("E{nth:08}"),
+            "safeguarding.school.v1.FileTransferForm.new_school_urn" | "safeguarding.police.v1.Child.school_urn" => {
+                format!("9{nth:05}")
+            }
             "safeguarding.police.v1.Incident.force_code" => "13".to_owned(),
-            "safeguarding.police.v1.PoliceProtection.taken_at"
+            "safeguarding.school.v1.AllegationForm.learned_at"
+            | "safeguarding.police.v1.PoliceProtection.taken_at"
             | "safeguarding.police.v1.MissingChild.missing_from"
             | "safeguarding.police.v1.MissingChildReturn.missing_from"
             | "safeguarding.police.v1.MissingChildReturn.returned_at"

@@ -5,6 +5,8 @@
 //! crash is the same code as the normal path. A duplicate, a late answer, an answer to something never sent
 //! are values ([`Surprise`]), not errors. A case holds no personal data: its type cannot.
 
+mod answers;
+
 use serde::{Deserialize, Serialize};
 
 use crate::disclosure::{Disclosure, Matter, Notice};
@@ -14,9 +16,9 @@ use crate::rules::pack::{ClockEnd, ClockName, LawfulBasis};
 use crate::rules::review::{Choice, Review, Reviewer};
 use crate::rules::table::Reason;
 use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
-use crate::submission::{FrontDoorAnswer, Practitioner, Referral, Says};
+use crate::submission::{ChildStatus, Disagreement, FrontDoorAnswer, Practitioner, Referral};
 use crate::time::Due;
-use crate::vocab::{Category, Desk, Level, Outcome};
+use crate::vocab::{Category, Desk, HandlingFlag, Level, Outcome};
 use crate::{Endpoint, Moment, Sealed};
 use std::sync::Arc;
 
@@ -48,6 +50,35 @@ pub struct Case {
     withdrawn: bool,
     /// The outcome, or the return, has reached the sender (P9).
     told: bool,
+    /// Another authority was asked to take it over, and has not answered.
+    #[serde(default)]
+    transfer: Option<Transfer>,
+    /// Conditions that the authority lifted; no later version brings them back (HR-04).
+    #[serde(default)]
+    lifted: Vec<HandlingFlag>,
+    /// How the child stands with the authority, as far as that said so.
+    #[serde(default)]
+    status: Option<ChildStatus>,
+    /// How often the sender disagreed: the stage on the local ladder (FB-03).
+    #[serde(default)]
+    disagreements: u8,
+    /// The sender disagrees, and nobody has decided since.
+    #[serde(default)]
+    disputed: bool,
+    /// The person under suspicion reads what goes back to the sender: only that it was received does (DM-09).
+    #[serde(default)]
+    feedback_suppressed: bool,
+}
+
+/// A case that was offered to another authority. It stays where it is until that one accepts (RA-02, RA-05).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The desk it was offered to.
+    pub to: Endpoint,
+    /// The desk that offered it.
+    pub from: Endpoint,
+    /// Since when.
+    pub since: Moment,
 }
 
 /// Where it stands.
@@ -207,6 +238,20 @@ pub enum Event {
     },
     /// A front door answered.
     Answered(FrontDoorAnswer),
+    /// A front door answered with something for which the referral itself is needed: it hands it on.
+    HandedOn {
+        /// The answer.
+        answer: FrontDoorAnswer,
+        /// The version that counts, as it was received.
+        referral: Box<Referral>,
+    },
+    /// The sender disagrees (FB-03).
+    Disagreed {
+        /// What it says.
+        disagreement: Disagreement,
+        /// The version that counts, as it was received; none where its content was erased.
+        referral: Option<Box<Referral>>,
+    },
     /// A recipient's queue confirmed a delivery.
     Delivered(DeliveryId),
     /// A named person opened what waits for one. Recorded before they see any of it.
@@ -299,6 +344,92 @@ pub enum News {
         /// When it was due.
         due: Due,
     },
+    /// The authority needs to know more. The sender answers with a changed version.
+    AskedForMore {
+        /// Where.
+        at: Endpoint,
+        /// Who asks.
+        by: Practitioner,
+        /// What.
+        question: Sealed<String>,
+    },
+    /// The authority offered it to another, and answers for the child until that one accepts.
+    TransferOffered {
+        /// Who offered it.
+        from: Endpoint,
+        /// To whom.
+        to: Endpoint,
+    },
+    /// Another authority took it over: from now on that one answers for the child (FB-01).
+    TransferAccepted {
+        /// Who had it.
+        from: Endpoint,
+        /// Who has it.
+        to: Endpoint,
+        /// The person who accepted.
+        by: Practitioner,
+    },
+    /// The other authority did not take it over: the first one answers for the child.
+    TransferRefused {
+        /// Who has it still.
+        from: Endpoint,
+        /// Who refused.
+        to: Endpoint,
+    },
+    /// A strategy discussion was held. What it found is not the sender's to read.
+    StrategyDiscussionHeld {
+        /// Where.
+        at: Endpoint,
+    },
+    /// A service was asked to help too.
+    ReferredOn {
+        /// By whom.
+        at: Endpoint,
+        /// Which.
+        to: Endpoint,
+    },
+    /// A condition need not be kept any longer.
+    HandlingLifted {
+        /// By whom.
+        at: Endpoint,
+        /// Which.
+        condition: HandlingFlag,
+    },
+    /// The sender's disagreement is on its way to whoever answers it.
+    Disagreed {
+        /// To whom.
+        to: Option<Endpoint>,
+        /// The stage on the local ladder, from 1.
+        stage: u8,
+    },
+}
+
+impl News {
+    /// It says no more than that something was received, or that the sender has to act: that goes even to a sender
+    /// whose post the person under suspicion reads (DM-09).
+    fn is_receipt(&self) -> bool {
+        match self {
+            News::Accepted | News::Amended { .. } | News::Withdrawn | News::ReturnedToSender(_) | News::Refused(_) => true,
+            News::Routed(_)
+            | News::Held(_)
+            | News::Reviewed(_)
+            | News::Delivered(_)
+            | News::NotConnected(_)
+            | News::Collected(_)
+            | News::Acknowledged { .. }
+            | News::Decided { .. }
+            | News::OutcomeReturned
+            | News::ClockBreached { .. }
+            | News::AskedForMore { .. }
+            | News::TransferOffered { .. }
+            | News::TransferAccepted { .. }
+            | News::TransferRefused { .. }
+            | News::StrategyDiscussionHeld { .. }
+            | News::ReferredOn { .. }
+            | News::HandlingLifted { .. }
+            | News::Disagreed { .. } => false,
+        }
+    }
 }
 
 /// What a person decided about a held referral, as the sender sees it. The person's role, not the name: no rule
@@ -421,6 +552,16 @@ pub enum Surprise {
     NowhereToGo,
     /// It was redirected to an endpoint that is not connected, or to its own sender.
     UnknownTarget,
+    /// Another authority was asked already, and has not answered.
+    TransferPending,
+    /// Nothing was offered to whoever answers an offer.
+    NothingOffered,
+    /// The condition is not the authority's to lift.
+    NotYoursToLift,
+    /// No authority has it, so there is nothing to disagree with.
+    NotWithAnAuthority,
+    /// Its content was erased, so nobody can be given it any more.
+    ContentErased,
 }
 
 impl Surprise {
@@ -444,6 +585,13 @@ impl Surprise {
             Surprise::UnknownTarget => {
                 "it can be redirected only to an endpoint that the directory knows and that is not its sender"
             }
+            Surprise::TransferPending => "another authority was asked to take it over and has not answered",
+            Surprise::NothingOffered => "no case that could be accepted or refused was offered to you by that delivery",
+            Surprise::NotYoursToLift => {
+                "this condition is its originator's: only do_not_inform_parents is the authority's to lift"
+            }
+            Surprise::NotWithAnAuthority => "no authority has it, so there is nothing to disagree with yet",
+            Surprise::ContentErased => "its content was erased, so nobody can be given it any more",
         }
     }
 }
@@ -473,6 +621,19 @@ impl Step {
 
 /// What `event` makes of `case`, at `now`. Total.
 pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step {
+    let mut step = next(case, event, now, rules);
+    if let Some(case) = step.case.as_mut().filter(|case| case.feedback_suppressed) {
+        step.effects.retain(|effect| match effect {
+            Effect::TellSender(news) => news.is_receipt(),
+            Effect::Deliver(_) | Effect::Notify(_) | Effect::AskPerson(_) => true,
+        });
+        // Nobody may hand it to this sender, so nothing waits for that.
+        case.told = case.told || case.has_ended();
+    }
+    step
+}
+
+fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step {
     match (case, event) {
         (None, Event::Submitted(referral)) => Case::open(&referral, rules),
         (
@@ -480,6 +641,8 @@ pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> 
             Event::Amended(_)
             | Event::Withdrawn { .. }
             | Event::Answered(_)
+            | Event::HandedOn { .. }
+            | Event::Disagreed { .. }
             | Event::Delivered(_)
             | Event::Opened { .. }
             | Event::Reviewed { .. }
@@ -489,7 +652,9 @@ pub fn step(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> 
         (Some(case), Event::Submitted(referral)) => case.amend(&referral, true, rules),
         (Some(case), Event::Amended(referral)) => case.amend(&referral, false, rules),
         (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
-        (Some(case), Event::Answered(answer)) => case.answer(answer, now),
+        (Some(case), Event::Answered(answer)) => case.answer(answer, None, now, rules),
+        (Some(case), Event::HandedOn { answer, referral }) => case.answer(answer, Some(&referral), now, rules),
+        (Some(case), Event::Disagreed { disagreement, referral }) => case.disagree(disagreement, referral.as_deref(), now, rules),
         (Some(case), Event::Delivered(delivery)) => case.delivered(delivery),
         (Some(case), Event::Opened { version, .. }) => case.opened(version),
         (Some(case), Event::Reviewed { review, referral }) => case.review(*review, &referral, rules),
@@ -517,6 +682,12 @@ impl Case {
             outcome: None,
             withdrawn: false,
             told: false,
+            transfer: None,
+            lifted: Vec::new(),
+            status: None,
+            disagreements: 0,
+            disputed: false,
+            feedback_suppressed: false,
         };
         case.ruled(referral, Matter::Referral, vec![Effect::TellSender(News::Accepted)], rules)
     }
@@ -569,6 +740,7 @@ impl Case {
         {
             return still_waiting(self, Surprise::UnknownTarget);
         }
+        let referral = &self.without_what_was_lifted(referral);
         let ruling = rules.rule_reviewed(referral, &self.had_content(), &review.choice);
         match ruling.decision() {
             Decision::HoldForReview { .. } => return still_waiting(self, Surprise::NowhereToGo),
@@ -586,16 +758,15 @@ impl Case {
 
     /// Those who had a version of it. A manager who was told of a breach had none.
     fn had_content(&self) -> Vec<Endpoint> {
-        let had_content = |recipient: &&Recipient| {
-            recipient.deliveries.iter().any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment))
-        };
+        let had_content = |recipient: &&Recipient| recipient.deliveries.iter().any(|delivery| delivery.matter.has_content());
         self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect()
     }
 
     fn ruled(self, referral: &Referral, matter: Matter, effects: Vec<Effect>, rules: &Rulebook) -> Step {
         // Those who had a version of it get the change.
-        let ruling = rules.rule(referral, &self.had_content());
-        self.carry_out(ruling, referral, Some(matter), effects, rules)
+        let referral = self.without_what_was_lifted(referral);
+        let ruling = rules.rule(&referral, &self.had_content());
+        self.carry_out(ruling, &referral, Some(matter), effects, rules)
     }
 
     /// What a ruling makes of the case. Without a `matter`, each recipient gets a referral or the change to one,
@@ -612,6 +783,8 @@ impl Case {
         let routing = Box::new(Routing::of(&ruling, rules));
         let urgent = referral.level.is_significant_harm_or_above();
         self.edition = ruling.pack().cloned();
+        // No later version undoes it: it would come from the same hands.
+        self.feedback_suppressed |= ruling.is_feedback_suppressed();
         // What is refused leaves nothing behind, so it replaces nothing: what waited before it waits on.
         let waits_on = *ruling.decision() == Decision::Refuse && self.waiting.is_some();
         if !waits_on {
@@ -635,6 +808,8 @@ impl Case {
             || matches!(standing, Standing::With { .. })
             || !(waits_on || matches!(self.standing, Standing::With { .. }))
         {
+            // What one authority offered is not another's to hand over.
+            self.transfer.take_if(|transfer| !standing.is_with(&transfer.from));
             self.standing = standing;
             self.level = referral.level;
         }
@@ -717,7 +892,7 @@ impl Case {
     fn notice(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, clock: Option<ClockName>) -> Effect {
         let delivery = self.owe(to, role, matter);
         let (referral, sender, received) = (self.id, self.sender.clone(), self.received);
-        Effect::Notify(Notice { delivery, matter, referral, to: to.clone(), role, sender, received, text, clock })
+        Effect::Notify(Notice { delivery, matter, referral, to: to.clone(), role, sender, received, text, clock, remark: None })
     }
 
     /// TC-11: recipients are told, nothing is erased, and at significant harm everything goes on.
@@ -749,55 +924,6 @@ impl Case {
         Step::changed(self, effects)
     }
 
-    fn answer(mut self, answer: FrontDoorAnswer, now: Moment) -> Step {
-        let Some(recipient) = self.recipients.iter_mut().find(|recipient| recipient.to == answer.from) else {
-            return Step::surprise(Some(self), Surprise::NotSentToYou);
-        };
-        let is_responsible = recipient.role == Role::Responsible && self.standing.is_with(&answer.from);
-        let Some(delivery) = recipient.deliveries.iter_mut().find(|delivery| delivery.id == answer.delivery) else {
-            return Step::surprise(Some(self), Surprise::NotSentToYou);
-        };
-        if delivery.digest != Some(answer.digest) {
-            return Step::surprise(Some(self), Surprise::OtherContent);
-        }
-        let at = answer.from;
-        let (rung, news) = match answer.says {
-            Says::Collected => (Rung::Collected, News::Collected(at)),
-            Says::Acknowledged => (Rung::Acknowledged, News::Acknowledged { at, by: answer.by }),
-            Says::Decided { .. } if !is_responsible => return Step::surprise(Some(self), Surprise::NotResponsible),
-            // The same decision again is a repeat off the intake, not news; another one is.
-            Says::Decided { outcome, .. } if delivery.rung == Rung::Decided && self.outcome == Some(outcome) => {
-                return Step::surprise(Some(self), Surprise::Late);
-            }
-            Says::Decided { outcome, reason } => {
-                self.outcome = Some(outcome);
-                (Rung::Decided, News::Decided { at, by: answer.by, outcome, reason })
-            }
-        };
-        // Another decision is news; a second or late acknowledgement is not.
-        if delivery.rung >= rung && rung != Rung::Decided {
-            return Step::surprise(Some(self), Surprise::Late);
-        }
-        delivery.rung = delivery.rung.max(rung);
-        if is_responsible {
-            self.meet_clocks(rung, now);
-        }
-        if rung == Rung::Decided {
-            self.told = false;
-        }
-        Step::changed(self, vec![Effect::TellSender(news)])
-    }
-
-    fn meet_clocks(&mut self, rung: Rung, at: Moment) {
-        let met = |clock: &Clock| match clock.ends_with {
-            ClockEnd::Acknowledged => rung >= Rung::Acknowledged,
-            ClockEnd::Decided => rung >= Rung::Decided,
-        };
-        for clock in self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running && met(clock)) {
-            clock.state = ClockState::Met { at };
-        }
-    }
-
     fn delivered(mut self, delivery: DeliveryId) -> Step {
         let found = self.recipients.iter_mut().find_map(|recipient| {
             let to = recipient.to.clone();
@@ -808,7 +934,7 @@ impl Case {
             Some((_, known)) if known.rung >= Rung::Delivered => Step::surprise(Some(self), Surprise::Late),
             Some((to, known)) => {
                 known.rung = Rung::Delivered;
-                let is_news = matches!(known.matter, Matter::Referral | Matter::Amendment);
+                let is_news = known.matter.has_content();
                 let effects = if is_news { vec![Effect::TellSender(News::Delivered(to))] } else { Vec::new() };
                 Step::changed(self, effects)
             }
@@ -817,8 +943,7 @@ impl Case {
 
     /// P9: it stays open until how it ended has reached the sender.
     fn sender_told(mut self) -> Step {
-        let ended = self.outcome.is_some() || matches!(self.standing, Standing::Returned | Standing::Refused);
-        if self.told || !ended {
+        if self.told || !self.has_ended() {
             return Step::surprise(Some(self), Surprise::NothingDue);
         }
         self.told = true;
@@ -940,6 +1065,33 @@ impl Case {
     /// The sender took it back.
     pub fn is_withdrawn(&self) -> bool {
         self.withdrawn
+    }
+    /// It ended: an authority decided, and the sender does not dispute that; or it came back; or somebody who decides
+    /// nothing, such as a child's new school, has it.
+    pub fn has_ended(&self) -> bool {
+        let ended = match &self.standing {
+            Standing::With { responsible } => {
+                let is_there = |recipient: &Recipient| {
+                    recipient.to == *responsible && recipient.deliveries.iter().any(|own| own.rung >= Rung::Acknowledged)
+                };
+                self.outcome.is_some() || (responsible.authority().is_none() && self.recipients.iter().any(is_there))
+            }
+            Standing::Held { .. } => self.outcome.is_some(),
+            Standing::Returned | Standing::Refused => true,
+        };
+        ended && !self.disputed
+    }
+    /// Nothing but that it was received goes back to the sender (DM-09).
+    pub fn is_feedback_suppressed(&self) -> bool {
+        self.feedback_suppressed
+    }
+    /// Another authority was asked to take it over, and has not answered.
+    pub fn transfer(&self) -> Option<&Transfer> {
+        self.transfer.as_ref()
+    }
+    /// How the child stands with the authority, as far as that said so.
+    pub fn child_status(&self) -> Option<ChildStatus> {
+        self.status
     }
     /// It is open until how it ended has reached the sender (P9).
     pub fn is_open(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::directory::Directory;
 use crate::rules::explain::{Sentence, Withheld, explain};
 use crate::rules::pack::{Extent, LawfulBasis};
 use crate::rules::{ClockStart, PackId, Role, Ruling, Verdict, View};
-use crate::submission::{Body, Field, Item, Referral};
+use crate::submission::{Body, ChildStatus, Field, Item, Practitioner, Referral};
 use crate::vocab::*;
 use crate::{DeliveryId, Endpoint, Moment, ReferralId, Sealed};
 
@@ -30,6 +30,33 @@ pub enum Matter {
     Withdrawal,
     /// A clock ran out.
     ClockBreached,
+    /// Another authority offers it: accept or refuse. Until then it stays where it is.
+    TransferOffer,
+    /// An offered case was accepted: whoever is told this answers for it no longer.
+    TransferAccepted,
+    /// An offered case was refused, or could not be offered: it stays where it is.
+    TransferRefused,
+    /// The responsible authority asks a service to help.
+    ReferredOn,
+    /// The authority lifted a condition.
+    HandlingLifted,
+    /// The referrer disagrees with what was decided.
+    Disagreement,
+}
+
+impl Matter {
+    /// What it says of the referral itself: who received it hears of every change (RK-02).
+    pub fn has_content(self) -> bool {
+        match self {
+            Matter::Referral | Matter::Amendment | Matter::TransferOffer | Matter::ReferredOn => true,
+            Matter::Withdrawal
+            | Matter::ClockBreached
+            | Matter::TransferAccepted
+            | Matter::TransferRefused
+            | Matter::HandlingLifted
+            | Matter::Disagreement => false,
+        }
+    }
 }
 
 /// One recipient's reading of a referral: what it may have, what is withheld and why.
@@ -54,6 +81,8 @@ pub struct Disclosure {
     flags: Vec<String>,
     sentences: Vec<Sentence>,
     pack: Option<PackId>,
+    remark: Option<Remark>,
+    status: Option<ChildStatus>,
 }
 
 /// An item, or what may be given of it.
@@ -107,7 +136,19 @@ impl Disclosure {
             flags: if view.role() == Role::Responsible { ruling.flags().map(str::to_owned).collect() } else { Vec::new() },
             sentences: explain(ruling, Some(view), directory),
             pack: ruling.pack().cloned(),
+            remark: None,
+            status: None,
         }
+    }
+
+    /// With what a named person wrote to whoever receives it.
+    pub(crate) fn with_remark(self, remark: Remark) -> Disclosure {
+        Disclosure { remark: Some(remark), ..self }
+    }
+
+    /// With how the child stands with the authority that hands it on.
+    pub(crate) fn with_status(self, status: Option<ChildStatus>) -> Disclosure {
+        Disclosure { status, ..self }
     }
 
     /// The delivery's id, the same at every repeat.
@@ -182,6 +223,14 @@ impl Disclosure {
     pub fn sentences(&self) -> &[Sentence] {
         &self.sentences
     }
+    /// What a named person wrote to this recipient.
+    pub fn remark(&self) -> Option<&Remark> {
+        self.remark.as_ref()
+    }
+    /// How the child stands with the authority that hands it on.
+    pub fn status(&self) -> Option<ChildStatus> {
+        self.status
+    }
     /// Which rules ruled.
     pub fn pack(&self) -> Option<&PackId> {
         self.pack.as_ref()
@@ -236,4 +285,15 @@ pub struct Notice {
     pub text: String,
     /// The clock, where one ran out.
     pub clock: Option<crate::rules::pack::ClockName>,
+    /// What a named person wrote to this recipient.
+    pub remark: Option<Remark>,
+}
+
+/// What a named person wrote to somebody who receives the referral.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remark {
+    /// Who.
+    pub by: Practitioner,
+    /// What.
+    pub text: Sealed<String>,
 }

@@ -7,6 +7,7 @@
 
 pub mod diff;
 pub mod explain;
+mod handover;
 pub mod library;
 pub mod pack;
 pub mod prove;

@@ -589,6 +589,13 @@ pub enum What {
         /// The answer.
         answer: FrontDoorAnswer,
     },
+    /// The sender disagrees with what was decided, or with nothing being decided (FB-03).
+    Disagreed {
+        /// The referral.
+        referral: ReferralId,
+        /// What it says.
+        disagreement: Disagreement,
+    },
 }
 
 impl What {
@@ -596,9 +603,25 @@ impl What {
     pub fn referral(&self) -> ReferralId {
         match self {
             What::Submitted(submission) => submission.referral_id(),
-            What::Amended { referral, .. } | What::Withdrawn { referral, .. } | What::Answered { referral, .. } => *referral,
+            What::Amended { referral, .. }
+            | What::Withdrawn { referral, .. }
+            | What::Answered { referral, .. }
+            | What::Disagreed { referral, .. } => *referral,
         }
     }
+}
+
+/// A professional disagreement (FB-03).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disagreement {
+    /// Who speaks, as its certificate says.
+    pub from: Endpoint,
+    /// The practitioner who disagrees.
+    pub by: Practitioner,
+    /// With what, and why.
+    pub reason: Sealed<String>,
+    /// The child is not safe now: it goes past the ladder, to whoever is on duty.
+    pub is_immediate_danger: bool,
 }
 
 /// A named person's answer from a front door.
@@ -630,4 +653,72 @@ pub enum Says {
         /// The reason, written for the referrer.
         reason: Sealed<String>,
     },
+    /// This is what we need to know from you. Nothing waits for it.
+    AskedForMore {
+        /// The question, written for the referrer.
+        question: Sealed<String>,
+    },
+    /// Another area should take this over. It stays ours until that area accepts (RA-02, RA-05).
+    TransferOffered {
+        /// The area; a district's code will do (RA-07).
+        to: GssCode,
+        /// Why, written for that authority.
+        reason: Sealed<String>,
+    },
+    /// We take over what was offered to us.
+    TransferAccepted,
+    /// We do not take over what was offered to us.
+    TransferRefused {
+        /// Why, written for the authority that offered it.
+        reason: Sealed<String>,
+    },
+    /// A strategy discussion was held.
+    StrategyDiscussionHeld {
+        /// The London date.
+        held: Date,
+        /// Section 47 enquiries were started (CL-03).
+        enquiries_started: bool,
+    },
+    /// How the child stands with us. Kept with the case.
+    StatusRecorded(ChildStatus),
+    /// A service shall help too.
+    ReferredOn {
+        /// Its endpoint.
+        to: Endpoint,
+        /// Why, written for the service.
+        reason: Sealed<String>,
+    },
+    /// A condition need not be kept any longer (HR-04).
+    HandlingLifted {
+        /// Which.
+        condition: HandlingFlag,
+        /// Why, for the record and for those who kept it.
+        reason: Sealed<String>,
+    },
+}
+
+impl Says {
+    /// The referral itself is needed to carry it out: somebody else is to read it, each what it may have.
+    pub fn hands_it_on(&self) -> bool {
+        match self {
+            Says::TransferOffered { .. } | Says::TransferAccepted | Says::ReferredOn { .. } => true,
+            Says::Collected
+            | Says::Acknowledged
+            | Says::Decided { .. }
+            | Says::AskedForMore { .. }
+            | Says::TransferRefused { .. }
+            | Says::StrategyDiscussionHeld { .. }
+            | Says::StatusRecorded(_)
+            | Says::HandlingLifted { .. } => false,
+        }
+    }
+}
+
+/// How a child stands with an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChildStatus {
+    /// The child has a child protection plan.
+    pub child_protection_plan: bool,
+    /// The child is looked after.
+    pub looked_after: bool,
 }

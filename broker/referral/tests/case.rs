@@ -110,6 +110,29 @@ impl Life {
         })))
     }
 
+    /// The version that counts, as the shell kept it.
+    fn newest(&self) -> Option<Box<Referral>> {
+        let counts = |referral: &&Referral| self.case.as_ref().is_some_and(|case| case.digest() == Some(referral.digest));
+        self.versions.iter().rfind(counts).cloned().map(Box::new)
+    }
+
+    /// An answer with which `from` hands the referral on.
+    fn hand_on(&mut self, from: &str, says: Says) -> String {
+        let (delivery, by) = (self.last_to(from), common::person("Sam Worker"));
+        let digest = digest_of(delivery);
+        let answer = FrontDoorAnswer { from: endpoint(from), delivery, digest, by, says };
+        let referral = self.newest().unwrap();
+        told(&self.step(Event::HandedOn { answer, referral }))
+    }
+
+    fn disagree(&mut self, is_immediate_danger: bool) -> String {
+        let reason = "The bruises were not looked at.".into();
+        let from = self.case().sender().clone();
+        let disagreement = Disagreement { from, by: common::person("Dora Lead"), reason, is_immediate_danger };
+        let referral = self.newest();
+        told(&self.step(Event::Disagreed { disagreement, referral }))
+    }
+
     fn delivered(&mut self, to: &str) -> String {
         let delivery = self.last_to(to);
         told(&self.step(Event::Delivered(delivery)))
@@ -180,6 +203,19 @@ fn of_news(news: &News) -> String {
         }
         News::OutcomeReturned => "outcome returned".to_owned(),
         News::ClockBreached { clock, due } => format!("{clock} ran out at {}", due.by),
+        News::AskedForMore { at, by, question } => format!("asked at {at} by {}: {}", by.name.open(), question.open()),
+        News::TransferOffered { from, to } => format!("{from} offers it to {to}"),
+        News::TransferAccepted { from, to, by } => format!("{to} takes it over from {from}, by {}", by.name.open()),
+        News::TransferRefused { from, to } => format!("{to} does not take it over from {from}"),
+        News::StrategyDiscussionHeld { at } => format!("a strategy discussion was held at {at}"),
+        News::ReferredOn { at, to } => format!("{at} refers it on to {to}"),
+        News::HandlingLifted { at, condition } => format!("{at} lifts {condition}"),
+        News::Disagreed { to, stage } => {
+            format!(
+                "the disagreement, stage {stage}, goes to {}",
+                to.as_ref().map_or("whoever is on duty".to_owned(), |to| to.to_string())
+            )
+        }
     }
 }
 
@@ -223,7 +259,8 @@ fn a_referral_is_raised_delivered_collected_acknowledged_decided_and_closed() {
         (Stage::OutcomeReturned, false, Some(Outcome::S17Assessment))
     );
     check(told(&life.step(Event::SenderTold)), expect!["surprise: nothing was due"]);
-    assert_eq!(life.case().wake_at(), None);
+    // What is left is the assessment itself, which nobody forgets (CL-04).
+    assert_eq!(life.case().wake_at(), Some("2027-01-29T00:00:00Z".parse().unwrap()));
 }
 
 #[test]
@@ -527,7 +564,8 @@ fn a_decision_in_time_meets_the_clocks() {
     life.answer(LEEDS, decided(Outcome::S17Assessment));
     expect![[r#"
         la_ack_decision_1wd by 2026-11-25T00:00:00Z: met at 2026-11-24T23:59:59Z
-        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-24T23:59:59Z"#]]
+        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-24T23:59:59Z
+        assessment_45wd by 2027-01-29T00:00:00Z: runs"#]]
     .assert_eq(&life.clocks().join("\n"));
     check(life.wake("2026-12-24T00:00:00Z"), expect!["surprise: nothing was due"]);
 }
@@ -557,7 +595,7 @@ fn a_breach_is_told_to_both_sides_once_and_without_content() {
         life.answer("la.E08000035.front-door-manager", decided(Outcome::NoFurtherAction)),
         expect!["surprise: only the responsible authority decides"],
     );
-    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    life.answer(LEEDS, decided(Outcome::EarlyHelp));
     assert!(life.clocks().iter().all(|clock| clock.contains("breached")), "a late decision does not undo a breach");
 }
 
@@ -815,6 +853,328 @@ fn every_delivery_has_an_id_of_its_own_and_the_same_story_gives_the_same_ids() {
     assert_eq!(one.len(), 12);
 }
 
+// ---------------------------------------------------------------- what else is said about a case
+
+const KENT_AREA: &str = "E10000016";
+const MANAGER: &str = "la.E08000035.front-door-manager";
+
+fn offered() -> Says {
+    Says::TransferOffered { to: gss(KENT_AREA), reason: "The family has moved.".into() }
+}
+
+#[test]
+fn a_question_goes_to_the_sender_and_nothing_waits_for_its_answer() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let due = life.clocks();
+    check(
+        life.answer(LEEDS, Says::AskedForMore { question: "Who fetched her?".into() }),
+        expect!["tell the sender: asked at la.E08000035.front-door by Sam Worker: Who fetched her?"],
+    );
+    assert_eq!(life.clocks(), due);
+}
+
+#[test]
+fn a_case_stays_where_it_is_until_the_other_authority_accepts_and_its_clocks_go_along() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let due = life.clocks();
+    check(
+        life.hand_on(LEEDS, offered()),
+        expect![[r#"
+            deliver TransferOffer to la.E10000016.front-door as Notified
+            tell the sender: la.E08000035.front-door offers it to la.E10000016.front-door"#]],
+    );
+    let offer = life.sent.last().unwrap();
+    assert_eq!(offer.remark().unwrap().text.open(), "The family has moved.");
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(LEEDS) });
+    assert_eq!(life.clocks(), due);
+    // Until then the first authority is chased, and only the first authority decides.
+    check(life.answer(KENT, decided(Outcome::EarlyHelp)), expect!["surprise: only the responsible authority decides"]);
+    check(
+        life.hand_on(KENT, Says::TransferAccepted),
+        expect![[r#"
+            deliver Referral to la.E10000016.front-door as Responsible
+            notify la.E08000035.front-door of TransferAccepted: the front door of Kent accepted what you offered. It answers for the child from now on, and the clocks that run are its own.
+            tell the sender: la.E10000016.front-door takes it over from la.E08000035.front-door, by Sam Worker"#]],
+    );
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
+    assert_eq!(life.clocks(), due);
+    check(life.answer(LEEDS, decided(Outcome::EarlyHelp)), expect!["surprise: only the responsible authority decides"]);
+    check(
+        life.answer(KENT, decided(Outcome::EarlyHelp)),
+        expect![
+            "tell the sender: decided at la.E10000016.front-door by Sam Worker: early_help, We will see the family tomorrow."
+        ],
+    );
+}
+
+#[test]
+fn a_refused_transfer_stays_where_it_was_and_both_managers_hear_of_it() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.hand_on(LEEDS, offered());
+    check(
+        life.answer(KENT, Says::TransferRefused { reason: "They moved back.".into() }),
+        expect![[r#"
+            notify la.E08000035.front-door of TransferRefused: the front door of Kent did not take it over. It stays with the front door of Leeds, until another authority explicitly accepts.
+            notify la.E08000035.front-door-manager of TransferRefused: the front door of Kent did not take it over. It stays with the front door of Leeds, until another authority explicitly accepts.
+            ask a person at once: la.E10000016.front-door-manager is not connected
+            tell the sender: la.E10000016.front-door does not take it over from la.E08000035.front-door"#]],
+    );
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(LEEDS) });
+    check(
+        life.hand_on(KENT, Says::TransferAccepted),
+        expect!["surprise: no case that could be accepted or refused was offered to you by that delivery"],
+    );
+    // It can be offered again, and one offer at a time.
+    life.hand_on(LEEDS, offered());
+    check(life.hand_on(LEEDS, offered()), expect!["surprise: another authority was asked to take it over and has not answered"]);
+}
+
+#[test]
+fn an_offer_ends_when_the_rules_find_another_authority_responsible() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.hand_on(LEEDS, offered());
+    life.amend(2, |referral| referral.places = Places { home: Some(gss(KENT_AREA)), ..Places::default() });
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
+    assert!(life.case().transfer().is_none());
+}
+
+#[test]
+fn what_cannot_be_offered_stays_and_its_owner_is_told() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let cardiff = Says::TransferOffered { to: gss("W06000015"), reason: "They moved.".into() };
+    check(
+        life.hand_on(LEEDS, cardiff),
+        expect![
+            "notify la.E08000035.front-door of TransferRefused: It could not be offered: this area is not another English children's services authority. It stays with you."
+        ],
+    );
+    let newham = Says::TransferOffered { to: gss("E09000025"), reason: "They moved.".into() };
+    check(
+        life.hand_on(LEEDS, newham),
+        expect![[r#"
+            notify la.E08000035.front-door of TransferRefused: It could not be offered to la.E09000025.front-door: there is no connection to them. It stays with you. Telephone them.
+            ask a person at once: la.E09000025.front-door is not connected"#]],
+    );
+    assert!(life.case().transfer().is_none());
+}
+
+#[test]
+fn an_accepted_plan_has_its_conference_within_fifteen_working_days_of_acceptance() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: false }));
+    life.hand_on(LEEDS, offered());
+    assert!(life.sent.last().unwrap().status().unwrap().child_protection_plan);
+    life.hand_on(KENT, Says::TransferAccepted);
+    // 23 November and fifteen working days.
+    assert!(
+        life.clocks().iter().any(|clock| clock == "transfer_in_conference_15wd by 2026-12-15T00:00:00Z: runs"),
+        "{:?}",
+        life.clocks()
+    );
+}
+
+#[test]
+fn a_strategy_discussion_that_starts_enquiries_starts_the_clock_to_the_conference() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let held = |day| Says::StrategyDiscussionHeld { held: jiff::civil::date(2026, 11, day), enquiries_started: true };
+    check(life.answer(LEEDS, held(23)), expect!["tell the sender: a strategy discussion was held at la.E08000035.front-door"]);
+    let clock = |life: &Life| life.clocks().into_iter().find(|clock| clock.starts_with("icpc_15wd")).unwrap();
+    assert_eq!(clock(&life), "icpc_15wd by 2026-12-15T00:00:00Z: runs");
+    // Another discussion gives nobody more time, and that enquiries go on is no conference.
+    life.now = "2026-11-24T10:00:00Z".parse().unwrap();
+    life.answer(LEEDS, held(24));
+    life.answer(LEEDS, decided(Outcome::StrategyDiscussionS47));
+    assert_eq!(clock(&life), "icpc_15wd by 2026-12-15T00:00:00Z: runs");
+    life.answer(LEEDS, Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: false }));
+    assert_eq!(clock(&life), "icpc_15wd by 2026-12-15T00:00:00Z: met at 2026-11-24T10:00:00Z");
+    assert!(life.case().child_status().unwrap().child_protection_plan);
+}
+
+#[test]
+fn an_assessment_is_due_forty_five_working_days_after_the_referral_and_not_after_the_decision() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.now = "2026-11-24T09:00:00Z".parse().unwrap();
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    let clock = |life: &Life| life.clocks().into_iter().find(|clock| clock.starts_with("assessment_45wd")).unwrap();
+    let from_receipt = RULES.calendar.due(life.case().received(), referral::time::Amount::WorkingDays(45)).by;
+    assert_eq!(clock(&life), format!("assessment_45wd by {from_receipt}: runs"));
+    life.answer(LEEDS, decided(Outcome::EarlyHelp));
+    assert_eq!(clock(&life), format!("assessment_45wd by {from_receipt}: met at 2026-11-24T09:00:00Z"));
+}
+
+#[test]
+fn a_service_that_is_asked_to_help_gets_what_it_may_have_and_the_authority_stays_responsible() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let early_help = "la.E08000035.early-help";
+    check(
+        life.hand_on(LEEDS, Says::ReferredOn { to: endpoint(early_help), reason: "A mentor would help.".into() }),
+        expect![[r#"
+            deliver ReferredOn to la.E08000035.early-help as Notified
+            tell the sender: la.E08000035.front-door refers it on to la.E08000035.early-help"#]],
+    );
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(LEEDS) });
+    check(
+        life.hand_on(LEEDS, Says::ReferredOn { to: endpoint("vcs.helpers"), reason: "A mentor would help.".into() }),
+        expect![[r#"
+            notify la.E08000035.front-door of TransferRefused: It could not be referred on to vcs.helpers: there is no connection to them. Telephone them.
+            ask a person at once: vcs.helpers is not connected"#]],
+    );
+}
+
+#[test]
+fn a_condition_that_the_authority_lifted_no_later_version_brings_back() {
+    let mut life = Life::new(|referral| referral.handling = vec![HandlingFlag::DoNotInformParents]);
+    life.raise();
+    let lifted = || Says::HandlingLifted { condition: HandlingFlag::DoNotInformParents, reason: "She knows.".into() };
+    check(
+        life.answer(LEEDS, lifted()),
+        expect![[r#"
+            notify la.E08000035.front-door of HandlingLifted: The authority lifted a condition that you were given: do not inform parents.
+            tell the sender: la.E08000035.front-door lifts do_not_inform_parents"#]],
+    );
+    life.amend(2, |referral| referral.handling = vec![HandlingFlag::DoNotInformParents]);
+    assert_eq!(life.sent.last().unwrap().handling(), []);
+    let not_ours = Says::HandlingLifted { condition: HandlingFlag::PoliceOnly, reason: "We think so.".into() };
+    check(
+        life.answer(LEEDS, not_ours),
+        expect!["surprise: this condition is its originator's: only do_not_inform_parents is the authority's to lift"],
+    );
+}
+
+#[test]
+fn only_who_answers_for_the_child_asks_transfers_refers_on_and_lifts() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    for says in [
+        Says::AskedForMore { question: "Who?".into() },
+        offered(),
+        Says::StrategyDiscussionHeld { held: jiff::civil::date(2026, 11, 23), enquiries_started: true },
+        Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: true }),
+        Says::ReferredOn { to: endpoint("nhs.ZZ101"), reason: "Help.".into() },
+        Says::HandlingLifted { condition: HandlingFlag::DoNotInformParents, reason: "Known.".into() },
+    ] {
+        assert_eq!(life.hand_on("police.13", says), "surprise: only the responsible authority decides");
+    }
+}
+
+// ---------------------------------------------------------------- the loop
+
+#[test]
+fn a_disagreement_goes_to_the_manager_whose_decision_closes_it() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.step(Event::SenderTold);
+    assert!(!life.case().is_open());
+    check(
+        life.disagree(false),
+        expect![[r#"
+            notify la.E08000035.front-door-manager of Disagreement: The referrer disagrees with what was decided about this referral: stage 1 of your local escalation procedure. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+            tell the sender: the disagreement, stage 1, goes to la.E08000035.front-door-manager"#]],
+    );
+    assert!(life.case().is_open());
+    assert!(
+        life.clocks().iter().any(|clock| clock == "disagreement_answer by 2026-12-01T00:00:00Z: runs"),
+        "{:?}",
+        life.clocks()
+    );
+    // That it was told how it had ended closes nothing while it disagrees.
+    check(told(&life.step(Event::SenderTold)), expect!["surprise: nothing was due"]);
+    life.answer(MANAGER, Says::Acknowledged);
+    check(
+        life.answer(MANAGER, decided(Outcome::NoFurtherAction)),
+        expect![
+            "tell the sender: decided at la.E08000035.front-door-manager by Sam Worker: nfa, We will see the family tomorrow."
+        ],
+    );
+    check(told(&life.step(Event::SenderTold)), expect!["tell the sender: outcome returned"]);
+    check(
+        life.disagree(false).lines().last().unwrap().to_owned(),
+        expect!["tell the sender: the disagreement, stage 2, goes to la.E08000035.front-door-manager"],
+    );
+}
+
+#[test]
+fn in_immediate_danger_a_disagreement_goes_past_the_ladder_as_a_new_urgent_referral() {
+    let mut life = Life::new(|referral| referral.level = Level::InNeed);
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    let told = life.disagree(true);
+    for line in [
+        "tell the sender: the disagreement, stage 1, goes to whoever is on duty",
+        "deliver Amendment to la.E08000035.front-door as Responsible",
+        "deliver Referral to police.13 as Notified",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} is not among\n{told}");
+    }
+    assert_eq!((life.case().level(), life.case().outcome()), (Level::ImmediateDanger, None));
+    assert!(life.case().wake_at().is_some());
+}
+
+#[test]
+fn nobody_else_disagrees_and_what_nobody_has_cannot_be_disputed() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::EarlyHelp, Agreement::Refused));
+    life.raise();
+    let reason = || "The bruises were not looked at.".into();
+    let from = |who: &str| Disagreement {
+        from: endpoint(who),
+        by: common::person("Dora Lead"),
+        reason: reason(),
+        is_immediate_danger: false,
+    };
+    let mut disagree = |disagreement| told(&life.step(Event::Disagreed { disagreement, referral: None }));
+    check(disagree(from("police.13")), expect!["surprise: there is no such referral of yours"]);
+    check(disagree(from("school.999001")), expect!["surprise: no authority has it, so there is nothing to disagree with yet"]);
+}
+
+#[test]
+fn a_sender_whose_post_the_accused_reads_hears_that_it_was_received_and_no_more() {
+    let mut life = Life::new(|referral| referral.circumstances.accused_controls_feedback = true);
+    let raised = life.raise();
+    let to_sender =
+        |told: &str| told.lines().filter(|line| line.starts_with("tell the sender")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(to_sender(&raised), ["tell the sender: accepted"]);
+    life.delivered(LEEDS);
+    assert_eq!(to_sender(&life.answer(LEEDS, Says::Acknowledged)), Vec::<String>::new());
+    // A change cannot open what was shut: it comes from the same hands.
+    let amended = life.amend(2, |referral| referral.circumstances.accused_controls_feedback = false);
+    assert_eq!(to_sender(&amended), ["tell the sender: amended"]);
+    assert_eq!(to_sender(&life.answer(LEEDS, decided(Outcome::Lado))), Vec::<String>::new());
+    assert!(!life.case().is_open());
+}
+
+#[test]
+fn a_correction_reaches_everybody_who_had_what_it_corrects() {
+    let mut life = Life::new(|referral| referral.level = Level::ImmediateDanger);
+    life.raise();
+    let told = life.amend(2, |referral| {
+        (referral.kind, referral.level, referral.harm) = (EventKind::Correction, Level::InNeed, HarmType::OtherWelfare);
+    });
+    for to in ["la.E08000035.front-door as Responsible", "police.13 as EarlierRecipient"] {
+        assert!(told.contains(&format!("deliver Amendment to {to}")), "{to} is not among\n{told}");
+    }
+}
+
+#[test]
+fn consent_that_is_withdrawn_reaches_everybody_who_had_the_referral() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::EarlyHelp, Agreement::Given));
+    life.raise();
+    let told = life.amend(2, |referral| {
+        (referral.kind, referral.agreement) = (EventKind::ConsentWithdrawn, Agreement::Refused);
+    });
+    assert!(told.contains("deliver Amendment to la.E08000035.early-help"), "{told}");
+    assert_eq!(life.sent.last().unwrap().kind(), EventKind::ConsentWithdrawn);
+}
+
 // ---------------------------------------------------------------- whatever the order
 
 /// Words that are planted wherever a person's data can stand, and must never be printed or written down.
@@ -887,6 +1247,7 @@ enum Happens {
     Submitted { version: u8, level: usize, home: usize, agreement: usize, secret: bool, detrimental: bool, hours_later: u8 },
     Amended { version: u8, level: usize, home: usize, agreement: usize, stranger: bool, hours_later: u8 },
     Withdrawn { stranger: bool },
+    Disagreed { stranger: bool, danger: bool },
     Answered { from: usize, delivery: usize, wrong_digest: bool, says: usize },
     Delivered { delivery: usize },
     Opened,
@@ -928,7 +1289,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         }),
         1 => any::<bool>().prop_map(|stranger| Happens::Withdrawn { stranger }),
         // Mostly whoever the delivery went to, with the right digest.
-        6 => (0..ANSWERING.len() * 3, any::<prop::sample::Index>(), 0u8..6, 0usize..3).prop_map(|(from, delivery, wrong, says)| {
+        6 => (0..ANSWERING.len() * 3, any::<prop::sample::Index>(), 0u8..6, 0usize..10).prop_map(|(from, delivery, wrong, says)| {
             Happens::Answered { from, delivery: delivery.index(64), wrong_digest: wrong == 0, says }
         }),
         3 => (0usize..64).prop_map(|delivery| Happens::Delivered { delivery }),
@@ -936,6 +1297,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (0usize..3, 0..ANSWERING.len(), 0u8..5).prop_map(|(choice, to, older)| {
             Happens::Reviewed { choice, to, an_older_one: older == 0 }
         }),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(stranger, danger)| Happens::Disagreed { stranger, danger }),
         2 => Just(Happens::SenderTold),
         2 => (0u8..4).prop_map(|days_later| Happens::Woken { days_later }),
     ]
@@ -997,16 +1359,23 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
             let says = [
                 Says::Collected,
                 Says::Acknowledged,
-                Says::Decided { outcome: Outcome::EarlyHelp, reason: "hid under the stairs".into() },
+                Says::Decided { outcome: Outcome::S17Assessment, reason: "hid under the stairs".into() },
+                Says::AskedForMore { question: "hid under the stairs".into() },
+                Says::TransferOffered { to: gss("E10000016"), reason: "hid under the stairs".into() },
+                Says::TransferAccepted,
+                Says::TransferRefused { reason: "hid under the stairs".into() },
+                Says::StrategyDiscussionHeld { held: jiff::civil::date(2026, 11, 24), enquiries_started: true },
+                Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: false }),
+                Says::HandlingLifted { condition: HandlingFlag::DoNotInformParents, reason: "hid under the stairs".into() },
             ][says]
                 .clone();
-            Event::Answered(FrontDoorAnswer {
-                from,
-                delivery,
-                digest,
-                by: Practitioner { name: "Petronella".into(), ..common::person("") },
-                says,
-            })
+            let hands_it_on = says.hands_it_on();
+            let by = Practitioner { name: "Petronella".into(), ..common::person("") };
+            let answer = FrontDoorAnswer { from, delivery, digest, by, says };
+            match life.newest().filter(|_| hands_it_on) {
+                Some(referral) => Event::HandedOn { answer, referral },
+                None => Event::Answered(answer),
+            }
         }
         Happens::Delivered { delivery } => Event::Delivered(pick(delivery).1),
         Happens::Opened => {
@@ -1021,6 +1390,12 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
             let choice = [Choice::Release, Choice::Redirect { to: endpoint(ANSWERING[to]) }, Choice::Return][choice].clone();
             let review = Box::new(Review { by: reviewer(), reason: "hid under the stairs".into(), version, choice });
             Event::Reviewed { review, referral: Box::new(referral) }
+        }
+        Happens::Disagreed { stranger, danger: is_immediate_danger } => {
+            let from = endpoint(if stranger { "police.13" } else { "school.999001" });
+            let by = Practitioner { name: "Petronella".into(), ..common::person("") };
+            let disagreement = Disagreement { from, by, reason: "hid under the stairs".into(), is_immediate_danger };
+            Event::Disagreed { disagreement, referral: life.newest() }
         }
         Happens::SenderTold => Event::SenderTold,
         Happens::Woken { days_later } => {
@@ -1097,7 +1472,8 @@ proptest! {
             // runs again, and each stands there once.
             for clock in before.iter().flat_map(Case::clocks) {
                 let now = case.clocks().iter().find(|now| now.name == clock.name).unwrap();
-                let kept = if clock.state == ClockState::Running { now.due == clock.due } else { now == clock || step.ruling.is_some() };
+                let may_start = step.ruling.is_some() || matches!(happens, Happens::Answered { .. } | Happens::Disagreed { .. });
+                let kept = if clock.state == ClockState::Running { now.due == clock.due } else { now == clock || may_start };
                 prop_assert!(kept, "{:?} became {:?}", clock, now);
             }
             let names: BTreeSet<String> = case.clocks().iter().map(|clock| clock.name.to_string()).collect();
@@ -1113,7 +1489,13 @@ proptest! {
             // P4, P9: what an authority has is not taken back; what was not answered is open.
             let with = |case: &Case| matches!(case.standing(), Standing::With { .. });
             prop_assert!(before.as_ref().is_none_or(|before| !with(before) || with(case)));
-            prop_assert!(case.is_open() || case.outcome().is_some() || matches!(case.standing(), Standing::Returned | Standing::Refused));
+            // Whoever is no authority decides nothing: that somebody there has it is the end.
+            let is_had_elsewhere = match case.standing() {
+                Standing::With { responsible } => responsible.authority().is_none() && case.stage() >= Stage::Acknowledged,
+                Standing::Held { .. } | Standing::Returned | Standing::Refused => false,
+            };
+            let came_back = matches!(case.standing(), Standing::Returned | Standing::Refused);
+            prop_assert!(case.is_open() || case.outcome().is_some() || came_back || is_had_elsewhere);
 
             // P4, TC-09: what is held waits for a person until one has decided, and nothing else waits.
             let is_held = matches!(case.standing(), Standing::Held { .. });

@@ -113,7 +113,15 @@ fn follows(step: &Step) -> String {
             | News::Acknowledged { .. }
             | News::Decided { .. }
             | News::OutcomeReturned
-            | News::ClockBreached { .. } => "tell: something else".to_owned(),
+            | News::ClockBreached { .. }
+            | News::AskedForMore { .. }
+            | News::TransferOffered { .. }
+            | News::TransferAccepted { .. }
+            | News::TransferRefused { .. }
+            | News::StrategyDiscussionHeld { .. }
+            | News::ReferredOn { .. }
+            | News::HandlingLifted { .. }
+            | News::Disagreed { .. } => "tell: something else".to_owned(),
         },
     };
     step.effects.iter().map(line).collect::<Vec<_>>().join("\n")

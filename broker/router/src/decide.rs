@@ -14,7 +14,7 @@ use referral::case::{Case, Effect, Event, HeldBy, News, Question, Step, Surprise
 use referral::facts::Facts;
 use referral::rules::review::{Choice, Reviewer};
 use referral::rules::{Decision as Ruled, Ruling};
-use referral::submission::{Arrival, Says, What};
+use referral::submission::{Arrival, Referral, Says, What};
 use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
@@ -73,6 +73,9 @@ impl<Token> Input<Token> {
                 .collect(),
             What::Withdrawn { referral, by, reason } => vec![(referral, Event::Withdrawn { from, by, reason })],
             What::Answered { referral, answer } => vec![(referral, Event::Answered(answer))],
+            What::Disagreed { referral, disagreement } => {
+                vec![(referral, Event::Disagreed { disagreement, referral: None })]
+            }
         };
         Input { events, content: Some(content), traceparent: None, token: None, answer: None }
     }
@@ -197,14 +200,19 @@ impl<L: Ledger> Decider<L> {
             Ok(cases) => cases,
             Err(error) => return Err((error, inputs)),
         };
+        let handed_on = match self.handed_on(&inputs, &cases).await {
+            Ok(handed_on) => handed_on,
+            Err(error) => return Err((error, inputs)),
+        };
         let mut steps: Vec<ReferralId> = Vec::new();
         let mut commits: Vec<Commit> = Vec::new();
         let mut surprises: Vec<Vec<Option<Surprise>>> = Vec::with_capacity(inputs.len());
         for input in &inputs {
             let mut of_input = Vec::with_capacity(input.events.len());
             for (referral, event) in &input.events {
-                let event = &newly_named(event, input, *referral, &cases);
+                let event = newly_named(event, input, *referral, &cases);
                 let current = cases.entry(*referral).or_default();
+                let event = &with_what_is_handed_on(event, *referral, current.case.as_ref(), &handed_on);
                 let (commit, surprise) = self.judge(*referral, event, input, current);
                 of_input.push(surprise);
                 if let Some(commit) = commit {
@@ -254,6 +262,28 @@ impl<L: Ledger> Decider<L> {
             cases.insert(id, Current { version: stored.version, case: Some(case) });
         }
         Ok(cases)
+    }
+
+    /// The versions of every referral that is handed on in this batch: those the ledger kept, and those that arrived
+    /// in the batch itself.
+    async fn handed_on<Token>(
+        &self,
+        inputs: &[Input<Token>],
+        cases: &HashMap<ReferralId, Current>,
+    ) -> Result<HashMap<ReferralId, Vec<Referral>>, LedgerError> {
+        let events = || inputs.iter().flat_map(|input| &input.events);
+        let mut versions: HashMap<ReferralId, Vec<Referral>> = HashMap::new();
+        for (id, _) in events().filter(|(_, event)| needs_the_referral(event)) {
+            if versions.contains_key(id) {
+                continue;
+            }
+            let mut found: Vec<Referral> = events().filter_map(|(_, event)| version_in(event, *id)).collect();
+            if let Some(case) = cases.get(id).and_then(|current| current.case.as_ref()) {
+                found.extend(newest_version(&self.ledger, case).await?);
+            }
+            versions.insert(*id, found);
+        }
+        Ok(versions)
     }
 
     /// One event: the core's step, encoded for the ledger. No commit where nothing changes.
@@ -361,6 +391,8 @@ impl<L: Ledger> Decider<L> {
             }
             Event::Withdrawn { .. }
             | Event::Answered(_)
+            | Event::HandedOn { .. }
+            | Event::Disagreed { .. }
             | Event::Delivered(_)
             | Event::Opened { .. }
             | Event::Reviewed { .. }
@@ -384,7 +416,12 @@ impl<L: Ledger> Decider<L> {
             | Surprise::AlreadyReviewed
             | Surprise::VersionChanged
             | Surprise::NowhereToGo
-            | Surprise::UnknownTarget => {
+            | Surprise::UnknownTarget
+            | Surprise::TransferPending
+            | Surprise::NothingOffered
+            | Surprise::NotYoursToLift
+            | Surprise::NotWithAnAuthority
+            | Surprise::ContentErased => {
                 tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
             }
         }
@@ -454,6 +491,82 @@ impl<L: Ledger> Decider<L> {
     }
 }
 
+/// The version that counts of what `case` is about, as it was received; none if its content was erased. The case knows
+/// which messages it was made of.
+pub async fn newest_version<L: Ledger>(ledger: &L, case: &Case) -> Result<Option<Referral>, LedgerError> {
+    let Some(digest) = case.digest() else { return Ok(None) };
+    kept_version(ledger, case, digest).await
+}
+
+/// The version of what `case` is about that has `digest`, as it was received; none if its content was erased.
+pub async fn kept_version<L: Ledger>(ledger: &L, case: &Case, digest: Digest) -> Result<Option<Referral>, LedgerError> {
+    for message in case.heard().iter().rev() {
+        let kept = ledger.content(roads::ledger_id(case.id()), *message.as_bytes()).await?;
+        let arrival = kept.and_then(|content| proto::read::arrival(&content.bytes).ok());
+        let referrals = match arrival.map(|arrival| arrival.what) {
+            Some(What::Submitted(submission)) => submission.split(),
+            Some(What::Amended { referral, submission }) => submission.split_as(referral),
+            Some(What::Withdrawn { .. } | What::Answered { .. } | What::Disagreed { .. }) | None => continue,
+        };
+        let is_it = |referral: &Referral| referral.id == case.id() && referral.digest == digest;
+        if let Some(found) = referrals.into_iter().find(is_it) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether somebody else is to read the referral because of `event`.
+fn needs_the_referral(event: &Event) -> bool {
+    match event {
+        Event::Answered(answer) => answer.says.hands_it_on(),
+        Event::Disagreed { disagreement, .. } => disagreement.is_immediate_danger,
+        Event::Submitted(_)
+        | Event::Amended(_)
+        | Event::Withdrawn { .. }
+        | Event::HandedOn { .. }
+        | Event::Delivered(_)
+        | Event::Opened { .. }
+        | Event::Reviewed { .. }
+        | Event::SenderTold
+        | Event::Woken => false,
+    }
+}
+
+fn version_in(event: &Event, id: ReferralId) -> Option<Referral> {
+    match event {
+        Event::Submitted(referral) | Event::Amended(referral) => (referral.id == id).then(|| (**referral).clone()),
+        Event::Withdrawn { .. }
+        | Event::Answered(_)
+        | Event::HandedOn { .. }
+        | Event::Disagreed { .. }
+        | Event::Delivered(_)
+        | Event::Opened { .. }
+        | Event::Reviewed { .. }
+        | Event::SenderTold
+        | Event::Woken => None,
+    }
+}
+
+/// The event with the version that counts now, where one is handed on.
+fn with_what_is_handed_on(
+    event: Event,
+    id: ReferralId,
+    case: Option<&Case>,
+    versions: &HashMap<ReferralId, Vec<Referral>>,
+) -> Event {
+    if !needs_the_referral(&event) {
+        return event;
+    }
+    let counts = |referral: &&Referral| case.is_some_and(|case| case.digest() == Some(referral.digest));
+    let referral = versions.get(&id).and_then(|versions| versions.iter().find(counts)).cloned().map(Box::new);
+    match (event, referral) {
+        (Event::Answered(answer), Some(referral)) => Event::HandedOn { answer, referral },
+        (Event::Disagreed { disagreement, .. }, referral) => Event::Disagreed { disagreement, referral },
+        (other, _) => other,
+    }
+}
+
 /// A child that an amendment names for the first time is a new referral of the same sender's, not a change to one
 /// that never was: it must not be dropped (P4).
 fn newly_named<Token>(event: &Event, input: &Input<Token>, id: ReferralId, cases: &HashMap<ReferralId, Current>) -> Event {
@@ -477,6 +590,8 @@ fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
             | Event::Amended(_)
             | Event::Withdrawn { .. }
             | Event::Answered(_)
+            | Event::HandedOn { .. }
+            | Event::Disagreed { .. }
             | Event::Opened { .. }
             | Event::Reviewed { .. }
             | Event::SenderTold
@@ -497,10 +612,18 @@ fn order_of(case: &Case, to: &Endpoint, delivery: referral::DeliveryId) -> u32 {
 fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
     match event {
         Event::Withdrawn { .. } => surprise == Surprise::Duplicate,
-        Event::Answered(answer) => match answer.says {
-            Says::Decided { .. } => matches!(surprise, Surprise::Late | Surprise::NotResponsible),
-            Says::Collected | Says::Acknowledged => false,
-        },
+        Event::Answered(answer) | Event::HandedOn { answer, .. } => {
+            let is_about_its_moment = matches!(
+                surprise,
+                Surprise::Late
+                    | Surprise::NotResponsible
+                    | Surprise::TransferPending
+                    | Surprise::NothingOffered
+                    | Surprise::ContentErased
+            );
+            !matches!(answer.says, Says::Collected | Says::Acknowledged) && is_about_its_moment
+        }
+        Event::Disagreed { .. } => surprise == Surprise::NotWithAnAuthority,
         Event::Submitted(_)
         | Event::Amended(_)
         | Event::Delivered(_)
@@ -522,6 +645,15 @@ fn kind_of(event: &Event) -> Kind {
     const ACKNOWLEDGED: Kind = Kind::named("acknowledged");
     const DECIDED: Kind = Kind::named("decided");
     const DELIVERED: Kind = Kind::named("delivered");
+    const ASKED_FOR_MORE: Kind = Kind::named("asked-for-more");
+    const TRANSFER_OFFERED: Kind = Kind::named("transfer-offered");
+    const TRANSFER_ACCEPTED: Kind = Kind::named("transfer-accepted");
+    const TRANSFER_REFUSED: Kind = Kind::named("transfer-refused");
+    const STRATEGY_DISCUSSION: Kind = Kind::named("strategy-discussion-held");
+    const STATUS_RECORDED: Kind = Kind::named("status-recorded");
+    const REFERRED_ON: Kind = Kind::named("referred-on");
+    const HANDLING_LIFTED: Kind = Kind::named("handling-lifted");
+    const DISAGREED: Kind = Kind::named("disagreed");
     const OPENED: Kind = Kind::named("opened");
     const REVIEWED: Kind = Kind::named("reviewed");
     const SENDER_TOLD: Kind = Kind::named("sender-told");
@@ -530,11 +662,20 @@ fn kind_of(event: &Event) -> Kind {
         Event::Submitted(_) => SUBMITTED,
         Event::Amended(_) => AMENDED,
         Event::Withdrawn { .. } => WITHDRAWN,
-        Event::Answered(answer) => match answer.says {
+        Event::Answered(answer) | Event::HandedOn { answer, .. } => match answer.says {
             Says::Collected => COLLECTED,
             Says::Acknowledged => ACKNOWLEDGED,
             Says::Decided { .. } => DECIDED,
+            Says::AskedForMore { .. } => ASKED_FOR_MORE,
+            Says::TransferOffered { .. } => TRANSFER_OFFERED,
+            Says::TransferAccepted => TRANSFER_ACCEPTED,
+            Says::TransferRefused { .. } => TRANSFER_REFUSED,
+            Says::StrategyDiscussionHeld { .. } => STRATEGY_DISCUSSION,
+            Says::StatusRecorded(_) => STATUS_RECORDED,
+            Says::ReferredOn { .. } => REFERRED_ON,
+            Says::HandlingLifted { .. } => HANDLING_LIFTED,
         },
+        Event::Disagreed { .. } => DISAGREED,
         Event::Delivered(_) => DELIVERED,
         Event::Opened { .. } => OPENED,
         Event::Reviewed { .. } => REVIEWED,
@@ -612,6 +753,8 @@ fn review_record<'a>(event: &'a Event, effects: &'a [Effect]) -> Option<ReviewRe
         | Event::Amended(_)
         | Event::Withdrawn { .. }
         | Event::Answered(_)
+        | Event::HandedOn { .. }
+        | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::SenderTold
         | Event::Woken => None,
@@ -648,7 +791,8 @@ fn record(
     let (content_digest, by) = match event {
         Event::Submitted(referral) | Event::Amended(referral) => (Some(referral.digest), None),
         Event::Withdrawn { by, .. } => (None, Some(person(by))),
-        Event::Answered(answer) => (Some(answer.digest), Some(person(&answer.by))),
+        Event::Answered(answer) | Event::HandedOn { answer, .. } => (Some(answer.digest), Some(person(&answer.by))),
+        Event::Disagreed { disagreement, .. } => (None, Some(person(&disagreement.by))),
         Event::Opened { by, .. } => (None, Some(person(&by.person))),
         Event::Reviewed { review, referral } => (Some(referral.digest), Some(person(&review.by.person))),
         Event::Delivered(_) | Event::SenderTold | Event::Woken => (None, None),
@@ -693,5 +837,13 @@ pub fn news_word(news: &News) -> &'static str {
         News::Decided { .. } => "decided",
         News::OutcomeReturned => "outcome_returned",
         News::ClockBreached { .. } => "clock_breached",
+        News::AskedForMore { .. } => "asked_for_more",
+        News::TransferOffered { .. } => "transfer_offered",
+        News::TransferAccepted { .. } => "transfer_accepted",
+        News::TransferRefused { .. } => "transfer_refused",
+        News::StrategyDiscussionHeld { .. } => "strategy_discussion_held",
+        News::ReferredOn { .. } => "referred_on",
+        News::HandlingLifted { .. } => "handling_lifted",
+        News::Disagreed { .. } => "disagreed",
     }
 }

@@ -126,6 +126,11 @@ impl Meters {
             Surprise::VersionChanged => "version_changed",
             Surprise::NowhereToGo => "nowhere_to_go",
             Surprise::UnknownTarget => "unknown_target",
+            Surprise::TransferPending => "transfer_pending",
+            Surprise::NothingOffered => "nothing_offered",
+            Surprise::NotYoursToLift => "not_yours_to_lift",
+            Surprise::NotWithAnAuthority => "not_with_an_authority",
+            Surprise::ContentErased => "content_erased",
         };
         self.surprises.with_label_values(&[why]).inc();
     }

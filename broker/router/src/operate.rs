@@ -13,7 +13,7 @@ use proto::wire::broker::v1 as wire;
 use proto::wire::broker::v1::case_service_server::{CaseService, CaseServiceServer};
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
-use referral::case::{Case, Event, Routing, Stage};
+use referral::case::{Case, Event, Routing};
 use referral::{Endpoint, IdempotencyKey, ReferralId};
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status};
@@ -93,8 +93,9 @@ fn entry(told: Told) -> Option<common::ProgressEntry> {
     entry.step.is_some().then_some(entry)
 }
 
-fn ends_it(entry: &common::ProgressEntry) -> bool {
-    matches!(entry.step, Some(Step::Decided(_) | Step::ReturnedToSender(_) | Step::Refused(_)))
+/// It may have ended: a person has it who decides nothing, such as a child's new school, or somebody decided.
+fn may_end_it(entry: &common::ProgressEntry) -> bool {
+    matches!(entry.step, Some(Step::Acknowledged(_) | Step::Decided(_) | Step::ReturnedToSender(_) | Step::Refused(_)))
 }
 
 fn party(text: &str) -> Result<Endpoint, Status> {
@@ -141,7 +142,7 @@ impl<L: Ledger> CaseService for Caller<L> {
         let (sender, id) = (party(&sender)?, referral(&referral_id)?);
         let case = self.0.case_of(&sender, id).await?;
         let ladder = self.0.ladder(&sender, id).await?;
-        if matches!(case.stage(), Stage::Decided | Stage::Returned | Stage::Refused) {
+        if case.is_open() && case.has_ended() {
             self.0.told_how_it_ended(id).await;
         }
         Ok(Response::new(wire::GetResponse { status: Some(tell::status(&case, ladder)) }))
@@ -240,7 +241,7 @@ async fn follow<L: Ledger>(
                 continue;
             }
             let Some(entry) = entry(told) else { continue };
-            let ends = ends_it(&entry);
+            let ends = may_end_it(&entry);
             if entries.send(Ok(wire::WatchResponse { entry: Some(entry) })).await.is_err() {
                 return;
             }

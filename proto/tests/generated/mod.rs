@@ -9,8 +9,8 @@ use proptest::sample::select;
 use proto::{read, write};
 use referral::identifiers::{GssCode, NhsNumber, Postcode, Upn, Uprn, Urn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, Circumstances, Field, FrontDoorAnswer, Identity, Item,
-    Places, Practitioner, Says, Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, Disagreement, Field,
+    FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
 };
 use referral::vocab::*;
 use referral::{DeliveryId, Digest, Endpoint, IdempotencyKey, ReferralId, Sealed};
@@ -273,6 +273,17 @@ fn answer() -> BoxedStrategy<FrontDoorAnswer> {
         Just(Says::Collected),
         Just(Says::Acknowledged),
         (word(), text()).prop_map(|(outcome, reason)| Says::Decided { outcome, reason }),
+        text().prop_map(|question| Says::AskedForMore { question }),
+        (gss(), text()).prop_map(|(to, reason)| Says::TransferOffered { to, reason }),
+        Just(Says::TransferAccepted),
+        text().prop_map(|reason| Says::TransferRefused { reason }),
+        (date("2027-01-01T00:00:00Z".parse().unwrap()), any::<bool>())
+            .prop_map(|(held, enquiries_started)| { Says::StrategyDiscussionHeld { held: *held.open(), enquiries_started } }),
+        any::<[bool; 2]>().prop_map(|[child_protection_plan, looked_after]| {
+            Says::StatusRecorded(ChildStatus { child_protection_plan, looked_after })
+        }),
+        (endpoint(), text()).prop_map(|(to, reason)| Says::ReferredOn { to, reason }),
+        (word(), text()).prop_map(|(condition, reason)| Says::HandlingLifted { condition, reason }),
     ];
     let person = (text(), text(), text()).prop_map(|(name, role, contact)| Practitioner { name, role, contact });
     (endpoint(), any::<[u8; 16]>(), any::<[u8; 32]>(), person, says)
@@ -305,6 +316,12 @@ pub fn arrival() -> BoxedStrategy<Arrival> {
             received,
             what: What::Answered { referral, answer }
         }),
+        (endpoint(), received(), id(), practitioner(), text(), any::<bool>()).prop_map(
+            |(from, received, referral, by, reason, is_immediate_danger)| {
+                let disagreement = Disagreement { from: from.clone(), by, reason, is_immediate_danger };
+                Arrival { from, received, what: What::Disagreed { referral, disagreement } }
+            }
+        ),
     ]
     .boxed()
 }

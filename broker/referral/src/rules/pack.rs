@@ -221,6 +221,8 @@ crate::vocab::vocabulary! {
         WrittenConfirmation => "written_confirmation",
         /// A suspected sexual offence against a child is reported, at the latest (CL-16).
         CsaReport7D => "csa_report_7d",
+        /// The front door's manager answers a professional disagreement (FB-03).
+        DisagreementAnswer => "disagreement_answer",
     }
 }
 

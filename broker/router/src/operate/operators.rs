@@ -12,7 +12,7 @@ use proto::{tell, write};
 use referral::case::{Case, Event, Routing, Surprise, Waiting, step};
 use referral::rules::Rulebook;
 use referral::rules::review::{Choice, Review, Reviewer};
-use referral::submission::{Arrival, Practitioner, Referral, What};
+use referral::submission::{Arrival, Practitioner, Referral};
 use referral::{Digest, Endpoint, ReferralId, Sealed};
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Request, Response, Status};
@@ -21,7 +21,7 @@ use transport::amqp::{Message, Road, Token};
 use transport::clock::Clock;
 
 use super::not_now;
-use crate::decide::Input;
+use crate::decide::{Input, kept_version};
 use crate::deliver::Post;
 use crate::record::{Ledger, Quarantined, QuarantinedEntry, Release, log};
 use crate::roads;
@@ -63,24 +63,14 @@ impl<L: Ledger, P: Post> Operators<L, P> {
 
     /// The version that waits, as it was received. The case knows which messages it was made of.
     async fn content(&self, case: &Case, waiting: &Waiting) -> Result<Referral, Status> {
-        for message in case.heard().iter().rev() {
-            let kept = self.ledger.content(roads::ledger_id(case.id()), *message.as_bytes()).await.map_err(not_now)?;
-            let arrival = kept.and_then(|content| proto::read::arrival(&content.bytes).ok());
-            let referrals = match arrival.map(|arrival| arrival.what) {
-                Some(What::Submitted(submission)) => submission.split(),
-                Some(What::Amended { referral, submission }) => submission.split_as(referral),
-                Some(What::Withdrawn { .. } | What::Answered { .. }) | None => continue,
-            };
-            let is_it = |referral: &Referral| referral.id == case.id() && referral.digest == waiting.digest;
-            if let Some(found) = referrals.into_iter().find(is_it) {
-                return Ok(found);
-            }
-        }
-        Err(refusal(
-            Code::FailedPrecondition,
-            "CONTENT_ERASED",
-            "its content was erased, so nobody can read it or send it on any more: ask the sender to send it again",
-        ))
+        let found = kept_version(&self.ledger, case, waiting.digest).await.map_err(not_now)?;
+        found.ok_or_else(|| {
+            refusal(
+                Code::FailedPrecondition,
+                "CONTENT_ERASED",
+                "its content was erased, so nobody can read it or send it on any more: ask the sender to send it again",
+            )
+        })
     }
 
     /// Has events decided, and waits until what came of them is recorded.
@@ -163,6 +153,11 @@ fn refused(surprise: Surprise) -> Status {
         | Surprise::OtherContent
         | Surprise::NotResponsible
         | Surprise::Late
+        | Surprise::TransferPending
+        | Surprise::NothingOffered
+        | Surprise::NotYoursToLift
+        | Surprise::NotWithAnAuthority
+        | Surprise::ContentErased
         | Surprise::NothingDue => (Code::FailedPrecondition, "NOTHING_CHANGED"),
     };
     refusal(code, reason, surprise.words())

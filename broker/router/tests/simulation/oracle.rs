@@ -495,7 +495,17 @@ fn kind_of(event: &Event) -> &'static str {
             Says::Collected => "collected",
             Says::Acknowledged => "acknowledged",
             Says::Decided { .. } => "decided",
+            Says::AskedForMore { .. }
+            | Says::TransferOffered { .. }
+            | Says::TransferAccepted
+            | Says::TransferRefused { .. }
+            | Says::StrategyDiscussionHeld { .. }
+            | Says::StatusRecorded(_)
+            | Says::ReferredOn { .. }
+            | Says::HandlingLifted { .. } => "another answer",
         },
+        Event::HandedOn { .. } => "handed-on",
+        Event::Disagreed { .. } => "disagreed",
         Event::Delivered(_) => "delivered",
         Event::Opened { .. } => "opened",
         Event::Reviewed { .. } => "reviewed",
@@ -511,6 +521,8 @@ fn is_marked_secret(event: &Event) -> bool {
         Event::Submitted(referral) | Event::Amended(referral) => marked(referral),
         Event::Withdrawn { .. }
         | Event::Answered(_)
+        | Event::HandedOn { .. }
+        | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }
         | Event::Reviewed { .. }

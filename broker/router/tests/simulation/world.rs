@@ -389,10 +389,19 @@ fn word(what: &What) -> &'static str {
         What::Submitted(_) => "a submission",
         What::Amended { .. } => "an amendment",
         What::Withdrawn { .. } => "a withdrawal",
+        What::Disagreed { .. } => "a disagreement",
         What::Answered { answer, .. } => match answer.says {
             Says::Collected => "a receipt",
             Says::Acknowledged => "an acknowledgement",
             Says::Decided { .. } => "a decision",
+            Says::AskedForMore { .. }
+            | Says::TransferOffered { .. }
+            | Says::TransferAccepted
+            | Says::TransferRefused { .. }
+            | Says::StrategyDiscussionHeld { .. }
+            | Says::StatusRecorded(_)
+            | Says::ReferredOn { .. }
+            | Says::HandlingLifted { .. } => "another answer",
         },
     }
 }

@@ -1,0 +1,471 @@
+//! What is said about a case once it was delivered: a front door's answers, and the sender who disagrees.
+//!
+//! Each answer is bound to one delivery and its digest. Whoever answers for the child goes on doing so until
+//! another authority has explicitly accepted, and no clock that runs ever gets more time.
+
+use super::{Case, Clock, ClockState, Delivered, Effect, News, Question, Recipient, Rung, Standing, Step, Surprise, Transfer};
+use crate::disclosure::{Disclosure, Matter, Remark};
+use crate::identifiers::{DeliveryId, GssCode};
+use crate::rules::explain::name_of;
+use crate::rules::pack::{ClockEnd, ClockName};
+use crate::rules::{Role, Rulebook};
+use crate::submission::{Body, Item};
+use crate::submission::{ChildStatus, Disagreement, FrontDoorAnswer, Practitioner, Referral, Says};
+use crate::time::{Amount, london_date, start_of_london_day};
+use crate::vocab::{Category, Desk, EventKind, HandlingFlag, Knowledge, Level, Outcome, Subject, Vocabulary};
+use crate::{Endpoint, Moment, Sealed};
+use jiff::civil::Date;
+
+/// The initial child protection conference after the strategy discussion that started enquiries (CL-03).
+const CONFERENCE: Amount = Amount::WorkingDays(15);
+/// The assessment, from receipt of the referral (CL-04).
+const ASSESSMENT: Amount = Amount::WorkingDays(45);
+/// The conference at which a plan is taken over, from acceptance (CL-08; local procedures differ).
+const TRANSFER_IN: Amount = Amount::WorkingDays(15);
+/// The manager's answer to a disagreement: a convention of this product, for the limits are local (FB-03).
+const DISAGREEMENT: Amount = Amount::WorkingDays(5);
+
+/// Who answers, and what.
+struct Answering {
+    at: Endpoint,
+    by: Practitioner,
+    delivery: DeliveryId,
+    matter: Matter,
+    rung: Rung,
+    /// It speaks for the authority that answers for the child.
+    is_responsible: bool,
+}
+
+impl Case {
+    pub(super) fn answer(self, answer: FrontDoorAnswer, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
+        let FrontDoorAnswer { from: at, delivery, digest, by, says } = answer;
+        let Some((role, known)) = self.delivery_to(&at, delivery) else {
+            return Step::surprise(Some(self), Surprise::NotSentToYou);
+        };
+        if known.digest != Some(digest) {
+            return Step::surprise(Some(self), Surprise::OtherContent);
+        }
+        let (matter, rung) = (known.matter, known.rung);
+        // A disagreement lies before the manager, who answers it for the authority.
+        let speaks_for_it = role == Role::Responsible || matter == Matter::Disagreement;
+        let is_responsible = speaks_for_it && self.standing.is_with(&at);
+        let answering = Answering { at, by, delivery, matter, rung, is_responsible };
+        match says {
+            Says::Collected => self.climb(answering, Rung::Collected, now),
+            Says::Acknowledged => self.climb(answering, Rung::Acknowledged, now),
+            Says::TransferAccepted => self.accept_transfer(answering, referral, now, rules),
+            Says::TransferRefused { reason } => self.refuse_transfer(answering, &reason, rules),
+            Says::Decided { .. }
+            | Says::AskedForMore { .. }
+            | Says::TransferOffered { .. }
+            | Says::StrategyDiscussionHeld { .. }
+            | Says::StatusRecorded(_)
+            | Says::ReferredOn { .. }
+            | Says::HandlingLifted { .. }
+                if !answering.is_responsible =>
+            {
+                Step::surprise(Some(self), Surprise::NotResponsible)
+            }
+            Says::Decided { outcome, reason } => self.decide(answering, outcome, reason, now, rules),
+            Says::AskedForMore { question } => self.ask_for_more(answering, question, now),
+            Says::TransferOffered { to, reason } => self.offer_transfer(answering, &to, reason, referral, now, rules),
+            Says::StrategyDiscussionHeld { held, enquiries_started } => {
+                self.hold_strategy_discussion(answering, held, enquiries_started, now, rules)
+            }
+            Says::StatusRecorded(status) => self.record_status(answering, status, now),
+            Says::ReferredOn { to, reason } => self.refer_on(answering, to, reason, referral, now, rules),
+            Says::HandlingLifted { condition, reason } => self.lift(answering, condition, &reason, now),
+        }
+    }
+
+    fn delivery_to(&self, who: &Endpoint, delivery: DeliveryId) -> Option<(Role, &Delivered)> {
+        let recipient = self.recipients.iter().find(|recipient| recipient.to == *who)?;
+        recipient.deliveries.iter().find(|known| known.id == delivery).map(|known| (recipient.role, known))
+    }
+
+    /// A named person spoke about a delivery, so one has it.
+    fn heard_from(&mut self, answering: &Answering, rung: Rung, outcome: Option<Outcome>, now: Moment) {
+        let all = self.recipients.iter_mut().flat_map(|recipient| recipient.deliveries.iter_mut());
+        all.filter(|known| known.id == answering.delivery).for_each(|known| known.rung = known.rung.max(rung));
+        if answering.is_responsible {
+            self.meet_clocks(rung, outcome, now);
+        }
+    }
+
+    fn climb(mut self, answering: Answering, rung: Rung, now: Moment) -> Step {
+        if answering.rung >= rung {
+            return Step::surprise(Some(self), Surprise::Late);
+        }
+        self.heard_from(&answering, rung, None, now);
+        let Answering { at, by, .. } = answering;
+        let news = if rung == Rung::Collected { News::Collected(at) } else { News::Acknowledged { at, by } };
+        Step::changed(self, vec![Effect::TellSender(news)])
+    }
+
+    fn decide(mut self, answering: Answering, outcome: Outcome, reason: Sealed<String>, now: Moment, rules: &Rulebook) -> Step {
+        // The same decision again is a repeat off the intake, not news; another one is.
+        if answering.rung == Rung::Decided && self.outcome == Some(outcome) {
+            return Step::surprise(Some(self), Surprise::Late);
+        }
+        self.outcome = Some(outcome);
+        self.told = false;
+        self.disputed = false;
+        self.heard_from(&answering, Rung::Decided, Some(outcome), now);
+        if outcome == Outcome::S17Assessment {
+            let due = rules.calendar.due(self.received, ASSESSMENT);
+            self.start_clock(Clock {
+                name: ClockName::Assessment45Wd,
+                due,
+                ends_with: ClockEnd::Decided,
+                state: ClockState::Running,
+            });
+        }
+        let Answering { at, by, .. } = answering;
+        Step::changed(self, vec![Effect::TellSender(News::Decided { at, by, outcome, reason })])
+    }
+
+    fn ask_for_more(mut self, answering: Answering, question: Sealed<String>, now: Moment) -> Step {
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        let Answering { at, by, .. } = answering;
+        Step::changed(self, vec![Effect::TellSender(News::AskedForMore { at, by, question })])
+    }
+
+    /// The other authority reads it as one who is told; whoever offers it goes on answering for the child.
+    fn offer_transfer(
+        mut self,
+        answering: Answering,
+        area: &GssCode,
+        reason: Sealed<String>,
+        referral: Option<&Referral>,
+        now: Moment,
+        rules: &Rulebook,
+    ) -> Step {
+        if self.transfer.is_some() {
+            return Step::surprise(Some(self), Surprise::TransferPending);
+        }
+        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+            return Step::surprise(Some(self), Surprise::ContentErased);
+        };
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        let Answering { at, by, .. } = answering;
+        let authority = rules.directory.on(london_date(now)).authority(area).map(|authority| authority.gss.clone());
+        let to = authority.filter(|gss| at.authority() != Some(gss)).map(Endpoint::front_door);
+        let Some(to) = to else {
+            let why =
+                "It could not be offered: this area is not another English children's services authority. It stays with you.";
+            let told = self.notice(&at, Role::Responsible, Matter::TransferRefused, why.to_owned(), None);
+            return Step::changed(self, vec![told]);
+        };
+        let ruling = rules.rule_handed_on(&referral, &at, std::slice::from_ref(&to));
+        let view = ruling.told(&to).filter(|_| rules.directory.party(&to).is_some());
+        let Some(view) = view else {
+            let urgent = self.level.is_significant_harm_or_above();
+            let why =
+                format!("It could not be offered to {to}: there is no connection to them. It stays with you. Telephone them.");
+            let told = self.notice(&at, Role::Responsible, Matter::TransferRefused, why, None);
+            return Step::changed(self, vec![told, Effect::AskPerson(Question::NotConnected { to, urgent })]);
+        };
+        let delivery = self.owe(&to, Role::Notified, Matter::TransferOffer);
+        let offer = Disclosure::under(&ruling, &view, &referral, delivery, Matter::TransferOffer, &rules.directory)
+            .with_remark(Remark { by, text: reason })
+            .with_status(self.status);
+        let news = News::TransferOffered { from: at.clone(), to: to.clone() };
+        self.transfer = Some(Transfer { to, from: at, since: now });
+        let effects = vec![Effect::Deliver(Box::new(offer)), Effect::TellSender(news)];
+        Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
+    }
+
+    /// RA-02, P8: from now on the other authority answers for the child, and has what time is left.
+    fn accept_transfer(mut self, answering: Answering, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
+        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+            return Step::surprise(Some(self), Surprise::ContentErased);
+        };
+        let Some(transfer) = self.transfer.take_if(|transfer| answering.answers(transfer)) else {
+            return Step::surprise(Some(self), Surprise::NothingOffered);
+        };
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        let Transfer { to, from, .. } = transfer;
+        let before = self.standing.responsible().cloned().unwrap_or_else(|| from.clone());
+        let is_before = |recipient: &&mut Recipient| recipient.to.authority() == before.authority();
+        self.recipients.iter_mut().filter(is_before).for_each(|recipient| recipient.role = Role::Notified);
+        self.standing = Standing::With { responsible: to.clone() };
+        // The one that was responsible decides no more; this one has not yet.
+        self.outcome = None;
+        self.told = false;
+        let ruling = rules.rule_handed_on(&referral, &to, &[]);
+        let mut effects = Vec::new();
+        if let Some(view) = ruling.told(&to) {
+            let delivery = self.owe(&to, Role::Responsible, Matter::Referral);
+            let whole = Disclosure::under(&ruling, &view, &referral, delivery, Matter::Referral, &rules.directory)
+                .with_status(self.status);
+            effects.push(Effect::Deliver(Box::new(whole)));
+        }
+        if self.status.is_some_and(|status| status.child_protection_plan) {
+            let due = rules.calendar.due(now, TRANSFER_IN);
+            let (name, ends_with) = (ClockName::TransferInConference15Wd, ClockEnd::Decided);
+            self.start_clock(Clock { name, due, ends_with, state: ClockState::Running });
+        }
+        let text = format!(
+            "{} accepted what you offered. It answers for the child from now on, and the clocks that run are its own.",
+            name_of(&to, &rules.directory)
+        );
+        if rules.directory.party(&before).is_some() {
+            effects.push(self.notice(&before, Role::Notified, Matter::TransferAccepted, text, None));
+        }
+        effects.push(Effect::TellSender(News::TransferAccepted { from: before, to, by: answering.by }));
+        Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
+    }
+
+    /// It stays where it is, and both managers hear that two authorities do not agree (RA-02).
+    fn refuse_transfer(mut self, answering: Answering, reason: &Sealed<String>, rules: &Rulebook) -> Step {
+        let Some(transfer) = self.transfer.take_if(|transfer| answering.answers(transfer)) else {
+            return Step::surprise(Some(self), Surprise::NothingOffered);
+        };
+        let all = self.recipients.iter_mut().flat_map(|recipient| recipient.deliveries.iter_mut());
+        all.filter(|known| known.id == answering.delivery).for_each(|known| known.rung = known.rung.max(Rung::Acknowledged));
+        let Transfer { to, from, .. } = transfer;
+        let with = self.standing.responsible().cloned().unwrap_or(from);
+        let text = format!(
+            "{} did not take it over. It stays with {}, until another authority explicitly accepts.",
+            name_of(&to, &rules.directory),
+            name_of(&with, &rules.directory)
+        );
+        let remark = Remark { by: answering.by, text: reason.clone() };
+        let managers = [&with, &to].map(|endpoint| endpoint.authority().cloned());
+        let managers = managers.into_iter().flatten().map(|gss| Endpoint::Authority(gss, Desk::FrontDoorManager));
+        let told = std::iter::once((with.clone(), Role::Responsible)).chain(managers.map(|manager| (manager, Role::Notified)));
+        let mut effects = Vec::new();
+        for (told, role) in told {
+            if rules.directory.party(&told).is_some() {
+                effects.push(self.remark(&told, role, Matter::TransferRefused, text.clone(), remark.clone()));
+            } else {
+                let urgent = self.level.is_significant_harm_or_above();
+                effects.push(Effect::AskPerson(Question::NotConnected { to: told, urgent }));
+            }
+        }
+        effects.push(Effect::TellSender(News::TransferRefused { from: with, to }));
+        Step::changed(self, effects)
+    }
+
+    fn hold_strategy_discussion(
+        mut self,
+        answering: Answering,
+        held: Date,
+        enquiries_started: bool,
+        now: Moment,
+        rules: &Rulebook,
+    ) -> Step {
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        if enquiries_started {
+            // What is dated ahead gives nobody more time.
+            let held = held.min(london_date(now));
+            let due = rules.calendar.due(start_of_london_day(held), CONFERENCE);
+            let (name, ends_with) = (ClockName::Icpc15Wd, ClockEnd::Decided);
+            self.start_clock(Clock { name, due, ends_with, state: ClockState::Running });
+        }
+        Step::changed(self, vec![Effect::TellSender(News::StrategyDiscussionHeld { at: answering.at })])
+    }
+
+    /// A conference has decided whether there is a plan; the sender does not read that (DM-12).
+    fn record_status(mut self, answering: Answering, status: ChildStatus, now: Moment) -> Step {
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        self.status = Some(status);
+        let conferences = [ClockName::Icpc15Wd, ClockName::TransferInConference15Wd];
+        let running = self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running);
+        running.filter(|clock| conferences.contains(&clock.name)).for_each(|clock| clock.state = ClockState::Met { at: now });
+        Step::changed(self, Vec::new())
+    }
+
+    fn refer_on(
+        mut self,
+        answering: Answering,
+        to: Endpoint,
+        reason: Sealed<String>,
+        referral: Option<&Referral>,
+        now: Moment,
+        rules: &Rulebook,
+    ) -> Step {
+        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+            return Step::surprise(Some(self), Surprise::ContentErased);
+        };
+        if to == self.sender || to == answering.at {
+            return Step::surprise(Some(self), Surprise::UnknownTarget);
+        }
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        let Answering { at, by, .. } = answering;
+        let ruling = rules.rule_handed_on(&referral, &at, std::slice::from_ref(&to));
+        let view = ruling.told(&to).filter(|view| view.role() != Role::Responsible && rules.directory.party(&to).is_some());
+        let Some(view) = view else {
+            let urgent = self.level.is_significant_harm_or_above();
+            let why = format!("It could not be referred on to {to}: there is no connection to them. Telephone them.");
+            let told = self.notice(&at, Role::Responsible, Matter::TransferRefused, why, None);
+            return Step::changed(self, vec![told, Effect::AskPerson(Question::NotConnected { to, urgent })]);
+        };
+        let delivery = self.owe(&to, Role::Notified, Matter::ReferredOn);
+        let given = Disclosure::under(&ruling, &view, &referral, delivery, Matter::ReferredOn, &rules.directory)
+            .with_remark(Remark { by, text: reason });
+        let effects = vec![Effect::Deliver(Box::new(given)), Effect::TellSender(News::ReferredOn { at, to })];
+        Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
+    }
+
+    /// HR-04: it is inherited through everything until the authority lifts it; then everybody who kept it hears so.
+    fn lift(mut self, answering: Answering, condition: HandlingFlag, reason: &Sealed<String>, now: Moment) -> Step {
+        if condition != HandlingFlag::DoNotInformParents {
+            return Step::surprise(Some(self), Surprise::NotYoursToLift);
+        }
+        if self.lifted.contains(&condition) {
+            return Step::surprise(Some(self), Surprise::Late);
+        }
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        self.lifted.push(condition);
+        let text = format!("The authority lifted a condition that you were given: {}.", condition.words());
+        let remark = Remark { by: answering.by, text: reason.clone() };
+        let told: Vec<(Endpoint, Role)> = self
+            .recipients
+            .iter()
+            .filter(|recipient| recipient.deliveries.iter().any(|delivery| delivery.matter.has_content()))
+            .map(|recipient| (recipient.to.clone(), recipient.role))
+            .collect();
+        let mut effects: Vec<Effect> =
+            told.iter().map(|(to, role)| self.remark(to, *role, Matter::HandlingLifted, text.clone(), remark.clone())).collect();
+        effects.push(Effect::TellSender(News::HandlingLifted { at: answering.at, condition }));
+        Step::changed(self, effects)
+    }
+
+    /// FB-03: it goes to the front door's manager. In immediate danger it goes past every ladder, as a new urgent
+    /// referral to whoever is on duty, and to police.
+    pub(super) fn disagree(
+        mut self,
+        disagreement: Disagreement,
+        referral: Option<&Referral>,
+        now: Moment,
+        rules: &Rulebook,
+    ) -> Step {
+        let Disagreement { from, by, reason, is_immediate_danger } = disagreement;
+        if from != self.sender {
+            return Step::surprise(Some(self), Surprise::NotYours);
+        }
+        let responsible = self.standing.responsible().cloned();
+        if is_immediate_danger && let Some(referral) = referral {
+            self.dispute();
+            self.outcome = None;
+            let news = News::Disagreed { to: None, stage: self.disagreements };
+            let urgent = self.without_what_was_lifted(referral).made_urgent(&reason, now);
+            let ruling = rules.rule(&urgent, &self.had_content());
+            return self.carry_out(ruling, &urgent, None, vec![Effect::TellSender(news)], rules);
+        }
+        let (Some(responsible), Some(gss)) = (&responsible, responsible.as_ref().and_then(Endpoint::authority)) else {
+            return Step::surprise(Some(self), Surprise::NotWithAnAuthority);
+        };
+        self.dispute();
+        let manager = Endpoint::Authority(gss.clone(), Desk::FrontDoorManager);
+        let is_connected = |to: &Endpoint| rules.directory.party(to).is_some();
+        let mut effects = Vec::new();
+        let to = [(manager.clone(), Role::Notified), (responsible.clone(), Role::Responsible)];
+        let to = to.into_iter().find(|(to, _)| is_connected(to));
+        if to.as_ref().is_none_or(|(to, _)| *to != manager) || is_immediate_danger {
+            let urgent = is_immediate_danger || self.level.is_significant_harm_or_above();
+            effects.push(Effect::AskPerson(Question::NotConnected { to: manager.clone(), urgent }));
+        }
+        let stage = self.disagreements;
+        if let Some((to, role)) = &to {
+            let decided = match self.outcome {
+                Some(_) => "with what was decided",
+                None => "with nothing having been decided",
+            };
+            let text = format!(
+                "The referrer disagrees {decided} about this referral: stage {stage} of your local escalation procedure. \
+                 Speak with them, then decide on this delivery; the decision that stands may stay the same."
+            );
+            effects.push(self.remark(to, *role, Matter::Disagreement, text, Remark { by, text: reason }));
+        }
+        let due = rules.calendar.due(now, DISAGREEMENT);
+        let (name, ends_with) = (ClockName::DisagreementAnswer, ClockEnd::Decided);
+        self.start_clock(Clock { name, due, ends_with, state: ClockState::Running });
+        effects.push(Effect::TellSender(News::Disagreed { to: Some(to.map_or(manager, |(to, _)| to)), stage }));
+        Step::changed(self, effects)
+    }
+
+    fn dispute(&mut self) {
+        self.disagreements = self.disagreements.saturating_add(1);
+        self.disputed = true;
+        self.told = false;
+    }
+
+    fn remark(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, remark: Remark) -> Effect {
+        match self.notice(to, role, matter, text, None) {
+            Effect::Notify(notice) => Effect::Notify(crate::disclosure::Notice { remark: Some(remark), ..notice }),
+            other @ (Effect::Deliver(_) | Effect::TellSender(_) | Effect::AskPerson(_)) => other,
+        }
+    }
+
+    /// A clock that runs keeps its first due moment; one that ended starts again.
+    fn start_clock(&mut self, clock: Clock) {
+        match self.clocks.iter_mut().find(|known| known.name == clock.name) {
+            None => self.clocks.push(clock),
+            Some(known) if known.state == ClockState::Running => {}
+            Some(known) => *known = clock,
+        }
+    }
+
+    fn meet_clocks(&mut self, rung: Rung, outcome: Option<Outcome>, at: Moment) {
+        let met = |clock: &Clock| match clock.ends_with {
+            ClockEnd::Acknowledged => rung >= Rung::Acknowledged,
+            ClockEnd::Decided => rung >= Rung::Decided && outcome.is_none_or(|outcome| ends(clock.name, outcome)),
+        };
+        for clock in self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running && met(clock)) {
+            clock.state = ClockState::Met { at };
+        }
+    }
+
+    /// The referral as those who handle it now have to: without the conditions that the authority lifted.
+    pub(super) fn without_what_was_lifted(&self, referral: &Referral) -> Referral {
+        let stays = |flag: &HandlingFlag| !self.lifted.contains(flag);
+        let mut referral = referral.clone();
+        referral.handling.retain(stays);
+        referral.items.iter_mut().for_each(|item| item.handling.retain(stays));
+        referral
+    }
+}
+
+/// Whether a decision ends what `clock` waits for: to assess is no assessment, and to discuss or to enquire is no
+/// conference.
+fn ends(clock: ClockName, outcome: Outcome) -> bool {
+    let goes_on = matches!(outcome, Outcome::S17Assessment | Outcome::StrategyDiscussionS47 | Outcome::EmergencyAction);
+    let waits_for_the_end = [ClockName::Assessment45Wd, ClockName::Icpc15Wd, ClockName::TransferInConference15Wd];
+    !(goes_on && waits_for_the_end.contains(&clock))
+}
+
+impl Answering {
+    /// Whether it answers this offer.
+    fn answers(&self, transfer: &Transfer) -> bool {
+        self.at == transfer.to && self.matter == Matter::TransferOffer
+    }
+}
+
+impl Standing {
+    /// Who answers for the child.
+    pub(super) fn responsible(&self) -> Option<&Endpoint> {
+        match self {
+            Standing::With { responsible } => Some(responsible),
+            Standing::Held { .. } | Standing::Returned | Standing::Refused => None,
+        }
+    }
+}
+
+impl Referral {
+    /// The same as a disagreement about a child who is not safe now, made at `now`.
+    fn made_urgent(self, reason: &Sealed<String>, now: Moment) -> Referral {
+        let why = Item {
+            category: Category::ConcernNarrative,
+            subject: Subject::Child,
+            knowledge: Knowledge::NotStated,
+            handling: Vec::new(),
+            about_child: None,
+            body: Body::Text(Sealed::new(format!("The referrer disagrees with what was decided: {}", reason.open()))),
+            summary: None,
+        };
+        let items = self.items.into_iter().chain([why]).collect();
+        Referral { kind: EventKind::ProfessionalDisagreement, level: Level::ImmediateDanger, received: now, items, ..self }
+    }
+}
