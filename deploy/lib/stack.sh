@@ -5,7 +5,7 @@
 # ever removes a ledger or a queue.
 
 # Who exists in the local stack. Councils and forces are real, every person is invented.
-senders=(school.999001 school.999002)
+senders=(school.999001 school.999002 nhs.ZZ304)
 councils=(la.E08000035 la.E10000016 la.E09000025)
 desks=(front-door edt early-help front-door-manager)
 forces=(police.13 police.46)

@@ -109,6 +109,11 @@ phase_clients() {
         found=yes
         run_client "$client"
     done
+    for client in "$root"/examples/*/*.{py,cjs}; do
+        [[ -e $client ]] || continue
+        rm -rf "$run/keys"
+        run_client "$client"
+    done
     [[ $found == yes ]] || it_failed "foreign clients" "tests/clients holds no *_test.py and no *_test.cjs"
     stop_program adapter || true
     stop_program broker || true
@@ -138,7 +143,7 @@ run_client() {
     (
         export SAFEGUARDING_GATEWAY=localhost:$gateway_port SAFEGUARDING_AMQPS_PORT=$amqps_port
         export SAFEGUARDING_VHOST=$vhost SAFEGUARDING_CERTIFICATES=$run/certificates
-        export SAFEGUARDING_PROTO=$root/proto
+        export SAFEGUARDING_PROTO=$root/proto SAFEGUARDING_KEYS=$run/keys
         export PYTHONPATH=$run/stubs NODE_PATH=$run/tools/node/node_modules
         cd "$run" && timeout 120 "$(runner_of "$runner")" "$client"
     ) >"$log" 2>&1 </dev/null || status=$?

@@ -194,6 +194,7 @@ pub const PARTIES: &[&str] = &[
     "la.E09000025.front-door",
     "police.13",
     "police.46",
+    "nhs.ZZ304",
     "operator.desk",
 ];
 
