@@ -138,10 +138,24 @@ impl Told {
 
     /// TC-08: graver harm than the level says is handled as possible significant harm.
     fn handled(&self) -> Level {
-        let low = matches!(self.level, Level::EarlyHelp | Level::Information);
         let asks = matches!(self.event, EventKind::Referral | EventKind::Correction | EventKind::ServiceRequest);
-        let grave = matches!(self.harm, HarmType::SexualExploitation | HarmType::Trafficking | HarmType::SexualAbuse);
-        if low && asks && grave && !self.is_adult() { Level::SignificantHarm } else { self.level }
+        if !asks || self.is_adult() || self.level.is_significant_harm_or_above() {
+            return self.level;
+        }
+        let grave = match self.harm {
+            HarmType::SexualAbuse
+            | HarmType::SexualExploitation
+            | HarmType::CriminalExploitation
+            | HarmType::Trafficking
+            | HarmType::ChildOnChildSexual
+            | HarmType::FabricatedOrInducedIllness
+            | HarmType::FgmKnown
+            | HarmType::FgmRisk
+            | HarmType::FgmReportedByThirdParty => true,
+            HarmType::PhysicalAbuse => self.level != Level::InNeed,
+            _ => false,
+        };
+        if grave { Level::SignificantHarm } else { self.level }
     }
 
     /// Where the child was found: as said, else at the school that reports it.
@@ -191,7 +205,9 @@ impl Told {
             // RA-09: a homeless young person of 16 or 17 is not turned away.
             let homeless = self.harm == HarmType::Homelessness && !self.unborn && matches!(self.years, Some(16..=17));
             // RA-10: where found, until a transfer is accepted.
-            let unaccompanied = self.harm == HarmType::UnaccompaniedAsylumSeeking && english(self.placing).is_none();
+            let planned = below && self.elsewhere(self.plan).is_some();
+            let unaccompanied =
+                self.harm == HarmType::UnaccompaniedAsylumSeeking && english(self.placing).is_none() && !planned;
             if let Some(found) = found.filter(|_| homeless || unaccompanied) {
                 return Who::Authority(found);
             }
@@ -282,7 +298,8 @@ impl Told {
             return to.unwrap_or(held);
         }
         // TC-03, TC-04, TC-06, TC-07: agreement to a service, which an authority with parental responsibility gives.
-        let asks = matches!(self.event, EventKind::Referral | EventKind::Correction | EventKind::ServiceRequest);
+        // A correction goes where the referral went, and is held for nothing that the referral was not.
+        let asks = matches!(self.event, EventKind::Referral | EventKind::ServiceRequest);
         let agreement_counts = asks && !self.is_adult() && !self.looked_after;
         let refused = matches!(self.agreement, Agreement::Refused | Agreement::Awaited);
         let unexplained =
