@@ -20,7 +20,7 @@ pub enum Sample {
     Neglect,
     /// A girl of twelve with bruises; Kent.
     PhysicalAbuse,
-    /// A boy of fifteen with money and a second telephone; Newham.
+    /// A boy of fifteen with money and a second telephone; Newham; in need, so graver harm than the level says.
     Exploitation,
     /// A boy of six with a burn, his health and his mother's; significant harm, Leeds.
     Injury,
@@ -505,7 +505,10 @@ mod tests {
         let leeds = "goes to la.E08000035.front-door";
         assert_eq!(outcome(Sample::Neglect), [leeds]);
         assert_eq!(outcome(Sample::PhysicalAbuse), ["goes to la.E10000016.front-door"]);
-        assert_eq!(outcome(Sample::Exploitation), ["goes to la.E09000025.front-door and police.13 and national.nrm"]);
+        assert_eq!(
+            outcome(Sample::Exploitation),
+            ["goes to la.E09000025.front-door and police.13 and national.nrm, level_mismatch"]
+        );
         assert_eq!(outcome(Sample::Injury), [leeds]);
         assert_eq!(outcome(Sample::ImmediateDanger), ["goes to la.E08000035.front-door and police.13"]);
         assert_eq!(outcome(Sample::Misaddressed), ["goes to la.E08000035.front-door, redirected"]);

@@ -230,8 +230,8 @@ def who_may_not(referral_id):
         code = code_of(schools.Refer, empty)
         check("an empty form is refused as wrong", code == grpc.StatusCode.INVALID_ARGUMENT, code)
         desk = front_door_grpc.FrontDoorServiceStub(channel)
-        code = code_of(desk.Acknowledge, front_door.AcknowledgeRequest())
-        check("a school cannot answer as a front door", code == grpc.StatusCode.PERMISSION_DENIED, code)
+        code = code_of(desk.Decide, front_door.DecideRequest())
+        check("a school cannot decide as a front door", code == grpc.StatusCode.PERMISSION_DENIED, code)
     with channel_of("school.999002") as channel:
         code = code_of(referral_grpc.ReferralServiceStub(channel).Get, referral.GetRequest(referral_id=referral_id))
         check("another school's referral does not exist", code == grpc.StatusCode.NOT_FOUND, code)

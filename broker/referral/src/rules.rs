@@ -613,7 +613,16 @@ impl Rulebook {
         if let Some(to) = responsible {
             // A member of the public who referred hears that it was received, and no more (DM-15).
             let is_professional = is_reply && *to != Endpoint::Public;
-            let kind = if is_professional { RecipientKind::Referrer } else { kind_of(to, Role::Responsible, authority) };
+            let kind = match to {
+                _ if is_professional => RecipientKind::Referrer,
+                // A desk that staff under suspicion cannot see gives nobody more than the desk it stands in for (HR-10).
+                Endpoint::Authority(gss, Desk::Restricted) => {
+                    let without = situation.clone().without_conflict();
+                    let desk = tables.desk.matching(&without).next().map_or(Desk::Restricted, |row| row.outcome);
+                    kind_of(&Endpoint::Authority(gss.clone(), desk), Role::Responsible, authority)
+                }
+                _ => kind_of(to, Role::Responsible, authority),
+            };
             recipients.push(Addressee { to: to.clone(), kind, role: Role::Responsible, is_asked_for: false });
         }
         for row in tables.notify.matching(situation).filter(|row| delivered || row.outcome.even_when_held) {

@@ -605,6 +605,31 @@ fn one_more_condition_never_shows_anybody_more() {
     assert_eq!(count, 52_224);
 }
 
+/// 23 messages at 5 levels: the desk that stands in for one with a conflict of interest gives no more than that one.
+#[test]
+fn a_conflict_of_interest_shows_the_desk_that_stands_in_no_more() {
+    let mut count = 0;
+    for &event in EventKind::ALL {
+        for &level in Level::ALL {
+            let given = |flags: &[HandlingFlag]| -> BTreeMap<Category, Extent> {
+                let mut one = full("school.999001", event, level, OPEN);
+                one.handling = flags.to_vec();
+                let ruling = RULES.rule(&one, &[]);
+                let answers = ruling.views().iter().find(|view| view.role() == Role::Responsible);
+                let verdicts = answers.into_iter().flat_map(|view| view.verdicts());
+                verdicts.map(|verdict| (verdict.category, verdict.given)).collect()
+            };
+            let (plain, restricted) = (given(&[]), given(&[HandlingFlag::ConflictOfInterestRecipientStaff]));
+            for (category, given) in restricted {
+                let was = plain.get(&category).copied().unwrap_or(Extent::Nothing);
+                assert!(given <= was, "{event} {level}: {category} grows from {was} to {given}");
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(count, EventKind::ALL.len() * Level::ALL.len());
+}
+
 /// 23 messages, 5 levels, 30 kinds of harm, 7 ages, moving about or not, 2 counts of earlier reports: 96,600.
 #[test]
 fn the_machine_never_lowers_a_level() {

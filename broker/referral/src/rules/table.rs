@@ -227,6 +227,14 @@ impl Situation {
         self
     }
 
+    /// The same, had nobody at the front door been the subject (HR-10).
+    pub fn without_conflict(mut self) -> Situation {
+        if let Some(conflict) = self.0.get_mut(Column::Conflict as usize) {
+            *conflict = YesNo::No.ordinal() as u8;
+        }
+        self
+    }
+
     /// A situation put together from ordinals, for sweeps over all there are.
     pub fn from_ordinals(ordinals: [u8; COLUMNS]) -> Situation {
         Situation(ordinals)

@@ -206,8 +206,7 @@ impl Told {
             let homeless = self.harm == HarmType::Homelessness && !self.unborn && matches!(self.years, Some(16..=17));
             // RA-10: where found, until a transfer is accepted.
             let planned = below && self.elsewhere(self.plan).is_some();
-            let unaccompanied =
-                self.harm == HarmType::UnaccompaniedAsylumSeeking && english(self.placing).is_none() && !planned;
+            let unaccompanied = self.harm == HarmType::UnaccompaniedAsylumSeeking && english(self.placing).is_none() && !planned;
             if let Some(found) = found.filter(|_| homeless || unaccompanied) {
                 return Who::Authority(found);
             }
