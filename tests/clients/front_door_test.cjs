@@ -68,9 +68,9 @@ function concern() {
         identity: { given_name: "Jonah", family_name: "Merrow", date_of_birth: "2013-11-19" },
         places: { home: "E09000025", located: "E09000025" },
       },
-      worry: { text: "New phone and trainers, and away from lessons with older young people.", source: "KNOWLEDGE_DIRECT" },
+      worry: { text: "Falls asleep in lessons and has stopped bringing lunch.", source: "KNOWLEDGE_DIRECT" },
       level: "LEVEL_IN_NEED", // below significant harm it is the front door at any hour (RA-20)
-      harm: "HARM_TYPE_CRIMINAL_EXPLOITATION",
+      harm: "HARM_TYPE_OTHER_WELFARE",
       consent: { agreement: "AGREEMENT_GIVEN", duty_decision: "DUTY_DECISION_SHARE" },
     },
   };

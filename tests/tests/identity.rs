@@ -205,7 +205,7 @@ async fn a_sender_speaks_only_as_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_party_has_its_own_doors_and_no_other() {
     let stack = Stack::start("doors").await;
-    certify(&stack.node.certificates(), &[], &["nhs.RR8"]);
+    certify(&stack.node.certificates(), &[], &["nhs.RR8", "adult.E08000035"]);
     let before = Kept::by(&stack).await;
     let (denied, why) = (Code::PermissionDenied, "NOT_YOUR_SERVICE");
     for party in ["police.13", "nhs.RR8", LEEDS] {
@@ -228,7 +228,8 @@ async fn each_party_has_its_own_doors_and_no_other() {
         refused(party, desk.acknowledge(front_door::AcknowledgeRequest::default()).await, empty, why);
         refused(party, desk.collect(front_door::CollectRequest::default()).await, empty, why);
     }
-    for party in ["nhs.RR8"] {
+    // Adult services receive, and raise no concern here.
+    for party in ["adult.E08000035"] {
         let mut sender = Sender::of(&stack, party).await;
         refused(party, sender.submit(&key(), content("Nobody", "Nothing.")).await, denied, why);
         refused(party, sender.referrals.list(referral::ListRequest::default()).await, denied, why);

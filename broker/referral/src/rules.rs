@@ -617,7 +617,7 @@ impl Rulebook {
                 _ if is_professional => RecipientKind::Referrer,
                 // A desk that staff under suspicion cannot see gives nobody more than the desk it stands in for (HR-10).
                 Endpoint::Authority(gss, Desk::Restricted) => {
-                    let without = situation.clone().without_conflict();
+                    let without = situation.without_conflict();
                     let desk = tables.desk.matching(&without).next().map_or(Desk::Restricted, |row| row.outcome);
                     kind_of(&Endpoint::Authority(gss.clone(), desk), Role::Responsible, authority)
                 }
