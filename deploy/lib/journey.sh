@@ -41,10 +41,15 @@ refer() {
         "The ladder above shows how far it came; the broker's log: $run/log/broker.log"
 }
 
-# What is oldest on the queue is answered, whoever sent it: that is what a front door does.
+# What is oldest on the queue is answered, whoever sent it: that is what a front door does. At night and at weekends
+# what cannot wait lies with the same council's emergency duty team (RA-20).
 answer() {
-    local desk=$1 person=$2 outcome=$3 reason=$4 seen delivery
-    seen=$(at_the_desk "$desk" next) || { printf '%s\n' "$seen"; return 1; }
+    local desk=$1 person=$2 outcome=$3 reason=$4 seen="" delivery round
+    for round in {1..15}; do
+        seen=$(at_the_desk "$desk" next --wait 2) && break
+        [[ $desk == *.front-door ]] && desk=${desk%.front-door}.edt || desk=${desk%.edt}.front-door
+        ((round < 15)) || { printf '%s\n' "$seen"; return 1; }
+    done
     printf '%s\n' "$seen"
     delivery=$(grep -oiE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' <<<"$seen" | head -n 1)
     [[ -n $delivery ]] || { say "nothing came to $desk"; return 1; }
