@@ -10,7 +10,7 @@ mod answers;
 use serde::{Deserialize, Serialize};
 
 use crate::disclosure::{Disclosure, Matter, Notice};
-use crate::identifiers::{DeliveryId, Digest, ReferralId};
+use crate::identifiers::{DeliveryId, Digest, GssCode, ReferralId};
 use crate::rules::explain::{Sentence, Withheld, explain, name_of};
 use crate::rules::pack::{ClockEnd, ClockName, Extent, LawfulBasis};
 use crate::rules::review::{Choice, Review, Reviewer};
@@ -56,6 +56,9 @@ pub struct Case {
     /// Another authority was asked to take it over, and has not answered.
     #[serde(default)]
     transfer: Option<Transfer>,
+    /// The authority that explicitly took it over from the one that the rules name. No change gives it back.
+    #[serde(default)]
+    taken_over: Option<GssCode>,
     /// Conditions that the authority lifted; no later version brings them back (HR-04).
     #[serde(default)]
     lifted: Vec<HandlingFlag>,
@@ -749,6 +752,7 @@ impl Case {
             withdrawn: false,
             told: false,
             transfer: None,
+            taken_over: None,
             lifted: Vec::new(),
             status: None,
             disagreements: 0,
@@ -806,6 +810,10 @@ impl Case {
             Err(surprise) => return Step::surprise(Some(Case { waiting: Some(waiting), ..self }), surprise),
         };
         self.reviewed.push(review.number);
+        if matches!(review.choice, Choice::Redirect { .. }) {
+            // A named person said where it goes now, whoever had taken it over before.
+            self.taken_over = None;
+        }
         let reason = match review.choice {
             Choice::Return => Some(review.reason),
             Choice::Release | Choice::Redirect { .. } => None,
@@ -843,7 +851,9 @@ impl Case {
                 let to: Vec<Endpoint> = waiting.items.iter().filter(gets).map(|item| item.from.clone()).collect();
                 return if to.is_empty() { Err(Surprise::NoBasis) } else { Ok((Some(ruling), Goes::ToThese(to))) };
             }
-            (Choice::Release | Choice::Redirect { .. } | Choice::Return, _) => rules.rule_reviewed(referral, &earlier, choice),
+            (Choice::Release | Choice::Redirect { .. } | Choice::Return, _) => {
+                rules.rule_reviewed(referral, &earlier, self.taken_over.as_ref(), choice)
+            }
         };
         match ruling.decision() {
             Decision::HoldForReview { .. } => Err(Surprise::NowhereToGo),
@@ -860,8 +870,15 @@ impl Case {
     fn ruled(self, referral: &Referral, matter: Matter, effects: Vec<Effect>, rules: &Rulebook) -> Step {
         // Those who had a version of it get the change.
         let referral = self.without_what_was_lifted(referral);
-        let ruling = rules.rule(&referral, &self.had_content());
+        let ruling = self.rule(&referral, rules);
         self.carry_out(ruling, &referral, Goes::ToAllAs(matter), effects, rules)
+    }
+
+    fn rule(&self, referral: &Referral, rules: &Rulebook) -> Ruling {
+        match &self.taken_over {
+            Some(by) => rules.rule_taken_over(referral, &self.had_content(), by),
+            None => rules.rule(referral, &self.had_content()),
+        }
     }
 
     /// What a ruling makes of the case.

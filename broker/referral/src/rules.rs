@@ -299,7 +299,7 @@ impl Ruling {
     pub fn bases(&self) -> impl Iterator<Item = LawfulBasis> + '_ {
         self.bases.iter().map(|(basis, _)| *basis)
     }
-    /// The rule that speaks of `clock`.
+    /// Whether it is handled at significant harm or above.
     pub fn is_significant_harm_or_above(&self) -> bool {
         self.facts.level.is_significant_harm_or_above()
     }
@@ -340,11 +340,23 @@ impl Rulebook {
     /// The ruling on `referral`. Those in `earlier` received a version of it before and receive the change
     /// too, each what it may have (RK-02).
     pub fn rule(&self, referral: &Referral, earlier: &[Endpoint]) -> Ruling {
+        self.rule_with(referral, earlier, None, None)
+    }
+
+    /// The same where a person lifted something, or where `taken_over` names the authority that took the referral over:
+    /// that one answers instead of whichever authority the rules name, at whichever of its desks they name.
+    fn rule_with(
+        &self,
+        referral: &Referral,
+        earlier: &[Endpoint],
+        taken_over: Option<&GssCode>,
+        lift: Option<Lift<'_>>,
+    ) -> Ruling {
         let (referral, how_placed) = self.with_home(referral);
         let facts = Facts::derive(&referral, &self.directory);
         let mut ruling = match self.library.in_force(london_date(referral.received)) {
             None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, &referral, facts, earlier, None),
+            Some(pack) => self.rule_under(pack, &referral, facts, earlier, taken_over, lift),
         };
         ruling.flags.extend(how_placed);
         ruling
@@ -401,13 +413,14 @@ impl Rulebook {
         }
     }
 
-    /// The ruling under `pack`; after a review, with what the person lifted.
+    /// The ruling under `pack`, as [`Rulebook::rule_with`] asks for it.
     fn rule_under(
         &self,
         pack: &RulePack,
         referral: &Referral,
         facts: Facts,
         earlier: &[Endpoint],
+        taken_over: Option<&GssCode>,
         lift: Option<Lift<'_>>,
     ) -> Ruling {
         let tables = &pack.tables;
@@ -418,6 +431,9 @@ impl Rulebook {
         let route = diverted.or_else(|| tables.route.matching(&before).next());
         let named = lift.and_then(Lift::target);
         let target = named.cloned().or_else(|| route.and_then(|row| self.organisation(row.outcome, referral)));
+        let by_rules = target.as_ref().and_then(Endpoint::authority);
+        let taken_over = taken_over.filter(|gss| named.is_none() && by_rules.is_some_and(|by_rules| by_rules != *gss));
+        let target = taken_over.cloned().map(Endpoint::front_door).or(target);
         let hours = match target.as_ref().and_then(|target| self.hours(target)) {
             Some(hours) if !hours.are_open(&self.calendar, referral.received) => Hours::Closed,
             _ => Hours::Open,
@@ -441,7 +457,11 @@ impl Rulebook {
             (other, _) => other,
         });
 
-        let mut by: Vec<Arc<Reason>> = route.filter(|_| named.is_none()).into_iter().map(|row| row.reason.clone()).collect();
+        let mut by: Vec<Arc<Reason>> = match (named, taken_over) {
+            (Some(_), _) => Vec::new(),
+            (None, Some(_)) => vec![handover::taken_over()],
+            (None, None) => route.into_iter().map(|row| row.reason.clone()).collect(),
+        };
         let is_reply = named.is_none() && matches!(route.map(|row| row.outcome), Some(RouteTo::Referrer));
         let items: Vec<ItemFacts> = referral.items.iter().map(|item| ItemFacts::derive(item, referral)).collect();
         let mut holds: Vec<&Row<Hold>> = pack.hold.whole.matching(&after).collect();

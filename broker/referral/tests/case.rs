@@ -910,6 +910,28 @@ fn a_case_stays_where_it_is_until_the_other_authority_accepts_and_its_clocks_go_
 }
 
 #[test]
+fn a_change_does_not_give_back_what_another_authority_took_over() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.hand_on(LEEDS, offered());
+    life.hand_on(KENT, Says::TransferAccepted);
+    check(life.amend(2, |_| {}), expect![[r#"
+        tell the sender: amended
+        tell the sender: routed by RA-02 RA-20.open
+        deliver Amendment to la.E10000016.front-door as Responsible
+        deliver Amendment to la.E08000035.front-door as EarlierRecipient"#]]);
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
+    // At night it is for whoever is on duty at that authority (RA-20).
+    check(life.amend(3, |referral| referral.received = "2026-11-23T23:00:00Z".parse().unwrap()), expect![[r#"
+        tell the sender: amended
+        tell the sender: routed by RA-02 RA-20
+        tell the sender: not connected to la.E10000016.edt
+        ask a person at once: la.E10000016.edt is not connected
+        deliver Amendment to la.E08000035.front-door as EarlierRecipient
+        deliver Amendment to la.E10000016.front-door as EarlierRecipient"#]]);
+}
+
+#[test]
 fn a_refused_transfer_stays_where_it_was_and_both_managers_hear_of_it() {
     let mut life = Life::new(|_| {});
     life.raise();

@@ -238,11 +238,11 @@ fn a_person_redirects_but_never_widens_what_a_recipient_may_have() {
     // What a person sent to Kent holds what Kent would have had if the rules had sent it there.
     let kent = || Places { home: Some(common::gss("E10000016")), located: Some(common::gss("E10000016")), ..Places::default() };
     let by_rule = RULES.rule(&Referral { places: kent(), duty_decision: DutyDecision::NotRecorded, ..referral.clone() }, &[]);
-    let by_person = RULES.rule_reviewed(&referral, &[], &redirect(KENT));
+    let by_person = RULES.rule_reviewed(&referral, &[], None, &redirect(KENT));
     assert_eq!(by_rule.views()[0].to(), &endpoint(KENT));
     assert_eq!(by_person.views()[0].verdicts(), by_rule.views()[0].verdicts());
     // Early help is not given what only the front door may have.
-    let to_early_help = RULES.rule_reviewed(&referral, &[], &redirect("la.E08000035.early-help"));
+    let to_early_help = RULES.rule_reviewed(&referral, &[], None, &redirect("la.E08000035.early-help"));
     assert!(!to_early_help.views()[0].given().contains(&Category::PoliceIntelligence));
     let school = reviewed(raised(&nowhere()), &nowhere(), 1, redirect("school.999001"));
     let narrative = |one: &&Disclosure| one.items().iter().any(|item| item.category == Category::ConcernNarrative);
@@ -357,7 +357,7 @@ fn a_person_hands_over_only_what_waits_for_one_and_only_on_a_basis() {
     let mut referral = with_marac();
     referral.items.extend(Category::ALL.iter().map(|&category| common::text(category, "canary")));
     for to in [LEEDS, "la.E08000035.early-help", "police.13", "nhs.ZZ101", "school.999001"] {
-        let before = RULES.rule_reviewed(&referral, &[], &redirect(to));
+        let before = RULES.rule_reviewed(&referral, &[], None, &redirect(to));
         let after = RULES.rule_items_reviewed(&referral, &[], &endpoint(to));
         for (before, after) in before.views().iter().zip(after.views()) {
             for (before, after) in before.verdicts().iter().zip(after.verdicts()) {
@@ -458,7 +458,7 @@ fn what_its_sender_withdrew_still_waits_for_whoever_looks() {
 fn what_is_marked_too_high_is_lifted_by_nobody() {
     let secret = Referral { handling: vec![HandlingFlag::Secret], ..held() };
     for choice in [Choice::Release, redirect(KENT), Choice::Return] {
-        let ruling = RULES.rule_reviewed(&secret, &[], &choice);
+        let ruling = RULES.rule_reviewed(&secret, &[], None, &choice);
         assert_eq!(common::goes_to(&ruling), "refused");
         assert!(ruling.views().is_empty());
     }

@@ -191,6 +191,7 @@ impl Case {
         let is_before = |recipient: &&mut Recipient| recipient.to.authority() == before.authority();
         self.recipients.iter_mut().filter(is_before).for_each(|recipient| recipient.role = Role::Notified);
         self.standing = Standing::With { responsible: to.clone() };
+        self.taken_over = to.authority().cloned();
         // The one that was responsible decides no more; this one has not yet.
         self.outcome = None;
         self.told = false;
@@ -353,7 +354,7 @@ impl Case {
             self.outcome = None;
             let news = News::Disagreed { to: None, stage: self.disagreements };
             let urgent = self.without_what_was_lifted(referral).made_urgent(&reason, now);
-            let ruling = rules.rule(&urgent, &self.had_content());
+            let ruling = self.rule(&urgent, rules);
             return self.carry_out(ruling, &urgent, Goes::ByWhatEachHad, vec![Effect::TellSender(news)], rules);
         }
         let (Some(responsible), Some(gss)) = (&responsible, responsible.as_ref().and_then(Endpoint::authority)) else {

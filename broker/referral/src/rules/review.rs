@@ -8,9 +8,8 @@ use std::sync::Arc;
 use super::pack::Hold;
 use super::table::{Evidence, Reason, Row};
 use super::{Decision, Rulebook, Ruling, own_reason};
-use crate::facts::Facts;
+use crate::identifiers::GssCode;
 use crate::submission::{Practitioner, Referral};
-use crate::time::london_date;
 use crate::{Endpoint, Sealed};
 
 /// Who looks: the person, and the certificate under which they came.
@@ -106,30 +105,26 @@ impl<'a> Lift<'a> {
 impl Rulebook {
     /// The ruling on `referral` once a person chose. Minimisation, bases and clocks are those of any ruling; where
     /// neither the rules nor the person name anybody, it is held still.
-    pub fn rule_reviewed(&self, referral: &Referral, earlier: &[Endpoint], choice: &Choice) -> Ruling {
-        let (referral, _) = self.with_home(referral);
-        let referral = referral.as_ref();
-        let facts = Facts::derive(referral, &self.directory);
-        match (self.library.in_force(london_date(referral.received)), choice) {
-            (Some(pack), _) => self.rule_under(pack, referral, facts, earlier, Some(Lift::Whole(choice))),
-            // Without a matrix nobody may have anything; giving it back discloses nothing.
-            (None, Choice::Return) => {
-                let mut ruling = self.without_a_pack(facts);
-                ruling.decision = Decision::ReturnToSender;
-                ruling.by.push(Lift::Whole(choice).reason());
-                ruling
-            }
-            (None, Choice::Release | Choice::Redirect { .. }) => self.without_a_pack(facts),
+    pub fn rule_reviewed(
+        &self,
+        referral: &Referral,
+        earlier: &[Endpoint],
+        taken_over: Option<&GssCode>,
+        choice: &Choice,
+    ) -> Ruling {
+        let lift = Lift::Whole(choice);
+        let mut ruling = self.rule_with(referral, earlier, taken_over, Some(lift));
+        // Without a matrix nobody may have anything; giving it back discloses nothing.
+        if ruling.pack.is_none() && *choice == Choice::Return {
+            ruling.decision = Decision::ReturnToSender;
+            ruling.by.push(lift.reason());
         }
+        ruling
     }
 
     /// The ruling on a referral that `responsible` has, once a person handed over what was withheld until then. An
     /// item for which no basis stands in the pack stays withheld: nothing leaves without one.
     pub fn rule_items_reviewed(&self, referral: &Referral, earlier: &[Endpoint], responsible: &Endpoint) -> Ruling {
-        let facts = Facts::derive(referral, &self.directory);
-        match self.library.in_force(london_date(referral.received)) {
-            None => self.without_a_pack(facts),
-            Some(pack) => self.rule_under(pack, referral, facts, earlier, Some(Lift::Items(responsible))),
-        }
+        self.rule_with(referral, earlier, None, Some(Lift::Items(responsible)))
     }
 }
