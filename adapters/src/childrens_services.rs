@@ -4,17 +4,19 @@
 
 use jiff::civil::Date;
 use proto::read::{self, Invalid, Violation};
+use proto::wire::broker::v1::MayAnswer;
 use proto::wire::childrens_services::v1 as wire;
 use proto::wire::childrens_services::v1::front_door_service_server::FrontDoorService;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
 use proto::wire::events::v1::answered::Says;
 use proto::wire::events::v1::event::Event;
-use referral::submission::What;
+use referral::submission::{Says as Said, What};
 use referral::time::london_date;
 use referral::{Endpoint, Moment, ReferralId};
 use tonic::{Request, Response, Status};
 
+use crate::follow::Found;
 use crate::sender::Door;
 use crate::status::Refusal;
 use crate::submit::Doors;
@@ -36,13 +38,28 @@ impl Doors {
         else {
             return Err(Refusal::NoSuchDelivery);
         };
-        let (referral, digest) = self.broker.find(front_door, answer.delivery).await?;
+        let Found { referral, digest, may_answer, is_offered } = self.broker.find(front_door, answer.delivery).await?;
         if digest != answer.digest {
             return Err(Refusal::OtherContent);
         }
+        would_be_heard(&answer.says, may_answer, is_offered)?;
         event.referral_id = referral.to_string();
         self.publish(front_door, referral, self.clock.now(), Event::Answered(event)).await?;
         Ok(referral)
+    }
+}
+
+/// An answer that would change nothing is refused while somebody is there to read why. The broker decides: what is still
+/// on its way to it may change what is so.
+fn would_be_heard(says: &Said, may_answer: MayAnswer, is_offered: bool) -> Result<(), Refusal> {
+    match (says, may_answer) {
+        (Said::Collected | Said::Acknowledged, _) | (_, MayAnswer::Unspecified) => Ok(()),
+        // Whoever accepted answers for the child already, or is about to.
+        (Said::TransferAccepted | Said::TransferRefused { .. }, MayAnswer::Nothing) => Err(Refusal::NothingOffered),
+        (Said::TransferAccepted | Said::TransferRefused { .. }, MayAnswer::TheOffer | MayAnswer::ForTheChild) => Ok(()),
+        (_, MayAnswer::Nothing) => Err(Refusal::NotResponsible),
+        (Said::TransferOffered { .. }, MayAnswer::ForTheChild) if is_offered => Err(Refusal::TransferPending),
+        (_, MayAnswer::TheOffer | MayAnswer::ForTheChild) => Ok(()),
     }
 }
 
@@ -217,6 +234,24 @@ mod tests {
         let told = in_the_requests_words(Invalid(["by.name", "digest", "to_area", "reason", "question"].map(violation).into())).0;
         let fields: Vec<&str> = told.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["answer.by.name", "answer.digest", "to_authority", "reason", "question"]);
+    }
+
+    #[test]
+    fn what_nobody_would_hear_is_refused_and_what_was_heard_may_be_said_again() {
+        let offer =
+            || Said::TransferOffered { to: referral::identifiers::GssCode::parse("E10000016").unwrap(), reason: "r".into() };
+        let refuses =
+            |says: Said, may: MayAnswer, is_offered: bool| would_be_heard(&says, may, is_offered).err().map(|no| no.reason());
+        for may in [MayAnswer::Nothing, MayAnswer::TheOffer, MayAnswer::ForTheChild] {
+            assert_eq!(refuses(Said::Acknowledged, may, true), None);
+        }
+        assert_eq!(refuses(offer(), MayAnswer::Nothing, false), Some("NOT_RESPONSIBLE"));
+        assert_eq!(refuses(offer(), MayAnswer::ForTheChild, true), Some("TRANSFER_PENDING"));
+        assert_eq!(refuses(offer(), MayAnswer::ForTheChild, false), None);
+        assert_eq!(refuses(Said::TransferAccepted, MayAnswer::Nothing, false), Some("NOTHING_OFFERED"));
+        // The acceptance may still be on its way to the broker, or its answer to whoever accepted.
+        assert_eq!(refuses(Said::TransferAccepted, MayAnswer::ForTheChild, false), None);
+        assert_eq!(refuses(Said::AskedForMore { question: "q".into() }, MayAnswer::TheOffer, true), None);
     }
 
     #[test]

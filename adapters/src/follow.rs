@@ -55,16 +55,29 @@ impl Broker {
         answer.into_inner().status.ok_or(Refusal::BrokerAway)
     }
 
-    /// Which referral a delivery to `party` was about, and the digest of that delivery.
-    pub async fn find(&self, party: &Endpoint, delivery: DeliveryId) -> Result<(ReferralId, Digest), Refusal> {
+    /// Which referral a delivery to `party` was about, and how it stands.
+    pub async fn find(&self, party: &Endpoint, delivery: DeliveryId) -> Result<Found, Refusal> {
         let asked = broker_v1::FindDeliveryRequest { party: party.to_string(), delivery_id: delivery.to_string() };
         let answer =
             self.cases.clone().find_delivery(asked).await.map_err(|status| not_answered(&status, Refusal::NoSuchDelivery))?;
         let answer = answer.into_inner();
         let digest = <[u8; 32]>::try_from(answer.digest.as_slice()).map_err(|_| Refusal::BrokerAway)?;
         let referral = ReferralId::parse(&answer.referral_id).map_err(|_| Refusal::BrokerAway)?;
-        Ok((referral, Digest::from_bytes(digest)))
+        let (may_answer, is_offered) = (answer.may_answer(), answer.is_offered);
+        Ok(Found { referral, digest: Digest::from_bytes(digest), may_answer, is_offered })
     }
+}
+
+/// A delivery that the broker made, as its referral stands.
+pub struct Found {
+    /// What it was about.
+    pub referral: ReferralId,
+    /// The digest of what it said.
+    pub digest: Digest,
+    /// What its recipient may say, beyond that it has it.
+    pub may_answer: broker_v1::MayAnswer,
+    /// Another authority was asked to take it over, and has not answered.
+    pub is_offered: bool,
 }
 
 /// What the broker's refusal means to whoever called us. Its words are for us; they go no further.

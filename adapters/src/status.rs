@@ -44,6 +44,12 @@ pub enum Refusal {
     BrokerAway,
     /// Too much at once from outside.
     TooMuch,
+    /// Another authority answers for the child now, or whoever answers was only told.
+    NotResponsible,
+    /// Nothing is offered to whoever answers an offer.
+    NothingOffered,
+    /// Another authority was asked to take it over, and has not answered.
+    TransferPending,
     /// No authority has the referral, so there is nobody whose decision could be disputed.
     NobodyHasIt,
 }
@@ -80,6 +86,9 @@ impl Refusal {
             Refusal::BrokerAway => "BROKER_AWAY",
             Refusal::TooMuch => "TOO_MUCH",
             Refusal::NobodyHasIt => "NOBODY_HAS_IT",
+            Refusal::NotResponsible => "NOT_RESPONSIBLE",
+            Refusal::NothingOffered => "NOTHING_OFFERED",
+            Refusal::TransferPending => "TRANSFER_PENDING",
         }
     }
 
@@ -88,7 +97,12 @@ impl Refusal {
             Refusal::Invalid(_) => Code::InvalidArgument,
             Refusal::Nobody | Refusal::WrongDoor | Refusal::SpeaksForAnother => Code::PermissionDenied,
             Refusal::NoSuchReferral | Refusal::NoSuchDelivery => Code::NotFound,
-            Refusal::OtherContent | Refusal::MarkedTooHigh | Refusal::NobodyHasIt => Code::FailedPrecondition,
+            Refusal::OtherContent
+            | Refusal::MarkedTooHigh
+            | Refusal::NobodyHasIt
+            | Refusal::NotResponsible
+            | Refusal::NothingOffered
+            | Refusal::TransferPending => Code::FailedPrecondition,
             // No retry would be answered otherwise, so no client should be led to try one.
             Refusal::NotReceived(NotConfirmed::TooLong) => Code::InvalidArgument,
             Refusal::NotReceived(_) | Refusal::BrokerAway => Code::Unavailable,
@@ -126,6 +140,20 @@ impl Refusal {
                 "what became of it cannot be asked just now; what was received stays received. Try again".to_owned()
             }
             Refusal::TooMuch => "you have too much open at once; close something and try again".to_owned(),
+            Refusal::NotResponsible => {
+                "you were told of this; another answers for the child, and only that one decides. If you think that you should, \
+                 telephone them. Nothing was stored"
+                    .to_owned()
+            }
+            Refusal::NothingOffered => {
+                "nothing is offered to you by this delivery now: it was answered, or the referral has moved. Nothing was stored"
+                    .to_owned()
+            }
+            Refusal::TransferPending => {
+                "another authority was asked to take it over and has not answered: telephone them. You answer for the child until \
+                 one accepts. Nothing was stored"
+                    .to_owned()
+            }
             Refusal::NobodyHasIt => {
                 "no authority has it, so there is nobody to disagree with yet: it waits for a person, or it came back to you. If the \
                  child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
@@ -147,6 +175,9 @@ impl Refusal {
             | Refusal::OtherContent
             | Refusal::TooMuch
             | Refusal::NobodyHasIt
+            | Refusal::NotResponsible
+            | Refusal::NothingOffered
+            | Refusal::TransferPending
             | Refusal::MarkedTooHigh => WhoActs::Sender,
         }
     }
@@ -164,6 +195,7 @@ impl Refusal {
             Refusal::OtherContent => "P7",
             Refusal::NotReceived(_) => "P1",
             Refusal::NobodyHasIt => "FB-03",
+            Refusal::NotResponsible | Refusal::NothingOffered | Refusal::TransferPending => "RA-02",
             Refusal::BrokerAway | Refusal::TooMuch => "",
         }
     }
@@ -180,6 +212,9 @@ impl Refusal {
             | Refusal::NoSuchDelivery
             | Refusal::OtherContent
             | Refusal::MarkedTooHigh
+            | Refusal::NotResponsible
+            | Refusal::NothingOffered
+            | Refusal::TransferPending
             | Refusal::NobodyHasIt => None,
         }
     }
@@ -290,6 +325,9 @@ mod tests {
             Refusal::OtherContent,
             Refusal::NotReceived(NotConfirmed::TooLong),
             Refusal::NobodyHasIt,
+            Refusal::NotResponsible,
+            Refusal::NothingOffered,
+            Refusal::TransferPending,
             Refusal::Invalid(Invalid(vec![violation(0)])),
         ] {
             let reason = refusal.reason();

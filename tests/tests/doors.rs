@@ -258,6 +258,12 @@ async fn of_an_allegation_against_the_head_the_school_hears_that_it_was_received
 
 // ---------------------------------------------------------------- children's services
 
+fn turned_back<T>(answer: Result<T, Status>, reason: &str) {
+    let status = answer.err().expect(reason);
+    let told = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    assert_eq!((status.code(), told.as_str()), (Code::FailedPrecondition, reason), "{status}");
+}
+
 async fn offer(leeds: &mut FrontDoorServiceClient<Channel>, received: &Received) {
     let request = desk::TransferRequest {
         answer: Some(received.answer("Priya Shah")),
@@ -307,12 +313,26 @@ async fn a_case_is_asked_about_offered_refused_offered_again_and_taken_over() {
 
     offer(&mut leeds_desk, &received).await;
     let offered = kent.next().await;
-    // Until it accepts, the other area decides nothing, and it answers that offer and no other delivery.
+    // One offer at a time; and until it accepts, the other area decides nothing.
+    let again = desk::TransferRequest {
+        answer: Some(received.answer("Priya Shah")),
+        to_authority: "E07000106".to_owned(),
+        reason: "They have moved.".to_owned(),
+    };
+    turned_back(leeds_desk.transfer(again).await, "TRANSFER_PENDING");
     let accept = |answer| desk::RespondToTransferRequest { answer: Some(answer), accepted: true, reason: String::new() };
     kent_desk.respond_to_transfer(accept(offered.answer("Tobias Field"))).await.expect("accepted");
     let whole = kent.next().await;
     assert!(whole.delivery.role() == common::RecipientRole::Responsible);
     assert!(leeds.next().await.delivery.matter() == Matter::TransferAccepted);
+    // Whoever had it before reads that nothing came of it, and does not believe that it decided.
+    let late = desk::DecideRequest {
+        answer: Some(received.answer("Priya Shah")),
+        outcome: common::Outcome::NoFurtherAction as i32,
+        reason: "We had seen them.".to_owned(),
+    };
+    turned_back(leeds_desk.decide(late).await, "NOT_RESPONSIBLE");
+    turned_back(leeds_desk.respond_to_transfer(accept(received.answer("Priya Shah"))).await, "NOTHING_OFFERED");
     let moved =
         reaches(&at_school, &id, "taken over", |status| has(status, |step| matches!(step, Step::TransferAccepted(_)))).await;
     let still_due: Vec<_> = moved.clocks.iter().filter_map(|clock| clock.clock.clone()).collect();

@@ -7,6 +7,8 @@
 
 mod answers;
 
+pub use answers::MayAnswer;
+
 use serde::{Deserialize, Serialize};
 
 use crate::disclosure::{Disclosure, Matter, Notice};

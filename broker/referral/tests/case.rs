@@ -915,20 +915,26 @@ fn a_change_does_not_give_back_what_another_authority_took_over() {
     life.raise();
     life.hand_on(LEEDS, offered());
     life.hand_on(KENT, Says::TransferAccepted);
-    check(life.amend(2, |_| {}), expect![[r#"
+    check(
+        life.amend(2, |_| {}),
+        expect![[r#"
         tell the sender: amended
         tell the sender: routed by RA-02 RA-20.open
         deliver Amendment to la.E10000016.front-door as Responsible
-        deliver Amendment to la.E08000035.front-door as EarlierRecipient"#]]);
+        deliver Amendment to la.E08000035.front-door as EarlierRecipient"#]],
+    );
     assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
     // At night it is for whoever is on duty at that authority (RA-20).
-    check(life.amend(3, |referral| referral.received = "2026-11-23T23:00:00Z".parse().unwrap()), expect![[r#"
+    check(
+        life.amend(3, |referral| referral.received = "2026-11-23T23:00:00Z".parse().unwrap()),
+        expect![[r#"
         tell the sender: amended
         tell the sender: routed by RA-02 RA-20
         tell the sender: not connected to la.E10000016.edt
         ask a person at once: la.E10000016.edt is not connected
         deliver Amendment to la.E08000035.front-door as EarlierRecipient
-        deliver Amendment to la.E10000016.front-door as EarlierRecipient"#]]);
+        deliver Amendment to la.E10000016.front-door as EarlierRecipient"#]],
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use proto::wire::broker::v1 as wire;
 use proto::wire::broker::v1::case_service_server::{CaseService, CaseServiceServer};
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
-use referral::case::{Case, Event, Routing};
+use referral::case::{Case, Event, MayAnswer, Routing};
 use referral::{Endpoint, IdempotencyKey, ReferralId};
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status};
@@ -212,7 +212,17 @@ impl<L: Ledger> CaseService for Caller<L> {
             .find(|known| known.id == id)
             .and_then(|known| known.digest);
         let digest = digest.ok_or_else(not_found)?.as_bytes().to_vec();
-        Ok(Response::new(wire::FindDeliveryResponse { referral_id: case.id().to_string(), digest }))
+        let may_answer = match case.may_answer(&recipient, id).ok_or_else(not_found)? {
+            MayAnswer::ForTheChild => wire::MayAnswer::ForTheChild,
+            MayAnswer::TheOffer => wire::MayAnswer::TheOffer,
+            MayAnswer::Nothing => wire::MayAnswer::Nothing,
+        };
+        Ok(Response::new(wire::FindDeliveryResponse {
+            referral_id: case.id().to_string(),
+            digest,
+            may_answer: may_answer as i32,
+            is_offered: case.transfer().is_some(),
+        }))
     }
 }
 

@@ -27,6 +27,17 @@ const TRANSFER_IN: Amount = Amount::WorkingDays(15);
 /// The manager's answer to a disagreement: a convention of this product, for the limits are local (FB-03).
 const DISAGREEMENT: Amount = Amount::WorkingDays(5);
 
+/// What a recipient may say about a delivery, beyond that it has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayAnswer {
+    /// All: it answers for the child.
+    ForTheChild,
+    /// Whether it takes over what was offered to it.
+    TheOffer,
+    /// Nothing: it is told, or another answers for the child now.
+    Nothing,
+}
+
 /// Who answers, and what.
 struct Answering {
     at: Endpoint,
@@ -48,9 +59,7 @@ impl Case {
             return Step::surprise(Some(self), Surprise::OtherContent);
         }
         let (matter, rung) = (known.matter, known.rung);
-        // A disagreement lies before the manager, who answers it for the authority.
-        let speaks_for_it = role == Role::Responsible || matter == Matter::Disagreement;
-        let is_responsible = speaks_for_it && self.standing.is_with(&at);
+        let is_responsible = self.speaks_for_the_child(&at, role, matter);
         let answering = Answering { at, by, delivery, matter, rung, is_responsible };
         match says {
             Says::Collected => self.climb(answering, Rung::Collected, now),
@@ -78,6 +87,25 @@ impl Case {
             Says::ReferredOn { to, reason } => self.refer_on(answering, to, reason, referral, now, rules),
             Says::HandlingLifted { condition, reason } => self.lift(answering, condition, &reason, now),
         }
+    }
+
+    /// What `who` may say about a delivery as things stand, beyond that it has it; none where there is no such delivery.
+    pub fn may_answer(&self, who: &Endpoint, delivery: DeliveryId) -> Option<MayAnswer> {
+        let (role, known) = self.delivery_to(who, delivery)?;
+        let is_offered =
+            self.transfer.as_ref().is_some_and(|transfer| transfer.to == *who) && known.matter == Matter::TransferOffer;
+        Some(if self.speaks_for_the_child(who, role, known.matter) {
+            MayAnswer::ForTheChild
+        } else if is_offered {
+            MayAnswer::TheOffer
+        } else {
+            MayAnswer::Nothing
+        })
+    }
+
+    /// A disagreement lies before the manager, who answers it for the authority.
+    fn speaks_for_the_child(&self, who: &Endpoint, role: Role, matter: Matter) -> bool {
+        (role == Role::Responsible || matter == Matter::Disagreement) && self.standing.is_with(who)
     }
 
     fn delivery_to(&self, who: &Endpoint, delivery: DeliveryId) -> Option<(Role, &Delivered)> {
