@@ -51,10 +51,15 @@ impl Meters {
                 Ok(answer)
             }
             Err(refusal) => {
-                self.refused.with_label_values(&[method, refusal.reason()]).inc();
-                tracing::info!(rpc.method = method, refusal.reason = refusal.reason(), "refused {method}: {}", refusal.reason());
+                self.turned_back(method, refusal.reason());
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Counts a refusal, also one that is told in an answer, as FHIR wants it.
+    pub fn turned_back(&self, method: &'static str, reason: &'static str) {
+        self.refused.with_label_values(&[method, reason]).inc();
+        tracing::info!(rpc.method = method, refusal.reason = reason, "refused {method}: {reason}");
     }
 }

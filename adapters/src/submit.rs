@@ -393,7 +393,13 @@ impl HealthService for HealthDoor {
                     let outcome = fhir::accepted(answer_in, &receipt.meaning);
                     (Some(receipt), outcome)
                 }
-                Err(issues) => (None, fhir::refused(answer_in, &issues)),
+                Err(issues) => {
+                    let speaks_for_another = issues.iter().any(|issue| issue.wrong == fhir::Wrong::Forbidden);
+                    let refusal =
+                        if speaks_for_another { Refusal::SpeaksForAnother } else { Refusal::Invalid(read::Invalid(Vec::new())) };
+                    doors.meters.turned_back("SubmitFhirMessage", refusal.reason());
+                    (None, fhir::refused(answer_in, &issues))
+                }
             };
             let media_type = answer_in.media_type().to_owned();
             Ok(health_v1::SubmitFhirMessageResponse { receipt, outcome: outcome.into_bytes(), media_type })

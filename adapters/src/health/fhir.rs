@@ -4,14 +4,18 @@
 //! A message is a Bundle: a MessageHeader, the ServiceRequest that it is about, the child, and whatever else. Its
 //! level, harm and places are said in codings of this contract (`urn:safeguarding:...`); nothing is guessed from a
 //! priority. What no rule of this mapping reads is kept word for word, with the category of its resource, or as
-//! unknown, which nobody is given until a person has looked (DM-15). Only ids, resolved references, profiles and
-//! narratives that were generated from the resource itself stay behind.
+//! unknown, which nobody is given until a person has looked (DM-15). Only ids, versions, tags, profiles, resolved
+//! references and narratives that were generated from the resource itself stay behind.
 
 mod answer;
 mod tree;
 
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
 use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
+use proto::wire::common::v1::identity::Age;
 use proto::wire::common::v1::{
     Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Subject, TraceResult,
 };
@@ -32,6 +36,8 @@ const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
 const ODS: &str = "https://fhir.nhs.uk/Id/ods-organization-code";
 /// LOINC for the estimated date of delivery.
 const DELIVERY_DATE: &str = "11778-8";
+/// How long a date is that says the day.
+const WHOLE_DATE: usize = 10;
 /// An adult is eighteen.
 const ADULT_YEARS: i64 = 18;
 
@@ -68,7 +74,7 @@ pub fn issues_of(invalid: &Invalid) -> Vec<Issue> {
     let issue = |Violation { field, rule, because }: &Violation| Issue {
         wrong: if *rule == "required" { Wrong::Required } else { Wrong::Value },
         at: field.clone(),
-        because: because.clone(),
+        because: format!("{because} [{rule}]"),
     };
     invalid.0.iter().map(issue).collect()
 }
@@ -116,7 +122,7 @@ pub fn translate(format: Format, bytes: &[u8], sender: &Endpoint, received: Mome
         vec![Issue { wrong: Wrong::Structure, at, because: fault.because.to_owned() }]
     })?;
     let entries = opened(&bundle)?;
-    let mut message = Message { entries: &entries, issues: Vec::new() };
+    let mut message = Message { bundle: &bundle, entries: &entries, issues: Vec::new() };
     message.references();
     let translated = message.translate(sender, received);
     match (translated, message.issues.is_empty()) {
@@ -144,14 +150,18 @@ fn opened(bundle: &Element) -> Result<Vec<Entry<'_>>, Vec<Issue>> {
     if bundle.take("type") != Some("message") {
         return refuse(Wrong::Value, "Bundle.type", "is not message");
     }
-    bundle.all("meta").chain(bundle.all("id")).for_each(Element::take_all);
+    // What is about this message as a message, and not about a child.
+    for name in ["meta", "id", "timestamp", "identifier", "total", "link", "language"] {
+        bundle.all(name).for_each(Element::take_all);
+    }
     let mut entries = Vec::new();
     for (nth, entry) in bundle.all("entry").enumerate() {
         let path = format!("Bundle.entry[{nth}].resource");
         let found = entry.at("resource").and_then(|resource| Some((resource, resource.resource.as_deref()?)));
-        let Some((resource, kind)) = found else {
-            return refuse(Wrong::Structure, &path, "is missing, or is no resource");
+        let Some((resource, kind)) = found.filter(|_| entry.all("resource").count() == 1) else {
+            return refuse(Wrong::Structure, &path, "is missing, is no resource, or is there twice");
         };
+        entry.all("fullUrl").chain(entry.all("id")).chain(entry.all("link")).for_each(Element::take_all);
         let relative = resource.see("id").map(|id| format!("{kind}/{id}"));
         let names = entry.see("fullUrl").map(str::to_owned).into_iter().chain(relative).collect();
         entries.push(Entry { path, names, kind, resource });
@@ -168,10 +178,19 @@ fn opened(bundle: &Element) -> Result<Vec<Entry<'_>>, Vec<Issue>> {
     if is_older || entries.iter().any(profiled) {
         return refuse(Wrong::NotSupported, "Bundle", "is FHIR STU3: send R4 (4.0.1)");
     }
+    let bound = std::iter::once(bundle).chain(entries.iter().map(|entry| entry.resource));
+    if bound.into_iter().any(|resource| resource.at("implicitRules").is_some()) {
+        return refuse(
+            Wrong::NotSupported,
+            "Bundle",
+            "binds its reader to implicitRules that are not known here: send it without",
+        );
+    }
     Ok(entries)
 }
 
 struct Message<'a> {
+    bundle: &'a Element,
     entries: &'a [Entry<'a>],
     issues: Vec<Issue>,
 }
@@ -191,7 +210,13 @@ impl<'a> Message<'a> {
                     element.take_all();
                 } else if self.entries.iter().any(|other| other.names.iter().any(|name| name.eq_ignore_ascii_case(reference))) {
                     lost.push((path.to_owned(), "differs in its capitals from what it refers to: write both alike"));
-                } else if reference.starts_with("urn:") || reference.starts_with('#') {
+                } else if let Some(id) = reference.strip_prefix('#') {
+                    if entry.resource.all("contained").any(|contained| contained.see("id") == Some(id)) {
+                        element.take_all();
+                    } else {
+                        lost.push((path.to_owned(), "refers to nothing that its resource contains"));
+                    }
+                } else if reference.starts_with("urn:") {
                     lost.push((path.to_owned(), "refers to nothing in the message"));
                 }
             });
@@ -229,7 +254,7 @@ impl<'a> Message<'a> {
         };
         self.names_itself(header, sender);
         self.is_for_a_child(request, patient, received);
-        self.submission(header, request, patient)
+        self.submission(header, request, patient, received)
     }
 
     fn event(&mut self, header: &Entry<'_>) {
@@ -263,7 +288,7 @@ impl<'a> Message<'a> {
 
     /// What is flagged as an adult's is told where to go. Only a flag on the subject counts, and none on a child.
     fn is_for_a_child(&mut self, request: &Entry<'_>, patient: &Entry<'_>, received: Moment) {
-        let born = patient.resource.see("birthDate").and_then(|born| born.parse::<jiff::civil::Date>().ok());
+        let born = patient.resource.see("birthDate").and_then(latest);
         let today = london_date(received);
         let is_child = born.is_some_and(|born| {
             // Nobody born on 29 February comes of age a day early.
@@ -294,7 +319,13 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn submission(&mut self, header: &Entry<'_>, request: &Entry<'_>, patient: &Entry<'_>) -> Option<Translated> {
+    fn submission(
+        &mut self,
+        header: &Entry<'_>,
+        request: &Entry<'_>,
+        patient: &Entry<'_>,
+        received: Moment,
+    ) -> Option<Translated> {
         let level = self.word(request, "level", |name| Level::from_str_name(&format!("LEVEL_{name}")).map(|level| level as i32));
         if level.is_none() {
             let because = "has no coding of urn:safeguarding:level: how serious it is, only a person says";
@@ -326,17 +357,16 @@ impl<'a> Message<'a> {
             writing.comes_from(canonical, &origin);
         }
         writing.referrer = self.referrer(request);
-        let child = self.child(&mut writing, request, patient, is_unborn);
-        let agreement = self.agreement();
+        let child = self.child(&mut writing, request, patient, is_unborn, received);
+        let agreement = self.agreement(patient);
         let purpose = request.resource.see("reasonCode.text").unwrap_or_default().to_owned();
         let addressed_to = header.resource.see("destination.endpoint").and_then(|endpoint| endpoint.strip_prefix(OURS));
         let addressed_to = addressed_to.filter(|text| Endpoint::parse(text).is_ok()).unwrap_or_default().to_owned();
-        for entry in self.entries {
-            self.conditions(&mut writing, entry);
-        }
+        self.conditions(&mut writing);
         for entry in self.entries {
             self.keep(&mut writing, entry, patient, is_unborn);
         }
+        self.keep_the_envelope(&mut writing);
         Some(writing.done(common::Submission {
             kind: EventKind::Referral as i32,
             level,
@@ -396,12 +426,21 @@ impl<'a> Message<'a> {
         Some(common::Practitioner { name, role, contact: contact.unwrap_or_default().to_owned() })
     }
 
-    fn child(&mut self, writing: &mut Writing, request: &Entry<'_>, patient: &Entry<'_>, is_unborn: bool) -> common::Child {
+    fn child(
+        &mut self,
+        writing: &mut Writing,
+        request: &Entry<'_>,
+        patient: &Entry<'_>,
+        is_unborn: bool,
+        received: Moment,
+    ) -> common::Child {
         let resource = patient.resource;
         let number = identifier(resource, NHS_NUMBER);
         let nhs_number = number.and_then(|number| number.take("value")).unwrap_or_default().to_owned();
         let origin = patient.path.as_str();
-        let about = |category| Kept { origin, category, subject: Subject::Child as i32, about_child: Some(0), label: "" };
+        // Of an unborn child the record is the mother's.
+        let subject = if is_unborn { Subject::Parent } else { Subject::Child } as i32;
+        let about = |category| Kept { origin, category, subject, about_child: Some(0), label: "" };
         let verified = number.and_then(|number| number.at("extension.valueCodeableConcept.coding.code"));
         let trace = match verified.and_then(|code| code.value.as_deref()) {
             Some("01" | "number-present-and-verified") => TraceResult::Matched,
@@ -409,10 +448,7 @@ impl<'a> Message<'a> {
             None => TraceResult::Unspecified,
         };
         let address = resource.all("address").next();
-        let is_sensitive = {
-            let mut labels = resource.all("meta").flat_map(|meta| meta.all("security"));
-            labels.any(|label| matches!(label.see("code"), Some("R" | "V")))
-        };
+        let is_sensitive = is_restricted(resource);
         if is_sensitive {
             writing.condition(HandlingFlag::PdsSensitive as i32);
             writing.condition(HandlingFlag::AddressProtected as i32);
@@ -425,7 +461,7 @@ impl<'a> Message<'a> {
         };
         let identity = if is_unborn {
             common::Identity {
-                age: self.expected_delivery().map(common::identity::Age::ExpectedDeliveryDate),
+                age: self.expected_delivery().map(Age::ExpectedDeliveryDate),
                 mother_nhs_number: nhs_number,
                 ..common::Identity::default()
             }
@@ -437,17 +473,22 @@ impl<'a> Message<'a> {
                 given_name: taken("given"),
                 family_name: taken("family"),
                 also_known_as: names.map(human_name).collect::<Vec<_>>().join("; "),
-                age: resource.take("birthDate").map(|born| common::identity::Age::DateOfBirth(born.to_owned())),
+                age: resource.see("birthDate").map(|born| age(born, received)),
                 sex: resource.take("gender").unwrap_or_default().to_owned(),
                 nhs_number,
                 ..common::Identity::default()
             }
         };
+        // Of a date that is not whole the year counts, and what was written is kept as well.
+        let born = resource.see("birthDate").filter(|born| !is_unborn && born.len() < WHOLE_DATE).unwrap_or_default().to_owned();
+        if !is_unborn {
+            resource.all("birthDate").for_each(Element::take_all);
+        }
         let status = verified.and_then(|code| code.value.clone()).unwrap_or_default();
         number.into_iter().for_each(Element::take_all);
         let deceased = ["deceasedDateTime", "deceasedBoolean"].iter().find_map(|name| resource.take(name)).unwrap_or_default();
-        let deceased_flag = !deceased.is_empty() && deceased != "false";
-        let values = [("nhs_number_status", status), ("deceased", deceased.to_owned())];
+        let deceased_flag = !is_unborn && !deceased.is_empty() && deceased != "false";
+        let values = [("nhs_number_status", status), ("deceased", deceased.to_owned()), ("date_of_birth_as_recorded", born)];
         writing.keep_fields(about(Category::Identity), Vec::new(), "", &values);
         let address_of_child = address.map(|address| self.address(resource, address, is_sensitive));
         let first_name = if is_unborn { None } else { resource.all("name").next() };
@@ -456,15 +497,23 @@ impl<'a> Message<'a> {
             said.all("use").chain(said.all("type")).chain(said.all("extension")).for_each(Element::take_all);
         }
         resource.all("active").for_each(Element::take_all);
+        // Where people can be reached is nobody's family composition: it is as protected as the record says. A second
+        // address or number of the child's family, of a contact or of a relative is as good as the first.
+        let related = self.entries.iter().filter(|entry| entry.kind == "RelatedPerson");
+        let is_protected = is_sensitive || related.clone().any(|entry| is_restricted(entry.resource));
+        let reached = if is_protected { Category::ProtectedAddress } else { Category::ContactAddress };
+        let family = Subject::Parent as i32;
+        for (whose, subject, origin) in std::iter::once((resource, subject, origin))
+            .chain(resource.all("contact").map(|contact| (contact, family, origin)))
+            .chain(related.map(|entry| (entry.resource, family, entry.path.as_str())))
+        {
+            let kept = Kept { origin, subject, ..about(reached) };
+            shelve(writing, kept, whose.all("address").chain(whose.all("telecom")));
+        }
         if !is_unborn {
-            let reached = if is_sensitive { Category::ProtectedAddress } else { Category::ContactAddress };
-            for (name, category) in [
-                ("name", Category::Identity),
-                ("communication", Category::Identity),
-                ("address", reached),
-                ("telecom", reached),
-                ("contact", Category::FamilyComposition),
-            ] {
+            for (name, category) in
+                [("name", Category::Identity), ("communication", Category::Identity), ("contact", Category::FamilyComposition)]
+            {
                 shelve(writing, about(category), resource.all(name));
             }
             let is_ethnicity = |extension: &&Element| extension.see("url").is_some_and(|url| url.ends_with("EthnicCategory"));
@@ -507,32 +556,67 @@ impl<'a> Message<'a> {
         })
     }
 
-    fn agreement(&self) -> Agreement {
-        let Some(consent) = self.entries.iter().find(|entry| entry.kind == "Consent") else { return Agreement::NotStated };
-        match (consent.resource.see("status"), consent.resource.see("provision.type")) {
+    /// What the consents about the patient say; where they differ, the one that agrees to least. One for research says
+    /// nothing about a referral.
+    fn agreement(&self, patient: &Entry<'_>) -> Agreement {
+        let is_of_patient = |entry: &&Entry<'_>| {
+            let is_research = entry.resource.see("scope.coding.code") == Some("research");
+            entry.kind == "Consent" && !is_research && self.is_about(entry.resource, patient)
+        };
+        let said = |entry: &Entry<'_>| match (entry.resource.see("status"), entry.resource.see("provision.type")) {
             (Some("active"), Some("permit")) => Agreement::Given,
             (Some("active"), Some("deny")) | (Some("rejected"), _) => Agreement::Refused,
             (Some("draft" | "proposed"), _) => Agreement::Awaited,
             (Some(_) | None, _) => Agreement::NotStated,
+        };
+        let agrees_to_least = |said: &Agreement| match said {
+            Agreement::Refused => 0,
+            Agreement::Awaited => 1,
+            Agreement::Given => 3,
+            _ => 2,
+        };
+        self.entries.iter().filter(is_of_patient).map(said).min_by_key(agrees_to_least).unwrap_or(Agreement::NotStated)
+    }
+
+    /// Whether a resource is about the patient: it says nobody else.
+    fn is_about(&self, resource: &Element, patient: &Entry<'_>) -> bool {
+        let Some(named) = resource.at("subject").or_else(|| resource.at("patient")) else { return true };
+        match (named.see("reference"), named.at("identifier")) {
+            (Some(reference), _) => self.find(Some(reference)).is_some_and(|about| about.path == patient.path),
+            (None, Some(by)) => patient.resource.all("identifier").any(|own| {
+                (own.see("system"), own.see("value")) == (by.see("system"), by.see("value")) && own.see("value").is_some()
+            }),
+            (None, None) => false,
         }
     }
 
     /// Conditions in the contract's own words hold for the whole message, on whichever resource they stand.
-    fn conditions(&mut self, writing: &mut Writing, entry: &Entry<'_>) {
-        for label in entry.resource.all("meta").flat_map(|meta| meta.all("security")) {
-            if label.see("system").and_then(|system| system.strip_prefix(OURS)) != Some("handling") {
-                continue;
+    fn conditions(&mut self, writing: &mut Writing) {
+        let mut unknown = Vec::new();
+        each_element(self.bundle, "Bundle", &mut |element, path| {
+            let is_ours = element.see("system").and_then(|system| system.strip_prefix(OURS)) == Some("handling");
+            if element.name != "security" || !is_ours {
+                return;
             }
-            let name = label.see("code").unwrap_or_default().to_ascii_uppercase();
+            let name = element.see("code").unwrap_or_default().to_ascii_uppercase();
             match HandlingFlag::from_str_name(&format!("HANDLING_FLAG_{name}")) {
                 Some(flag) => writing.condition(flag as i32),
-                None => self.refuse(
-                    Wrong::Value,
-                    format!("{}.meta.security", entry.path),
-                    "is a condition that the contract does not know, so nobody could obey it",
-                ),
+                None => unknown.push(path.to_owned()),
             }
+            element.take_all();
+        });
+        for at in unknown {
+            self.refuse(Wrong::Value, at, "is a condition that the contract does not know, so nobody could obey it");
         }
+    }
+
+    /// What the envelope says besides is no resource's: a person looks at it first (DM-15).
+    fn keep_the_envelope(&self, writing: &mut Writing) {
+        let of_entries = self.bundle.all("entry").flat_map(|entry| entry.children.iter().filter(|said| said.name != "resource"));
+        let others = self.bundle.children.iter().filter(|said| said.name != "entry").chain(of_entries);
+        let kept =
+            Kept { origin: "Bundle", category: Category::Unknown, subject: Subject::Other as i32, about_child: None, label: "" };
+        shelve(writing, kept, others);
     }
 
     /// Keeps what has not been understood of a resource as one item.
@@ -541,13 +625,26 @@ impl<'a> Message<'a> {
         if resource.see("text.status") == Some("generated") {
             resource.all("text").for_each(Element::take_all);
         }
-        for name in ["id", "meta"] {
-            resource.all(name).for_each(Element::take_all);
+        resource.all("id").for_each(Element::take_all);
+        for said in resource.all("meta").flat_map(|meta| &meta.children).filter(|said| said.name != "security") {
+            said.take_all();
         }
-        let about = self.find(resource.see("subject.reference").or_else(|| resource.see("patient.reference")));
-        let is_about_child = about.is_none_or(|about| about.path == patient.path);
-        let Shelf { category, subject, label } = shelf(entry, patient, is_about_child, is_unborn);
+        let is_about_patient = self.is_about(resource, patient);
+        let Shelf { category, subject, label } = shelf(entry, patient, is_about_patient, is_unborn);
         let category = own_category(resource).unwrap_or(category);
+        // The alert itself goes whatever it is labelled; of what stands beside it, a label that is not this contract's
+        // means that a person looks first, for nobody here can obey it.
+        let is_labelled = resource.all("meta").flat_map(|meta| meta.all("security")).any(|label| !label.is_taken());
+        let category = match entry.kind {
+            "Patient" if is_restricted(resource) => category,
+            "ServiceRequest" | "MessageHeader" => category,
+            _ if is_labelled => Category::Unknown,
+            _ => category,
+        };
+        if entry.kind == "Patient" {
+            let understood = resource.all("meta").flat_map(|meta| meta.all("security")).filter(|label| is_confidential(label));
+            understood.for_each(Element::take_all);
+        }
         if entry.kind == "Encounter"
             && let Some(since) = resource.take("period.start")
         {
@@ -608,9 +705,14 @@ struct Shelf {
     label: String,
 }
 
-fn shelf(entry: &Entry<'_>, patient: &Entry<'_>, is_about_child: bool, is_unborn: bool) -> Shelf {
+fn shelf(entry: &Entry<'_>, patient: &Entry<'_>, is_about_patient: bool, is_unborn: bool) -> Shelf {
     let kind = entry.kind;
-    let clinical = if is_about_child { (Category::ChildHealth, Subject::Child) } else { (Category::ThirdParty, Subject::Other) };
+    // The patient of an unborn child is the mother.
+    let clinical = match (is_about_patient, is_unborn) {
+        (true, false) => (Category::ChildHealth, Subject::Child),
+        (true, true) => (Category::ParentHealth, Subject::Parent),
+        (false, _) => (Category::ThirdParty, Subject::Other),
+    };
     let ((category, subject), standing) = match kind {
         "MessageHeader" | "Practitioner" | "PractitionerRole" | "Organization" | "HealthcareService" | "Endpoint" => {
             ((Category::ReferrerIdentity, Subject::Other), "")
@@ -620,7 +722,7 @@ fn shelf(entry: &Entry<'_>, patient: &Entry<'_>, is_about_child: bool, is_unborn
         "Patient" if entry.path == patient.path && !is_unborn => ((Category::Unknown, Subject::Child), ""),
         "Patient" | "RelatedPerson" => ((Category::FamilyComposition, Subject::Parent), ""),
         "Consent" => ((Category::ConsentRecord, Subject::Child), ""),
-        "Flag" if is_about_child => ((Category::RiskLevel, Subject::Child), ""),
+        "Flag" if is_about_patient => ((Category::RiskLevel, Subject::Child), ""),
         "Flag" => ((Category::ThirdParty, Subject::Other), ""),
         "Condition" if entry.resource.see("verificationStatus.coding.code") == Some("confirmed") => (clinical, " (fact)"),
         "Condition" | "ClinicalImpression" | "RiskAssessment" => (clinical, " (opinion)"),
@@ -673,11 +775,46 @@ fn left(element: &Element, path: &str, lines: &mut Vec<String>) {
 
 fn each_element(element: &Element, path: &str, look: &mut impl FnMut(&Element, &str)) {
     look(element, path);
-    for (nth, child) in element.children.iter().enumerate() {
-        let before = element.children.iter().take(nth).filter(|other| other.name == child.name).count();
-        let is_list = element.all(&child.name).count() > 1;
-        let at = if is_list { format!("{path}.{}[{before}]", child.name) } else { format!("{path}.{}", child.name) };
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for child in &element.children {
+        counts.entry(&child.name).or_default().0 += 1;
+    }
+    for child in &element.children {
+        let (all, before) = counts.entry(&child.name).or_default();
+        let at = if *all > 1 { format!("{path}.{}[{before}]", child.name) } else { format!("{path}.{}", child.name) };
+        *before += 1;
         each_element(child, &at, look);
+    }
+}
+
+/// A record that must not be shown widely says so in HL7's words: restricted or very restricted.
+fn is_restricted(resource: &Element) -> bool {
+    resource.all("meta").flat_map(|meta| meta.all("security")).any(is_confidential)
+}
+
+fn is_confidential(label: &Element) -> bool {
+    matches!(label.see("code"), Some("R" | "V"))
+}
+
+/// A date as FHIR writes one may be a year, or a year and a month.
+fn latest(date: &str) -> Option<Date> {
+    let whole = |day: &str| day.parse::<Date>().ok();
+    match date.len() {
+        4 => whole(&format!("{date}-12-31")),
+        7 => whole(&format!("{date}-01")).map(Date::last_of_month),
+        _ => whole(date),
+    }
+}
+
+/// The age that a date of birth tells; of one that is not whole, about as many years.
+fn age(born: &str, received: Moment) -> Age {
+    match latest(born) {
+        Some(day) if born.len() < WHOLE_DATE => {
+            let years = i32::from(london_date(received).year()) - i32::from(day.year());
+            Age::AboutYears(u32::try_from(years).unwrap_or_default())
+        }
+        // What is no date at all, the contract refuses in its own words.
+        Some(_) | None => Age::DateOfBirth(born.to_owned()),
     }
 }
 

@@ -28,9 +28,18 @@ impl Wrong {
     }
 }
 
+/// How many issues one answer names: with more, whoever mends these sees the rest.
+const ISSUES_MAX: usize = 100;
+const NOT_RECEIVED: &str = "Nothing was stored. Mend what is named and send it again; no retry helps before. If a child is in danger now, \
+                            call 999 and telephone the front door.";
+
 /// The OperationOutcome of a message that was not received.
 pub fn refused(format: Format, issues: &[Issue]) -> String {
-    let issues = issues.iter().map(|issue| {
+    let more = match issues.len().saturating_sub(ISSUES_MAX) {
+        0 => NOT_RECEIVED.to_owned(),
+        more => format!("And {more} more. {NOT_RECEIVED}"),
+    };
+    let issues = issues.iter().take(ISSUES_MAX).map(|issue| {
         let (code, of_bars) = issue.wrong.codes();
         Element::branch(
             "issue",
@@ -43,14 +52,18 @@ pub fn refused(format: Format, issues: &[Issue]) -> String {
             ],
         )
     });
-    tree::write(format, &Element::resource("OperationOutcome", "OperationOutcome", issues.collect()))
+    let issues = issues.chain([informed(&more)]).collect();
+    tree::write(format, &Element::resource("OperationOutcome", "OperationOutcome", issues))
 }
 
 /// The OperationOutcome of a message that was received.
 pub fn accepted(format: Format, meaning: &str) -> String {
+    tree::write(format, &Element::resource("OperationOutcome", "OperationOutcome", vec![informed(meaning)]))
+}
+
+fn informed(meaning: &str) -> Element {
     let said = ["severity", "code", "diagnostics"].into_iter().zip(["information", "informational", meaning]);
-    let issue = Element::branch("issue", said.map(|(name, value)| Element::leaf(name, value)).collect());
-    tree::write(format, &Element::resource("OperationOutcome", "OperationOutcome", vec![issue]))
+    Element::branch("issue", said.map(|(name, value)| Element::leaf(name, value)).collect())
 }
 
 /// The feedback message.

@@ -168,6 +168,123 @@ fn an_unborn_child_is_the_mothers_number_and_the_date() {
     assert!(identity.mother_nhs_number.is_some() && identity.nhs_number.is_none() && identity.family_name.is_none());
 }
 
+/// The categories of the items that have `text` in them.
+fn categories_of(translated: &Translated, text: &str) -> Vec<&'static str> {
+    let has = |item: &&common::InformationItem| item.encode_to_vec().windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    let items = translated.content.items.iter().filter(has);
+    items.map(|item| Category::try_from(item.category).unwrap().as_str_name()).collect()
+}
+
+#[test]
+fn an_address_in_a_restricted_record_is_protected_wherever_it_stands() {
+    for unborn in [false, true] {
+        let message = changed(|message| {
+            let patient = resource(message, "Patient");
+            patient["meta"] = json!({"security": [{"code": "R"}]});
+            patient["address"].as_array_mut().unwrap().push(json!({"line": ["3 Refuge Road"]}));
+            patient["contact"] = json!([{"name": {"text": "Aunt Wren"}, "address": {"line": ["3 Refuge Road"]}}]);
+            if unborn {
+                let said = json!({"coding": [{"system": "urn:safeguarding:subject", "code": "unborn"}]});
+                resource(message, "ServiceRequest")["category"].as_array_mut().unwrap().push(said);
+                let observation = resource(message, "Observation");
+                observation["code"] = json!({"coding": [{"system": "http://loinc.org", "code": "11778-8"}]});
+                observation["valueDateTime"] = json!("2027-03-01");
+            }
+            message["entry"].as_array_mut().unwrap().push(json!({"resource": {
+                "resourceType": "RelatedPerson", "name": [{"text": "Nan Wren"}], "address": [{"line": ["3 Refuge Road"]}]
+            }}));
+        });
+        let translated = translated(&message).unwrap_or_else(|issues| panic!("{issues:?}"));
+        let categories = categories_of(&translated, "3 Refuge Road");
+        assert_eq!(categories, ["CATEGORY_PROTECTED_ADDRESS"; 3], "unborn: {unborn}");
+        assert_eq!(categories_of(&translated, "Nan Wren"), ["CATEGORY_FAMILY_COMPOSITION"]);
+    }
+}
+
+#[test]
+fn a_condition_holds_wherever_it_stands_and_a_label_that_nobody_can_obey_waits_for_a_person() {
+    let with = |code: &str| json!({"security": [{"system": "urn:safeguarding:handling", "code": code}]});
+    let on_the_bundle = changed(|message| message["meta"] = with("do_not_inform_parents"));
+    let told = translated(&on_the_bundle).ok().unwrap();
+    assert!(told.content.handling.contains(&(HandlingFlag::DoNotInformParents as i32)));
+    let unheard = changed(|message| message["meta"] = with("whisper"));
+    assert_eq!(refused(&unheard), [(Wrong::Value, "Bundle.meta.security".to_owned())]);
+    let restricted = json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}]});
+    let labelled = changed(|message| {
+        resource(message, "Observation")["meta"] = restricted.clone();
+        resource(message, "ServiceRequest")["meta"] = restricted.clone();
+    });
+    let told = translated(&labelled).ok().unwrap();
+    assert_eq!(categories_of(&told, "Bruise, left cheek"), ["CATEGORY_UNKNOWN"]);
+    let unknown = told.content.items.iter().filter(|item| item.category == Category::Unknown as i32).count();
+    assert_eq!(unknown, 1, "the alert itself goes");
+}
+
+#[test]
+fn whose_health_it_is_decides_its_category() {
+    let mothers = changed(|message| {
+        resource(message, "Observation")["subject"] = json!({"reference": "https://epr.invalid/Patient/mother"});
+    });
+    assert_eq!(categories_of(&translated(&mothers).ok().unwrap(), "Bruise, left cheek"), ["CATEGORY_THIRD_PARTY"]);
+    let unborn = changed(|message| {
+        let said = json!({"coding": [{"system": "urn:safeguarding:subject", "code": "unborn"}]});
+        resource(message, "ServiceRequest")["category"].as_array_mut().unwrap().push(said);
+        resource(message, "Patient")["deceasedBoolean"] = json!(true);
+    });
+    let told = translated(&unborn).ok().unwrap();
+    assert_eq!(categories_of(&told, "Bruise, left cheek"), ["CATEGORY_PARENT_HEALTH"]);
+    assert!(!told.content.child.unwrap().circumstances.unwrap().deceased, "the child is not its mother");
+}
+
+#[test]
+fn of_several_consents_the_one_counts_that_agrees_to_least() {
+    let message = changed(|message| {
+        resource(message, "Consent")["status"] = json!("active");
+        resource(message, "Consent")["provision"] = json!({"type": "permit"});
+        let mut research = resource(message, "Consent").clone();
+        research["scope"] = json!({"coding": [{"code": "research"}]});
+        research["provision"] = json!({"type": "deny"});
+        message["entry"].as_array_mut().unwrap().push(json!({"resource": research}));
+    });
+    assert_eq!(translated(&message).ok().unwrap().content.agreement, Agreement::Given as i32);
+    let mut denied = message;
+    let mut deny = resource(&mut denied, "Consent").clone();
+    deny["provision"] = json!({"type": "deny"});
+    denied["entry"].as_array_mut().unwrap().push(json!({"resource": deny}));
+    assert_eq!(translated(&denied).ok().unwrap().content.agreement, Agreement::Refused as i32);
+}
+
+#[test]
+fn a_date_of_birth_that_is_not_whole_stops_nothing() {
+    for (born, years) in [("2014", 12), ("2014-05", 12)] {
+        let told = translated(&changed(|message| resource(message, "Patient")["birthDate"] = json!(born))).ok().unwrap();
+        let submission = read(&told);
+        assert_eq!(submission.child.identity.age, referral::submission::Age::About(years));
+        let as_written = told.content.items.iter().filter(|item| item.encode_to_vec().windows(4).any(|four| four == b"2014"));
+        assert!(as_written.count() > 0, "what was written is kept");
+    }
+}
+
+#[test]
+fn the_envelope_loses_nothing_and_binds_nobody() {
+    let signed = changed(|message| {
+        message["signature"] = json!({"who": {"display": "canary of the signature"}});
+        message["entry"][4]["search"] = json!({"mode": "canary of the entry"});
+        message["timestamp"] = json!("2026-11-23T10:00:00Z");
+    });
+    let told = translated(&signed).ok().unwrap();
+    for canary in ["canary of the signature", "canary of the entry"] {
+        assert_eq!(categories_of(&told, canary), ["CATEGORY_UNKNOWN"]);
+    }
+    let rules = changed(|message| resource(message, "Patient")["implicitRules"] = json!("https://example.invalid/rules"));
+    assert_eq!(refused(&rules), [(Wrong::NotSupported, "Bundle".to_owned())]);
+    let two = changed(|message| {
+        let one = message["entry"][4]["resource"].clone();
+        message["entry"][4]["resource"] = json!([one, one]);
+    });
+    assert_eq!(refused(&two), [(Wrong::Structure, "Bundle.entry[4].resource".to_owned())]);
+}
+
 #[test]
 fn how_serious_it_is_only_a_person_says() {
     let message = changed(|message| {
@@ -299,6 +416,8 @@ fn hostile_json_is_refused() {
     assert!(hostile(Format::Json, "{\"resourceType\":\"Bundle\",\"type\":\"message\",\"type\":\"batch\"}").contains("twice"));
     let many = format!("{{\"resourceType\":\"Bundle\",\"a\":[{}1]}}", "1,".repeat(30_000));
     assert!(hostile(Format::Json, &many).contains("more elements"));
+    let long = format!("{{\"resourceType\":\"Bundle\",\"{}\":[1,1]}}", "a".repeat(65));
+    assert!(hostile(Format::Json, &long).contains("longer"));
     for broken in ["", "null", "[]", "\"Bundle\"", "{\"resourceType\":\"Bundle\"", "{}{}", "{\"resourceType\":7}"] {
         hostile(Format::Json, broken);
     }
@@ -315,6 +434,9 @@ fn hostile_xml_is_refused() {
     assert!(hostile(Format::Xml, &deep).contains("deeper"));
     let deep = format!("<a><div>{}{}</div></a>", "<b>".repeat(100_000), "</b>".repeat(100_000));
     assert!(hostile(Format::Xml, &deep).contains("deeper"));
+    assert!(hostile(Format::Xml, &format!("<{}/>", "a".repeat(65))).contains("longer"));
+    let two = "<Bundle xmlns=\"http://hl7.org/fhir\"><entry><resource><Patient/><Observation/></resource></entry></Bundle>";
+    assert!(hostile(Format::Xml, two).contains("twice"));
     assert!(hostile(Format::Xml, "<Bundle xmlns=\"urn:other\"/>").contains("namespace"));
     assert!(hostile(Format::Xml, "<Bundle xmlns=\"http://hl7.org/fhir\"><?run it?></Bundle>").contains("instruction"));
     let many = format!("<Bundle xmlns=\"http://hl7.org/fhir\">{}</Bundle>", "<a/>".repeat(30_000));
@@ -334,6 +456,14 @@ fn hostile_xml_is_refused() {
 }
 
 #[test]
+fn words_of_a_narrative_stay_apart() {
+    let text = "<Flag xmlns=\"http://hl7.org/fhir\"><text><div><td>Injury</td><td>none</td>line<br/>next</div></text></Flag>";
+    let tree = tree::read(Format::Xml, text.as_bytes()).unwrap();
+    let words: Vec<&str> = tree.see("text.div").unwrap().split_whitespace().collect();
+    assert_eq!(words, ["Injury", "none", "line", "next"]);
+}
+
+#[test]
 fn an_outcome_names_the_element_and_bars_code_in_both_forms() {
     let issue =
         Issue { wrong: Wrong::Required, at: "Bundle.entry[2].resource.category".to_owned(), because: "is <missing>".to_owned() };
@@ -343,7 +473,11 @@ fn an_outcome_names_the_element_and_bars_code_in_both_forms() {
     assert_eq!(json["issue"][0]["expression"][0], "Bundle.entry[2].resource.category");
     let xml = answer::refused(Format::Xml, &[issue]);
     assert!(xml.contains("<OperationOutcome xmlns=\"http://hl7.org/fhir\"><issue><severity value=\"error\"/>"), "{xml}");
-    assert!(xml.contains("is &lt;missing&gt;"), "{xml}");
+    assert!(xml.contains("is &lt;missing&gt;") && xml.contains("Nothing was stored"), "{xml}");
+    let issue = |at: usize| Issue { wrong: Wrong::Value, at: format!("Bundle.entry[{at}]"), because: "is wrong".to_owned() };
+    let many: Value = serde_json::from_str(&answer::refused(Format::Json, &(0..10_000).map(issue).collect::<Vec<_>>())).unwrap();
+    let many = many["issue"].as_array().unwrap();
+    assert!(many.len() == 101 && many[100]["diagnostics"].as_str().unwrap().starts_with("And 9900 more."));
 }
 
 #[test]

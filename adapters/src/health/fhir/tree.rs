@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 pub const DEPTH_MAX: usize = 32;
 /// How many elements a message may have.
 pub const ELEMENTS_MAX: usize = 20_000;
+/// How many bytes a name may have: FHIR's longest has some forty. Each path is made of them.
+const NAME_BYTES_MAX: usize = 64;
 /// The namespace of FHIR's XML.
 const NAMESPACE: &str = "http://hl7.org/fhir";
 /// The elements of ours that are lists, though there be one only: JSON says so, XML does not.
@@ -125,6 +127,7 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<Element, NoTree> {
 
 const TOO_DEEP: &str = "is nested deeper than a message may be";
 const TOO_MANY: &str = "has more elements than a message may have";
+const LONG_NAME: &str = "has a name that is longer than any of FHIR's";
 const TWICE: &str = "says the same element twice, so that nobody could tell which counts";
 
 fn read_json(text: &str) -> Result<Element, NoTree> {
@@ -230,6 +233,9 @@ impl<'de> Visitor<'de> for Json<'_> {
             if names.contains(&name) {
                 return Err(self.refuse(TWICE));
             }
+            if name.len() > NAME_BYTES_MAX {
+                return Err(self.refuse(LONG_NAME));
+            }
             let inner = map.next_value_seed(self.inner(&name))?;
             if name == "resourceType" {
                 element.resource = inner.into_iter().next().and_then(|kind| kind.value);
@@ -263,28 +269,33 @@ fn read_xml(text: &str) -> Result<Element, NoTree> {
                     return Err(fault(&open, TOO_DEEP));
                 }
                 drop(tag);
+                add_text(&mut open, " ");
             }
-            Event::Empty(_) if in_narrative > 0 => (),
+            // Words that a line or a cell keeps apart stay apart.
+            Event::Empty(_) if in_narrative > 0 => add_text(&mut open, " "),
             Event::Start(tag) | Event::Empty(tag) if open.len() >= DEPTH_MAX => {
                 drop(tag);
                 return Err(fault(&open, TOO_DEEP));
             }
             Event::Start(tag) => {
                 let element = started(&tag, &mut count).map_err(|because| fault(&open, because))?;
-                if element.name == "div" {
+                if element.name == "div" && open.last().is_some_and(|outer| outer.name == "text") {
                     in_narrative = 1;
                 }
                 open.push(element);
             }
             Event::Empty(tag) => {
                 let element = started(&tag, &mut count).map_err(|because| fault(&open, because))?;
-                ended(element, &mut open, &mut root);
+                ended(element, &mut open, &mut root).map_err(|because| fault(&open, because))?;
             }
-            Event::End(_) if in_narrative > 1 => in_narrative -= 1,
+            Event::End(_) if in_narrative > 1 => {
+                in_narrative -= 1;
+                add_text(&mut open, " ");
+            }
             Event::End(_) => {
                 in_narrative = 0;
                 if let Some(element) = open.pop() {
-                    ended(element, &mut open, &mut root);
+                    ended(element, &mut open, &mut root).map_err(|because| fault(&open, because))?;
                 }
             }
             Event::Text(said) => {
@@ -316,6 +327,9 @@ fn add_text(open: &mut [Element], text: &str) {
 
 fn started(tag: &BytesStart<'_>, count: &mut usize) -> Result<Element, &'static str> {
     let name = tag.name().as_ref().to_owned();
+    if name.len() > NAME_BYTES_MAX {
+        return Err(LONG_NAME);
+    }
     if name.contains(':') {
         return Err("has an element with a prefix, which FHIR does not write");
     }
@@ -329,6 +343,7 @@ fn started(tag: &BytesStart<'_>, count: &mut usize) -> Result<Element, &'static 
             "xmlns" if value == NAMESPACE || element.name == "div" => (),
             "xmlns" => return Err("is of another namespace than FHIR's"),
             name if name.starts_with("xmlns:") || name.starts_with("xsi:") || name.starts_with("xml:") => (),
+            name if name.len() > NAME_BYTES_MAX => return Err(LONG_NAME),
             name => element.children.push(Element::leaf(name, &value)),
         }
         *count = count.saturating_add(1);
@@ -338,16 +353,20 @@ fn started(tag: &BytesStart<'_>, count: &mut usize) -> Result<Element, &'static 
 }
 
 /// Puts an element where it belongs. `<resource><Patient>...` is one element in JSON, and so it is here.
-fn ended(element: Element, open: &mut [Element], root: &mut Option<Element>) {
+fn ended(element: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), &'static str> {
     let is_resource = element.name.starts_with(|first: char| first.is_ascii_uppercase());
     match open.last_mut() {
         None => *root = Some(Element { resource: is_resource.then(|| element.name.clone()), ..element }),
         Some(outer) if is_resource && matches!(outer.name.as_str(), "resource" | "contained") => {
+            if outer.resource.is_some() {
+                return Err(TWICE);
+            }
             outer.resource = Some(element.name);
             outer.children = element.children;
         }
         Some(outer) => outer.children.push(element),
     }
+    Ok(())
 }
 
 /// Writes a tree of our own making.
