@@ -40,7 +40,7 @@ impl Translated {
         };
         let longest = self.origins.iter().filter(|(canonical, _)| fits(canonical)).max_by_key(|(canonical, _)| canonical.len());
         match longest {
-            // An item is made of several fields of the form; which of ours failed says nothing to a school.
+            // An item is made of several fields of the form; which of ours failed says nothing to its writer.
             Some((canonical, origin)) if canonical.starts_with("content.items[") => origin.clone(),
             Some((canonical, origin)) => format!("{origin}{}", path.get(canonical.len()..).unwrap_or_default()),
             None if path.starts_with("content") => "form".to_owned(),
@@ -99,8 +99,8 @@ impl Writing {
         self.faults.push(Violation { field: field.to_owned(), rule, because: because.to_owned() });
     }
 
-    /// A wrong number or code of the school's own stops nothing at significant harm: it goes as it was written
-    /// (ID-04). Below, the school is asked to look again.
+    /// A wrong number or code of the sender's own stops nothing at significant harm: it goes as it was written
+    /// (ID-04). Below, the sender is asked to look again.
     pub(crate) fn doubt(&mut self, field: &str, because: &str) {
         let goes_anyway = [Level::ImmediateDanger as i32, Level::SignificantHarm as i32].contains(&self.level);
         if !goes_anyway {
@@ -151,7 +151,7 @@ impl Writing {
     }
 
     /// Keeps what somebody said with who told it and why it must stay from the family, each as an item of its own: a
-    /// name and a fear are somebody else's information than the statement is.
+    /// name is somebody else's information than the statement is.
     pub(crate) fn keep_said(&mut self, kept: Kept<'_>, said: Said<'_>) {
         let handling = said.handling;
         let text = if is_blank(said.text) { said.summary } else { said.text };
@@ -175,7 +175,8 @@ impl Writing {
         }
         if !is_blank(said.why_secret) {
             let why = format!("{label}must stay confidential from the family: {}", said.why_secret);
-            self.keep(origin, item(Category::ConcernNarrative, why, ""));
+            // A reason often says more of the matter than the statement does: it is for whoever may read that.
+            self.keep(origin, item(category, why, ""));
         }
     }
 }

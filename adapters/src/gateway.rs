@@ -53,8 +53,8 @@ const CALL_PATIENCE: Duration = Duration::from_secs(15);
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(15 * 60);
 /// What calls on a connection that is too old may still take.
 const CONNECTION_GRACE: Duration = Duration::from_secs(60);
-/// What a form adds to its content: the envelope around the submission is a few bytes.
-const REQUEST_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+/// A request is its content and what stands around it, such as the key: what is too long is refused in our words.
+const REQUEST_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 4 * 1024;
 
 /// Why the doors cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -164,7 +164,7 @@ pub fn unscheduled_attendance(form: form::UnscheduledAttendance) -> Translated {
         writing.comes_from(canonical, origin);
     }
     let mut places = common::Places::default();
-    place_by_register(&mut places, form.register.as_ref());
+    place_by_register(&mut writing, ["content.child", "form"], &mut places, form.register.as_ref());
     let content = common::Submission {
         kind: EventKind::CpisAttendance as i32,
         level: Level::Information as i32,
@@ -355,7 +355,7 @@ fn one_child(writing: &mut Writing, origin: &str, canonical: &str, nth: u32, chi
         register(writing, &format!("{origin}.register"), nth, status);
     }
     let mut places = child.places.clone().unwrap_or_default();
-    place_by_register(&mut places, child.register.as_ref());
+    place_by_register(writing, [canonical, origin], &mut places, child.register.as_ref());
     common::Child {
         identity: child.identity.clone(),
         address: child.address.clone(),
@@ -388,15 +388,21 @@ fn holder(status: &form::RegisterStatus) -> Option<Holder> {
 }
 
 /// The register knows who holds the plan where the writer does not say; what the writer says wins.
-fn place_by_register(places: &mut common::Places, status: Option<&form::RegisterStatus>) {
+fn place_by_register(
+    writing: &mut Writing,
+    [canonical, origin]: [&str; 2],
+    places: &mut common::Places,
+    status: Option<&form::RegisterStatus>,
+) {
     let Some(status) = status else { return };
-    let place = match holder(status) {
-        Some(Holder::HoldsThePlan) => &mut places.plan_holder,
-        Some(Holder::LooksAfter) => &mut places.placing,
+    let (name, place) = match holder(status) {
+        Some(Holder::HoldsThePlan) => ("plan_holder", &mut places.plan_holder),
+        Some(Holder::LooksAfter) => ("placing", &mut places.placing),
         None => return,
     };
     if is_blank(place) {
         *place = status.authority.clone();
+        writing.comes_from(&format!("{canonical}.places.{name}"), &format!("{origin}.register.authority"));
     }
 }
 

@@ -124,14 +124,19 @@ pub fn low_level_concern(form: form::LowLevelConcernForm) -> Translated {
     writing.keep_statement(Kept { label: &label, ..of_staff("form.concern") }, form.concern.as_ref());
     writing.keep_statement(Kept { label: "The school did: ", ..of_staff("form.action_taken") }, form.action_taken.as_ref());
     writing.stands_where_the_form_has_it();
-    let employer_area = form.subject.map(|subject| subject.employer_area).unwrap_or_default();
+    let subject = form.subject.unwrap_or_default();
+    let circumstances = common::Circumstances {
+        accused_controls_feedback: runs_the_school(subject.position),
+        employer_area: subject.employer_area,
+        ..common::Circumstances::default()
+    };
     writing.done(common::Submission {
         kind: EventKind::LowLevelConcern as i32,
         level,
         harm: HarmType::None as i32,
         child: Some(child.unwrap_or_else(nobody)),
         purpose: "A low-level concern about somebody who works with children.".to_owned(),
-        circumstances: Some(common::Circumstances { employer_area, ..common::Circumstances::default() }),
+        circumstances: Some(circumstances),
         ..informing()
     })
 }
@@ -159,16 +164,8 @@ pub fn allegation(form: form::AllegationForm) -> Translated {
     writing.comes_from("content.circumstances.happened", "form.learned_at");
     writing.stands_where_the_form_has_it();
     let accused = form.accused.unwrap_or_default();
-    let runs_the_school = match form::Position::try_from(accused.position) {
-        Ok(form::Position::Head | form::Position::SafeguardingLead | form::Position::ProprietorOrGovernor) => true,
-        Ok(
-            form::Position::Staff | form::Position::SupplyOrContractor | form::Position::Volunteer | form::Position::Unspecified,
-        ) => false,
-        // A position from a later edition: in doubt it is one that reads along.
-        Err(_) => true,
-    };
     let circumstances = common::Circumstances {
-        accused_controls_feedback: form.accused_reads_what_comes_back || runs_the_school,
+        accused_controls_feedback: form.accused_reads_what_comes_back || runs_the_school(accused.position),
         employer_area: accused.employer_area,
         happened: form.learned_at,
         other_holder_refused: form.consent.is_some_and(|consent| consent.other_holder_refused),
@@ -715,6 +712,18 @@ fn standing(number: i32) -> String {
         Err(_) => "a standing that this edition of the contract does not know",
     }
     .to_owned()
+}
+
+/// Whoever runs a school or its safeguarding reads what comes back to it (DM-09).
+fn runs_the_school(position: i32) -> bool {
+    match form::Position::try_from(position) {
+        Ok(form::Position::Head | form::Position::SafeguardingLead | form::Position::ProprietorOrGovernor) => true,
+        Ok(
+            form::Position::Staff | form::Position::SupplyOrContractor | form::Position::Volunteer | form::Position::Unspecified,
+        ) => false,
+        // A position from a later edition: in doubt it is one that reads along.
+        Err(_) => true,
+    }
 }
 
 fn position(number: i32) -> String {

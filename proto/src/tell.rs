@@ -217,7 +217,7 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
         return common::ReferralStatus {
             referral_id: case.id().to_string(),
             stage: stage(case) as i32,
-            open: case.is_open(),
+            open: case.is_open_to_its_sender(),
             ladder,
             sender: case.sender().to_string(),
             received: Some(timestamp(case.received())),
@@ -260,7 +260,7 @@ pub fn summary(case: &Case) -> common::ReferralSummary {
     common::ReferralSummary {
         referral_id: case.id().to_string(),
         stage: stage(case) as i32,
-        open: case.is_open(),
+        open: case.is_open_to_its_sender(),
         received: Some(timestamp(case.received())),
         next_due: next.filter(|_| !case.is_feedback_suppressed()).map(clock_running),
     }

@@ -372,7 +372,7 @@ impl Sender {
             | Endpoint::National(_)
             | Endpoint::Household(_)
             | Endpoint::Public
-            | Endpoint::Operator => Ok(Content::Submission(Box::new(school::referral(form).content))),
+            | Endpoint::Operator => Ok(Content::Submission(Box::new(read_here_first(&self.us, school::referral(form))?.content))),
         }
     }
 

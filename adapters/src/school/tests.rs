@@ -94,6 +94,12 @@ fn whoever_runs_the_school_or_its_safeguarding_reads_what_comes_back() {
     }
     assert!(!reads(form::Position::Staff, false));
     assert!(reads(form::Position::Staff, true));
+    let of_low_level = |position: form::Position| {
+        let subject = Some(form::StaffMember { position: position as i32, ..form::StaffMember::default() });
+        let form = form::LowLevelConcernForm { subject, ..form::LowLevelConcernForm::default() };
+        low_level_concern(form).content.circumstances.unwrap().accused_controls_feedback
+    };
+    assert!(of_low_level(form::Position::Head) && !of_low_level(form::Position::Staff));
 }
 
 #[test]

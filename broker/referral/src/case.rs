@@ -507,9 +507,14 @@ impl Routing {
     /// what goes back, it says that the message was received and no more (DM-09).
     pub fn of(ruling: &Ruling, rules: &Rulebook) -> Routing {
         if ruling.is_feedback_suppressed() {
+            // Of what comes back the sender has to read why, to act on it.
+            let by = match ruling.decision() {
+                Decision::ReturnToSender | Decision::Refuse => ruling.by().to_vec(),
+                Decision::Deliver { .. } | Decision::HoldForReview { .. } => Vec::new(),
+            };
             return Routing {
                 decision: ruling.decision().clone(),
-                by: Vec::new(),
+                by,
                 recipients: Vec::new(),
                 clocks: Vec::new(),
                 flags: Vec::new(),
@@ -1221,6 +1226,12 @@ impl Case {
     /// It is open until how it ended has reached the sender (P9).
     pub fn is_open(&self) -> bool {
         !self.told
+    }
+    /// The same as its sender sees it: of a referral about whoever reads what goes back, that it ended would be more
+    /// than that it was received (DM-09).
+    pub fn is_open_to_its_sender(&self) -> bool {
+        let came_back = matches!(self.standing, Standing::Returned | Standing::Refused);
+        self.is_open() || (self.feedback_suppressed && !came_back)
     }
     /// When it wants to be woken: at the first running clock's due moment.
     pub fn wake_at(&self) -> Option<Moment> {

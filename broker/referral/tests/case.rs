@@ -1178,6 +1178,7 @@ fn a_sender_whose_post_the_accused_reads_hears_that_it_was_received_and_no_more(
     assert_eq!(to_sender(&amended), ["tell the sender: amended"]);
     assert_eq!(to_sender(&life.answer(LEEDS, decided(Outcome::Lado))), Vec::<String>::new());
     assert!(!life.case().is_open());
+    assert!(life.case().is_open_to_its_sender(), "that it ended is more than that it was received");
 }
 
 #[test]

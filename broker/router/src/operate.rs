@@ -166,8 +166,8 @@ impl<L: Ledger> CaseService for Caller<L> {
         };
         let cases = page
             .into_iter()
-            .filter(|listed| listed.open || !open_only)
-            .filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok());
+            .filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok())
+            .filter(|case| !open_only || case.is_open_to_its_sender());
         Ok(Response::new(wire::ListResponse { referrals: cases.map(|case| tell::summary(&case)).collect(), next_page_token }))
     }
 
