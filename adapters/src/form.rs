@@ -5,7 +5,7 @@
 
 use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
-use proto::wire::common::v1::{Category, Knowledge, Level, Subject};
+use proto::wire::common::v1::{Agreement, Category, DutyDecision, HandlingFlag, Knowledge, Level, Subject};
 use referral::Endpoint;
 use referral::identifiers::GssCode;
 
@@ -48,6 +48,16 @@ impl Translated {
             None => path.to_owned(),
         }
     }
+}
+
+/// The agency that a form names is not the one whose certificate sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamesAnother;
+
+/// Whether a form may come from `sender`: it names that party, or none that can be read, which is told with all else
+/// that is wrong.
+pub(crate) fn is_own(sender: &Endpoint, named: Option<Endpoint>) -> Result<(), NamesAnother> {
+    if named.is_none_or(|named| named == *sender) { Ok(()) } else { Err(NamesAnother) }
 }
 
 /// A sender knows its council by its code; the contract wants the desk.
@@ -116,6 +126,28 @@ impl Writing {
         if !self.handling.contains(&flag) {
             self.handling.push(flag);
         }
+    }
+
+    pub(crate) fn needed_text(&mut self, field: &str, text: &str, because: &str) {
+        if is_blank(text) {
+            self.refuse(field, "required", because);
+        }
+    }
+
+    /// Keeps a document, and why it must stay from the family, which is for whoever may read the document.
+    pub(crate) fn keep_document(&mut self, kept: Kept<'_>, document: Document<'_>) {
+        let handling = not_for_family(document.is_secret);
+        let item = common::InformationItem {
+            category: kept.category as i32,
+            subject: kept.subject,
+            knowledge: Knowledge::Direct as i32,
+            handling: handling.clone(),
+            about_child: kept.about_child,
+            summary: document.description.to_owned(),
+            body: document.attachment.map(common::information_item::Body::Attachment),
+        };
+        self.keep(kept.origin, item);
+        self.keep_fields(kept, handling, "", &[("why_confidential_from_the_family", document.why_secret.to_owned())]);
     }
 
     pub(crate) fn keep(&mut self, origin: &str, item: common::InformationItem) {
@@ -197,6 +229,33 @@ pub(crate) struct Said<'a> {
     pub(crate) why_secret: &'a str,
     /// The conditions on it.
     pub(crate) handling: Vec<i32>,
+}
+
+/// A document of a form.
+pub(crate) struct Document<'a> {
+    pub(crate) description: &'a str,
+    pub(crate) attachment: Option<common::Attachment>,
+    pub(crate) is_secret: bool,
+    /// Why it must stay from the family; empty where nobody says so.
+    pub(crate) why_secret: &'a str,
+}
+
+/// The condition on what must stay from the family.
+pub(crate) fn not_for_family(is_secret: bool) -> Vec<i32> {
+    if is_secret { vec![HandlingFlag::NotForFamily as i32] } else { Vec::new() }
+}
+
+/// What was agreed and what was decided about sharing, as words of a record.
+pub(crate) fn words_of_sharing(agreement: i32, duty: i32) -> [String; 2] {
+    let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_ascii_lowercase();
+    let agreed = Agreement::try_from(agreement).map(|agreement| word(agreement.as_str_name(), "AGREEMENT_"));
+    let decided = DutyDecision::try_from(duty).map(|duty| word(duty.as_str_name(), "DUTY_DECISION_"));
+    [agreed.unwrap_or_default(), decided.unwrap_or_default()]
+}
+
+/// What is about the child of a form, or about all of them.
+pub(crate) fn of_child(origin: &str, category: Category) -> Kept<'_> {
+    Kept { origin, category, subject: Subject::Child as i32, about_child: None, label: "" }
 }
 
 /// A person at work as named values.

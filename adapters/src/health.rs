@@ -8,27 +8,24 @@ pub mod fhir;
 
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::{
-    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Reporter, Subject,
+    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Level, Reporter, Subject,
 };
 use proto::wire::health::v1 as form;
 use referral::Endpoint;
 use referral::identifiers::OdsCode;
 
-use crate::form::{Kept, Said, Translated, Writing, addressed_to, is_blank, of_referrer, or, practitioner};
+use crate::form::{
+    Document, Kept, NamesAnother, Said, Translated, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or,
+    practitioner, words_of_sharing,
+};
 
 /// How many attendances the register lists.
 const ATTENDANCES_MAX: usize = 25;
 
-/// The health body that a form names is not the one whose certificate sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnotherBody;
-
-/// Whether a form may come from `sender`: it names that body, or (to be told so with all else) none.
-pub fn is_own(sender: &Endpoint, organisation: Option<&form::Organisation>) -> Result<(), AnotherBody> {
-    match organisation.map(|organisation| OdsCode::parse(&organisation.ods_code)) {
-        Some(Ok(ods)) if Endpoint::Nhs(ods.clone()) != *sender => Err(AnotherBody),
-        Some(Ok(_)) | Some(Err(_)) | None => Ok(()),
-    }
+/// Whether a form may come from `sender`: the health body that it names.
+pub fn is_own(sender: &Endpoint, organisation: Option<&form::Organisation>) -> Result<(), NamesAnother> {
+    let named = organisation.and_then(|organisation| OdsCode::parse(&organisation.ods_code).ok());
+    crate::form::is_own(sender, named.map(Endpoint::Nhs))
 }
 
 /// The body that a referral or a report names.
@@ -85,7 +82,7 @@ pub fn fgm(form: form::FgmReport) -> Translated {
         // A finding from a later edition is feared at the least; what was meant stands beside it.
         Err(_) => ("a finding that this edition of the contract does not know", HarmType::FgmRisk, false),
     };
-    needed(&mut writing, "form.discovered_at", &form.discovered_at, "is missing: a month runs from then");
+    writing.needed_text("form.discovered_at", &form.discovered_at, "is missing: a month runs from then");
     if is_known && reporter == Reporter::Regulated && is_blank(&form.police_reference) {
         let because = "is missing: whoever found it calls the police on 101 themselves, and this does not do it for them";
         writing.refuse("form.police_reference", "RA-16", because);
@@ -138,7 +135,7 @@ pub fn unscheduled_attendance(form: form::UnscheduledAttendance) -> Translated {
         }
         Err(_) => "unscheduled care that this edition of the contract does not know",
     };
-    needed(&mut writing, "form.attended_at", &form.attended_at, "is missing");
+    writing.needed_text("form.attended_at", &form.attended_at, "is missing");
     let kept = Kept { about_child: Some(0), ..of_child("form.attended_at", Category::AttendanceEvent) };
     let attended = [("attended_at", form.attended_at.clone()), ("care", care.to_owned())];
     writing.keep_fields(kept, Vec::new(), "", &attended);
@@ -262,10 +259,6 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: common::Sub
 }
 
 /// About the children of the form, all of them.
-fn of_child(origin: &str, category: Category) -> Kept<'_> {
-    Kept { origin, category, subject: Subject::Child as i32, about_child: None, label: "" }
-}
-
 fn keep(writing: &mut Writing, kept: Kept<'_>, statement: Option<&form::Statement>) {
     let Some(statement) = statement else { return };
     // A reason without a tick is a tick: in doubt it stays from the family.
@@ -280,16 +273,6 @@ fn keep(writing: &mut Writing, kept: Kept<'_>, statement: Option<&form::Statemen
         handling: not_for_family(is_secret),
     };
     writing.keep_said(kept, said);
-}
-
-fn not_for_family(is_secret: bool) -> Vec<i32> {
-    if is_secret { vec![HandlingFlag::NotForFamily as i32] } else { Vec::new() }
-}
-
-fn needed(writing: &mut Writing, field: &str, text: &str, because: &str) {
-    if is_blank(text) {
-        writing.refuse(field, "required", because);
-    }
 }
 
 fn organisation(writing: &mut Writing, origin: &str, organisation: Option<&form::Organisation>) {
@@ -510,15 +493,13 @@ fn sharing(writing: &mut Writing, sharing: Option<&form::Sharing>) -> (i32, i32)
     if sharing.do_not_inform_parents {
         writing.condition(HandlingFlag::DoNotInformParents as i32);
     }
-    let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_ascii_lowercase();
     let (agreement, duty) = (or(sharing.agreement, not_stated), or(sharing.duty_decision, not_recorded));
-    let agreed = Agreement::try_from(agreement).map(|agreement| word(agreement.as_str_name(), "AGREEMENT_"));
-    let decided = DutyDecision::try_from(duty).map(|duty| word(duty.as_str_name(), "DUTY_DECISION_"));
+    let [agreed, decided] = words_of_sharing(agreement, duty);
     let values = [
-        ("agreement", agreed.unwrap_or_default()),
+        ("agreement", agreed),
         ("by_whom", sharing.by_whom.clone()),
         ("why_not", sharing.why_not.clone()),
-        ("duty_decision", decided.unwrap_or_default()),
+        ("duty_decision", decided),
         ("duty_reason", sharing.duty_reason.clone()),
         ("parents_told", yes_no(sharing.parents_told)),
     ];
@@ -531,16 +512,13 @@ fn sharing(writing: &mut Writing, sharing: Option<&form::Sharing>) -> (i32, i32)
 
 fn one_document(writing: &mut Writing, origin: &str, document: &form::Document) {
     let Some(category) = category(writing, origin, document.topic) else { return };
-    let item = common::InformationItem {
-        category: category as i32,
-        subject: Subject::Child as i32,
-        knowledge: Knowledge::Direct as i32,
-        handling: not_for_family(document.not_for_family),
-        about_child: None,
-        summary: document.description.clone(),
-        body: document.attachment.clone().map(common::information_item::Body::Attachment),
+    let document = Document {
+        description: &document.description,
+        attachment: document.attachment.clone(),
+        is_secret: document.not_for_family,
+        why_secret: "",
     };
-    writing.keep(origin, item);
+    writing.keep_document(of_child(origin, category), document);
 }
 
 fn category(writing: &mut Writing, origin: &str, topic: i32) -> Option<Category> {

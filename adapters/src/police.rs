@@ -5,27 +5,21 @@
 //! handling code, and a condition that no machine can read keeps that piece, and nothing else, back (HR-01).
 
 use proto::wire::common::v1 as common;
-use proto::wire::common::v1::{
-    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Subject,
-};
+use proto::wire::common::v1::{Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Level, Subject};
 use proto::wire::police::v1 as form;
 use referral::Endpoint;
 use referral::identifiers::{ForceCode, Urn};
 
-use crate::form::{Kept, Said, Translated, Writing, addressed_to, is_blank, of_referrer, or, practitioner};
+use crate::form::{
+    Document, Kept, NamesAnother, Said, Translated, Writing, addressed_to, is_blank, of_child, of_referrer, or, practitioner,
+    words_of_sharing,
+};
 
-/// The force that a report names is not the one whose certificate sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnotherForce;
-
-/// Whether a report may come from `sender`: it names that force, or none.
-pub fn is_own(sender: &Endpoint, report: Option<&form::Report>) -> Result<(), AnotherForce> {
-    let named = report.and_then(|report| report.incident.as_ref()).map_or("", |incident| incident.force_code.as_str());
-    match ForceCode::parse(named) {
-        Ok(force) if Endpoint::Police(force.clone()) != *sender => Err(AnotherForce),
-        // What cannot be read is told with all else that is wrong.
-        Ok(_) | Err(_) => Ok(()),
-    }
+/// Whether a report may come from `sender`: the force that it names.
+pub fn is_own(sender: &Endpoint, report: Option<&form::Report>) -> Result<(), NamesAnother> {
+    let incident = report.and_then(|report| report.incident.as_ref());
+    let named = incident.and_then(|incident| ForceCode::parse(&incident.force_code).ok());
+    crate::form::is_own(sender, named.map(Endpoint::Police))
 }
 
 /// Translates a public protection notice.
@@ -57,7 +51,7 @@ pub fn notice(form: form::PublicProtectionNotice) -> Translated {
 /// the child would else be likely to suffer significant harm (Children Act 1989 s46(1)).
 pub fn police_protection(form: form::PoliceProtection) -> Translated {
     let mut writing = Writing::new(Level::ImmediateDanger as i32);
-    needed(&mut writing, "form.taken_at", &form.taken_at, "is missing: 72 hours run from then");
+    writing.needed_text("form.taken_at", &form.taken_at, "is missing: 72 hours run from then");
     let taken = [("taken_into_protection_at", form.taken_at.clone())];
     writing.keep_fields(of_child("form.taken_at", Category::ConcernNarrative), Vec::new(), "", &taken);
     let grounds = Kept { label: "Grounds: ", ..of_child("form.grounds", Category::ConcernNarrative) };
@@ -89,7 +83,7 @@ pub fn missing_child(form: form::MissingChild) -> Translated {
     let level = level_of_notice(form.is_referral, form.level);
     let mut writing = Writing::new(level);
     weigh(&mut writing, form.is_referral, form.level, &form.purpose);
-    needed(&mut writing, "form.missing_from", &form.missing_from, "is missing");
+    writing.needed_text("form.missing_from", &form.missing_from, "is missing");
     let episode = [
         ("missing_from", form.missing_from.clone()),
         ("last_seen", form.last_seen),
@@ -115,7 +109,7 @@ pub fn missing_child(form: form::MissingChild) -> Translated {
 pub fn missing_child_return(form: form::MissingChildReturn) -> Translated {
     let level = or(form.level, Level::InNeed as i32);
     let mut writing = Writing::new(level);
-    needed(&mut writing, "form.returned_at", &form.returned_at, "is missing: 72 hours run from then");
+    writing.needed_text("form.returned_at", &form.returned_at, "is missing: 72 hours run from then");
     let episode = [("missing_from", form.missing_from), ("returned_at", form.returned_at.clone())];
     writing.keep_fields(of_child("form.returned_at", Category::MissingEpisode), Vec::new(), "", &episode);
     let found = Kept { label: "Found: ", ..of_child("form.where_found", Category::MissingEpisode) };
@@ -278,10 +272,6 @@ fn empty(about: &About) -> common::Submission {
 }
 
 /// About the children of the report, all of them.
-fn of_child(origin: &str, category: Category) -> Kept<'_> {
-    Kept { origin, category, subject: Subject::Child as i32, about_child: None, label: "" }
-}
-
 fn keep(writing: &mut Writing, kept: Kept<'_>, statement: Option<&form::Statement>) {
     keep_under(writing, kept, statement, Vec::new());
 }
@@ -305,17 +295,11 @@ fn keep_under(writing: &mut Writing, kept: Kept<'_>, statement: Option<&form::St
     writing.keep_said(kept, said);
 }
 
-fn needed(writing: &mut Writing, field: &str, text: &str, because: &str) {
-    if is_blank(text) {
-        writing.refuse(field, "required", because);
-    }
-}
-
 fn incident(writing: &mut Writing, incident: Option<&form::Incident>) {
     let Some(incident) = incident else {
         return writing.refuse("form.report.incident", "required", "is missing");
     };
-    needed(writing, "form.report.incident.number", &incident.number, "is missing");
+    writing.needed_text("form.report.incident.number", &incident.number, "is missing");
     if !incident.force_code.is_empty()
         && let Err(why) = ForceCode::parse(&incident.force_code)
     {
@@ -494,7 +478,7 @@ fn domestic_abuse(writing: &mut Writing, assessed: Option<&form::DomesticAbuse>)
 
 fn intelligence(writing: &mut Writing, origin: &str, piece: &form::Intelligence) {
     let statement = piece.statement.clone().unwrap_or_default();
-    needed(writing, &format!("{origin}.statement.text"), &statement.text, "is missing");
+    writing.needed_text(&format!("{origin}.statement.text"), &statement.text, "is missing");
     let (code, graded) = match form::HandlingCode::try_from(piece.handling_code) {
         Ok(form::HandlingCode::P) => ("P", HandlingFlag::PoliceHandlingP),
         Ok(form::HandlingCode::C) => ("C", HandlingFlag::PoliceHandlingC),
@@ -560,17 +544,15 @@ fn sharing(writing: &mut Writing, sharing: Option<&form::Sharing>) -> (i32, i32)
     if sharing.do_not_inform_parents {
         writing.condition(HandlingFlag::DoNotInformParents as i32);
     }
-    let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_ascii_lowercase();
     let (agreement, duty) = (or(sharing.agreement, not_stated), or(sharing.duty_decision, not_recorded));
-    let agreed = Agreement::try_from(agreement).map(|agreement| word(agreement.as_str_name(), "AGREEMENT_"));
-    let decided = DutyDecision::try_from(duty).map(|duty| word(duty.as_str_name(), "DUTY_DECISION_"));
+    let [agreed, decided] = words_of_sharing(agreement, duty);
     let values = [
-        ("agreement", agreed.unwrap_or_default()),
+        ("agreement", agreed),
         ("parents_told", yes_no(sharing.parents_told)),
         ("child_told", yes_no(sharing.child_told)),
         ("by_whom", sharing.by_whom.clone()),
         ("why_not", sharing.why_not.clone()),
-        ("duty_decision", decided.unwrap_or_default()),
+        ("duty_decision", decided),
         ("duty_reason", sharing.duty_reason.clone()),
     ];
     let about = || of_child("form.report.sharing", Category::ConsentRecord);
@@ -582,16 +564,13 @@ fn sharing(writing: &mut Writing, sharing: Option<&form::Sharing>) -> (i32, i32)
 
 fn one_document(writing: &mut Writing, origin: &str, document: &form::Document) {
     let Some(category) = category(writing, origin, document.topic) else { return };
-    let item = common::InformationItem {
-        category: category as i32,
-        subject: Subject::Child as i32,
-        knowledge: Knowledge::Direct as i32,
-        handling: Vec::new(),
-        about_child: None,
-        summary: document.description.clone(),
-        body: document.attachment.clone().map(common::information_item::Body::Attachment),
+    let document = Document {
+        description: &document.description,
+        attachment: document.attachment.clone(),
+        is_secret: false,
+        why_secret: "",
     };
-    writing.keep(origin, item);
+    writing.keep_document(of_child(origin, category), document);
 }
 
 fn category(writing: &mut Writing, origin: &str, topic: i32) -> Option<Category> {

@@ -5,26 +5,21 @@
 //! What is wrong is named by the form's own fields, never by ours.
 
 use proto::wire::common::v1 as common;
-use proto::wire::common::v1::{
-    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Knowledge, Level, Subject,
-};
+use proto::wire::common::v1::{Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmPlace, HarmType, Level, Subject};
 use proto::wire::school::v1 as form;
 use referral::Endpoint;
 use referral::identifiers::Urn;
 
 pub use crate::form::Translated;
-use crate::form::{Kept, Said, Writing, addressed_to, is_blank, of_referrer, or, practitioner};
+use crate::form::{
+    Document, Kept, NamesAnother, Said, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or, practitioner,
+    words_of_sharing,
+};
 
-/// The school that a form names is not the one whose certificate sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnotherSchool;
-
-/// Whether a form may come from `sender`: it names that school, or (to be told so with all else) none.
-pub fn is_own(sender: &Endpoint, school: Option<&form::School>) -> Result<(), AnotherSchool> {
-    match school.map(|school| Urn::parse(&school.urn)) {
-        Some(Ok(urn)) if Endpoint::School(urn.clone()) != *sender => Err(AnotherSchool),
-        Some(Ok(_)) | Some(Err(_)) | None => Ok(()),
-    }
+/// Whether a form may come from `sender`: the school that it names.
+pub fn is_own(sender: &Endpoint, school: Option<&form::School>) -> Result<(), NamesAnother> {
+    let named = school.and_then(|school| Urn::parse(&school.urn).ok());
+    crate::form::is_own(sender, named.map(Endpoint::School))
 }
 
 /// Translates the short form: the whole form with most of it left empty.
@@ -275,7 +270,7 @@ impl Writing {
             told_to: "the school",
             told_by: &statement.told_by,
             why_secret: secret.map_or("", |secret| &secret.why),
-            handling: not_for_family(secret),
+            handling: not_for_family(is_secret(secret)),
         };
         self.keep_said(kept, said);
     }
@@ -554,23 +549,14 @@ impl Writing {
         if consent.do_not_inform_parents {
             self.condition(HandlingFlag::DoNotInformParents as i32);
         }
-        let about = || Kept {
-            origin: "form.consent",
-            category: Category::ConsentRecord,
-            subject: Subject::Child as i32,
-            about_child: None,
-            label: "",
-        };
-        let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_ascii_lowercase();
-        let said = Agreement::try_from(agreement).map(|agreement| word(agreement.as_str_name(), "AGREEMENT_"));
-        let duty = DutyDecision::try_from(or(consent.duty_decision, not_recorded))
-            .map(|duty| word(duty.as_str_name(), "DUTY_DECISION_"));
+        let about = || of_child("form.consent", Category::ConsentRecord);
+        let [agreed, decided] = words_of_sharing(agreement, or(consent.duty_decision, not_recorded));
         self.keep_fields(
             about(),
             Vec::new(),
             "",
             &[
-                ("agreement", said.unwrap_or_default()),
+                ("agreement", agreed),
                 ("discussed_with_parents", yes_no(consent.discussed_with_parents)),
                 ("discussed_with_child", yes_no(consent.discussed_with_child)),
                 ("by_whom", consent.by_whom.clone()),
@@ -579,7 +565,7 @@ impl Writing {
                 ("why_they_may_decide", consent.why_they_may_decide.clone()),
                 ("whose_information", consent.whose_information.clone()),
                 ("why_not", consent.why_not.clone()),
-                ("duty_decision", duty.unwrap_or_default()),
+                ("duty_decision", decided),
                 ("duty_reason", consent.duty_reason.clone()),
             ],
         );
@@ -626,25 +612,15 @@ impl Writing {
     }
 
     fn document(&mut self, origin: &str, document: &form::Document) {
+        let Some(category) = self.category(origin, document.topic) else { return };
         let secret = document.confidentiality.as_ref();
-        if let Some(category) = self.category(origin, document.topic) {
-            self.keep(
-                origin,
-                common::InformationItem {
-                    category: category as i32,
-                    subject: Subject::Child as i32,
-                    knowledge: Knowledge::Direct as i32,
-                    handling: not_for_family(secret),
-                    about_child: None,
-                    summary: document.description.clone(),
-                    body: document.attachment.clone().map(common::information_item::Body::Attachment),
-                },
-            );
-        }
-        let why = secret.map(|secret| secret.why.clone()).unwrap_or_default();
-        let kept =
-            Kept { origin, category: Category::ConcernNarrative, subject: Subject::Child as i32, about_child: None, label: "" };
-        self.keep_fields(kept, not_for_family(secret), "", &[("why_confidential_from_the_family", why)]);
+        let document = Document {
+            description: &document.description,
+            attachment: document.attachment.clone(),
+            is_secret: is_secret(secret),
+            why_secret: secret.map_or("", |secret| &secret.why),
+        };
+        self.keep_document(of_child(origin, category), document);
     }
 
     fn category(&mut self, origin: &str, topic: i32) -> Option<Category> {
@@ -690,9 +666,9 @@ fn agreement(consent: &form::Consent) -> i32 {
 }
 
 /// A reason without a tick is a tick: in doubt it stays from the family.
-fn not_for_family(confidentiality: Option<&form::Confidentiality>) -> Vec<i32> {
-    let secret = confidentiality.is_some_and(|secret| secret.from_family || !is_blank(&secret.why));
-    if secret { vec![HandlingFlag::NotForFamily as i32] } else { Vec::new() }
+/// A reason without a tick is a tick: in doubt it stays from the family.
+fn is_secret(confidentiality: Option<&form::Confidentiality>) -> bool {
+    confidentiality.is_some_and(|secret| secret.from_family || !is_blank(&secret.why))
 }
 
 const LEAD: [&str; 3] = ["lead_name", "lead_role", "lead_contact"];

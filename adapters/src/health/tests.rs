@@ -264,7 +264,7 @@ fn an_empty_form_is_refused_field_by_field_in_its_own_words() {
 fn a_health_body_speaks_for_itself_only() {
     let sender = Endpoint::parse("nhs.ZZ304").unwrap();
     assert_eq!(is_own(&sender, organisation("ZZ304").as_ref()), Ok(()));
-    assert_eq!(is_own(&sender, organisation("RR8").as_ref()), Err(AnotherBody));
+    assert_eq!(is_own(&sender, organisation("RR8").as_ref()), Err(NamesAnother));
     // What names no body at all is told so with everything else that is wrong.
     assert_eq!(is_own(&sender, organisation("the hospital!").as_ref()), Ok(()));
     assert_eq!(is_own(&sender, None), Ok(()));

@@ -205,7 +205,7 @@ fn a_force_speaks_for_itself_only() {
         form::Report { incident: Some(incident), ..form::Report::default() }
     };
     assert_eq!(is_own(&sender, Some(&of("13"))), Ok(()));
-    assert_eq!(is_own(&sender, Some(&of("46"))), Err(AnotherForce));
+    assert_eq!(is_own(&sender, Some(&of("46"))), Err(NamesAnother));
     assert_eq!(is_own(&sender, Some(&of(""))), Ok(()));
     assert_eq!(is_own(&sender, None), Ok(()));
 }

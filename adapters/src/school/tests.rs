@@ -240,7 +240,7 @@ fn a_school_speaks_for_itself_only() {
     let sender = Endpoint::parse("school.999001").unwrap();
     let school = |urn: &str| form::School { urn: urn.to_owned(), ..form::School::default() };
     assert_eq!(is_own(&sender, Some(&school("999001"))), Ok(()));
-    assert_eq!(is_own(&sender, Some(&school("999002"))), Err(AnotherSchool));
+    assert_eq!(is_own(&sender, Some(&school("999002"))), Err(NamesAnother));
     // What names no school at all is told so with everything else that is wrong.
     assert_eq!(is_own(&sender, Some(&school("the school"))), Ok(()));
     assert_eq!(is_own(&sender, None), Ok(()));
