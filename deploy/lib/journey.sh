@@ -69,4 +69,5 @@ as_school_once() { (as_school "$@") || fail "the school could not send it" "What
 at_the_operators() { "$programs/safeguarding-broker" "$@" --config "$run/$operator.toml" 2>&1; }
 # The referral that waits longest, in the list's words.
 waiting_referral() { at_the_operators review list | grep -oE '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' | head -n 1; }
+waiting_number() { at_the_operators review list | grep -A1 "^$1" | grep -oE 'review [0-9]+' | grep -oE '[0-9]+'; }
 something_waits() { [[ -n $(waiting_referral) ]]; }

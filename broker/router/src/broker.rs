@@ -67,11 +67,6 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// The rules that this configuration names, proved.
-    pub fn rules(&self) -> &Rulebook {
-        &self.rules
-    }
-
     /// Checks the configuration, the certificates, the rules and the directory. Touches nothing.
     pub fn check(config: Config) -> Result<Ready, CannotStart> {
         let rules = rulebook(&config)?;

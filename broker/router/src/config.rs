@@ -16,7 +16,7 @@ pub struct Config {
     pub tls: Tls,
     /// Where the record is kept.
     pub ledger: LedgerFiles,
-    /// Where the doors ask.
+    /// Where the doors and the operators ask.
     pub operate: Operate,
     /// Whom we deliver to.
     pub directory: DirectoryFiles,
@@ -89,7 +89,7 @@ pub struct LedgerFiles {
     pub origin: String,
 }
 
-/// Where the doors ask.
+/// Where the doors and the operators ask.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operate {
@@ -264,6 +264,9 @@ pub enum BadConfig {
     /// Signatures are required, and none can be there.
     #[error("[rules] require_signature needs packs, the folder of the signed packs, and trusted_keys, whose signatures count")]
     NobodyCanSign,
+    /// Keys are trusted, and no signature is asked for.
+    #[error("[rules] trusted_keys count only with require_signature = true: say that, or take the keys out")]
+    SignaturesForNothing,
 }
 
 impl Config {
@@ -290,6 +293,9 @@ impl Config {
         let rules = &config.rules;
         if rules.require_signature && (rules.packs.is_none() || rules.trusted_keys.is_empty()) {
             return Err(BadConfig::NobodyCanSign);
+        }
+        if !rules.require_signature && !rules.trusted_keys.is_empty() {
+            return Err(BadConfig::SignaturesForNothing);
         }
         Ok(config)
     }

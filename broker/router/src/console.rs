@@ -14,7 +14,9 @@ use proto::wire::operator::v1::operator_service_client::OperatorServiceClient;
 use proto::words::Word;
 use referral::Moment;
 use referral::time::{london_date, london_time};
-use referral::vocab::{Agreement, Category, HandlingFlag, HarmType, Level, Vocabulary};
+use referral::vocab::{
+    Agreement, Category, DutyDecision, EventKind, HandlingFlag, HarmType, Knowledge, Level, Subject, Vocabulary,
+};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity as Pem};
 use tonic::{Code, Status};
 use transport::tls::{Files, Identity};
@@ -154,7 +156,10 @@ pub struct NotDone(String);
 impl From<Status> for NotDone {
     fn from(status: Status) -> NotDone {
         let advice = match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded => ". Whether it was done is not known: look with `list`, then try again",
+            // A client's own patience ends as cancelled.
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                ". If it was to change something, whether that was done is not known: look with `list`, then try again"
+            }
             Code::PermissionDenied => ". Name an operator's certificate under [tls]",
             _ => "",
         };
@@ -260,7 +265,7 @@ async fn list(mut client: Client, reach: &Reach) -> Result<String, NotDone> {
         return Ok("nothing waits for a person\n".to_owned());
     }
     // What cannot wait stands first; within each, what waits longest.
-    waiting.sort_by_key(|review| !review.urgent);
+    waiting.sort_by_key(|review| (!review.urgent, review.since.map(|since| (since.seconds, since.nanos))));
     let mut text = String::new();
     waiting.iter().for_each(|review| listed(&mut text, review));
     let config = reach.config.display();
@@ -296,13 +301,24 @@ fn content(opened: &wire::OpenReviewResponse, reach: &Reach) -> String {
     let mut text = String::new();
     let review = opened.review.clone().unwrap_or_default();
     listed(&mut text, &review);
+    let _ = writeln!(text, "    kind: {}", words::<EventKind>(opened.kind));
     let _ = writeln!(text, "    harm: {}", words::<HarmType>(opened.harm));
     let _ = writeln!(text, "    agreement of the family: {}", words::<Agreement>(opened.agreement));
+    let _ = writeln!(text, "    decided under the duty to share: {}", words::<DutyDecision>(opened.duty_decision));
     for flag in &opened.handling {
         let _ = writeln!(text, "    CONDITION: {}", words::<HandlingFlag>(*flag));
     }
     for item in &opened.items {
-        let _ = writeln!(text, "\n{}", words::<Category>(item.category).to_uppercase());
+        let about = item.about_child.map_or_else(String::new, |nth| format!(", child {}", nth.saturating_add(1)));
+        let (subject, known) = (words::<Subject>(item.subject), words::<Knowledge>(item.knowledge));
+        let _ =
+            writeln!(text, "\n{} (about the {subject}{about}; known: {known})", words::<Category>(item.category).to_uppercase());
+        for flag in &item.handling {
+            let _ = writeln!(text, "  CONDITION: {}", words::<HandlingFlag>(*flag));
+        }
+        if !item.summary.is_empty() {
+            let _ = writeln!(text, "  in short: {}", item.summary.lines().collect::<Vec<_>>().join("\n    "));
+        }
         match &item.body {
             Some(common::information_item::Body::Text(body)) => {
                 body.lines().for_each(|line| {

@@ -504,7 +504,14 @@ pub async fn newest_version<L: Ledger>(ledger: &L, case: &Case) -> Result<Option
 pub async fn kept_version<L: Ledger>(ledger: &L, case: &Case, digest: Digest) -> Result<Option<Referral>, LedgerError> {
     for message in case.heard().iter().rev() {
         let kept = ledger.content(roads::ledger_id(case.id()), *message.as_bytes()).await?;
-        let arrival = kept.and_then(|content| proto::read::arrival(&content.bytes).ok());
+        let arrival = kept.and_then(|content| match proto::read::arrival(&content.bytes) {
+            Ok(arrival) => Some(arrival),
+            Err(unreadable) => {
+                let id = case.id();
+                tracing::error!(referral.id = %id, "a version of referral {id} is kept and can no longer be read: {unreadable}");
+                None
+            }
+        });
         let referrals = match arrival.map(|arrival| arrival.what) {
             Some(What::Submitted(submission)) => submission.split(),
             Some(What::Amended { referral, submission }) => submission.split_as(referral),

@@ -391,6 +391,8 @@ pub struct Note {
 pub struct Release {
     /// Which message.
     pub id: uuid::Uuid,
+    /// When it had been put aside, as whoever lets it out saw it.
+    pub seen: Moment,
     /// On whose word.
     pub by: String,
     /// For what reason. Not about the child.
@@ -529,7 +531,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// The last signed checkpoint, as a note for anyone to keep.
     fn checkpoint(&self) -> impl Future<Output = Result<String, LedgerError>> + Send;
 
-    /// Keeps a message nobody could read. Keeping it again changes nothing.
+    /// Keeps a message nobody could read. Kept again, it is the same message, put aside later.
     fn quarantine(&self, message: Quarantined) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// What is in quarantine, without content, oldest first, after the given number.
@@ -538,7 +540,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// One message in quarantine, whole, to be replayed.
     fn quarantined_message(&self, id: uuid::Uuid) -> impl Future<Output = Result<Option<Quarantined>, LedgerError>> + Send;
 
-    /// Removes a message from quarantine and records who let it out; true if it was there.
+    /// Removes a message from quarantine and records who let it out; true if it was there, and had not been put aside
+    /// once more since it was looked at.
     fn release(&self, release: Release) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
     /// Removes the content, the decisions and the salts of a closed referral, which then waits for nobody. The log

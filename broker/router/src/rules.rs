@@ -57,13 +57,14 @@ impl Rules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     packs: Option<Vec<PackFile>>,
-    shadow: Option<Vec<PackFile>>,
+    /// Or why it cannot be read: that stops nothing that is acted on.
+    shadow: Result<Option<Vec<PackFile>>, String>,
 }
 
 impl Found {
     fn read(files: &config::Rules) -> Result<Found, Refused> {
         let read = |folder: &Option<std::path::PathBuf>| folder.as_deref().map(packs::read).transpose();
-        Ok(Found { packs: read(&files.packs)?, shadow: read(&files.shadow)? })
+        Ok(Found { packs: read(&files.packs)?, shadow: read(&files.shadow).map_err(|refused| refused.to_string()) })
     }
 
     /// The packs of the folder, or those that come with the product.
@@ -79,12 +80,12 @@ impl Found {
 
     /// The packs in force with those of the shadow's folder, of which one with the same name takes the place of
     /// the other. Nobody has signed it yet, and nobody acts on it.
-    fn shadow(&self) -> Result<Option<Library>, Refused> {
-        let Some(shadow) = &self.shadow else { return Ok(None) };
+    fn shadow(&self) -> Result<Option<Library>, String> {
+        let Some(shadow) = self.shadow.as_ref().map_err(String::clone)? else { return Ok(None) };
         let replaced = |file: &PackFile| shadow.iter().any(|next| next.name == file.name);
         let files: Vec<PackFile> =
             self.packs().into_iter().filter(|file| !replaced(file)).chain(shadow.iter().cloned()).collect();
-        Ok(Some(packs::library(&files, None)?.as_if_come()))
+        Ok(Some(packs::library(&files, None).map_err(|refused| refused.to_string())?.as_if_come()))
     }
 }
 
@@ -102,6 +103,8 @@ pub struct Keeper<L> {
     unsettled: Option<Found>,
     /// Why the folders cannot be read, said once.
     unreadable: Option<String>,
+    /// Why what stands in the folder does not rule. Said daily: at its next start the broker would have nothing else.
+    refused: Option<String>,
     recorded: Option<Recorded>,
     warned: Option<(i64, i64)>,
     ledger: L,
@@ -130,6 +133,7 @@ impl<L: Ledger> Keeper<L> {
             found: None,
             unsettled: None,
             unreadable: None,
+            refused: None,
             recorded: None,
             warned: None,
             ledger,
@@ -188,26 +192,43 @@ impl<L: Ledger> Keeper<L> {
         self.unsettled = None;
         let (files, candidate) = (self.files.clone(), found.clone());
         let judged = tokio::task::spawn_blocking(move || (candidate.library(&files), candidate.shadow())).await;
-        let Ok((library, shadow)) = judged else { return };
+        let Ok((library, shadow)) = judged else {
+            self.cannot_read(
+                "the rule packs could not be proved: the prover stopped, which is a fault of this program".to_owned(),
+            );
+            return;
+        };
         // What was refused is not tried again until somebody changes it.
         self.found = Some(found);
         self.swap(library, shadow);
     }
 
-    fn swap(&self, library: Result<Library, Refused>, shadow: Result<Option<Library>, Refused>) {
+    fn swap(&mut self, library: Result<Library, Refused>, shadow: Result<Option<Library>, String>) {
         let old = self.current.borrow().clone();
+        let today = london_date(self.clock.now());
+        let covers = |library: &Library| library.in_force(today).is_some();
         let with =
             |library: Library| Rulebook { library, directory: old.book.directory.clone(), calendar: old.book.calendar.clone() };
         let book = match library {
-            Ok(library) if library.hash() == old.book.library.hash() => old.book.clone(),
+            Ok(library) if library.hash() == old.book.library.hash() => {
+                self.refused = None;
+                old.book.clone()
+            }
+            Ok(library) if covers(&old.book.library) && !covers(&library) => {
+                self.refuse(format!(
+                    "{} have no edition that is in force today, so everything would wait for a person",
+                    names(&library)
+                ));
+                old.book.clone()
+            }
             Ok(library) => {
+                self.refused = None;
                 tracing::warn!("the rules were replaced: {}", names(&library));
                 self.meters.rules_replaced();
                 with(library)
             }
             Err(refused) => {
-                self.meters.rules_refused();
-                tracing::error!("new rules were refused, and those in force stay: {refused}");
+                self.refuse(refused.to_string());
                 old.book.clone()
             }
         };
@@ -220,6 +241,12 @@ impl<L: Ledger> Keeper<L> {
             }
         };
         self.current.send_replace(Arc::new(InForce { book, shadow }));
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.meters.rules_refused();
+        tracing::error!("new rules were refused, and those in force stay: {why}");
+        self.refused = Some(why);
     }
 
     /// Records what is in force if that changed: other files, or another day.
@@ -262,6 +289,9 @@ impl<L: Ledger> Keeper<L> {
             return;
         }
         self.warned = Some((rules_left, calendar_left));
+        if let Some(why) = &self.refused {
+            tracing::error!("the folder still holds rules that were refused; the broker could not start again with them: {why}");
+        }
         if rules_left == 0 {
             tracing::error!("no rules are in force today: every referral waits for a person until a pack covers the day");
         } else if rules_left <= RULES_END_DAYS {

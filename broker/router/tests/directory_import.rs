@@ -175,6 +175,16 @@ fn rows_in_another_order_are_refused_with_the_line() {
 }
 
 #[test]
+fn a_release_whose_district_column_is_empty_replaces_nothing() {
+    let folder = folder("empty-column");
+    import(&folder, &[("al.csv", CODE_POINT_AL.as_bytes())]).unwrap();
+    let empty = CODE_POINT_AL.replace("E07000241", "").replace("E07000240", "");
+    let refused = import(&folder, &[("empty.csv", empty.as_bytes())]).unwrap_err();
+    assert!(refused.contains("2 of 2 postcodes have no district"), "{refused}");
+    assert!(council(&folder, "AL1 1AG").is_some());
+}
+
+#[test]
 fn a_release_that_holds_far_less_is_refused_unless_that_is_right() {
     let folder = folder("smaller");
     import(&folder, &[("whole.csv", NSPL_2021.as_bytes())]).unwrap();

@@ -440,6 +440,10 @@ async fn the_quarantine_keeps_a_message_once_until_it_is_released(home: impl Hom
     let rest = ledger.quarantined(page[1].number, 2).await.unwrap();
     assert_eq!(rest.iter().map(|entry| entry.id).collect::<Vec<_>>(), [referral(3)]);
     assert_eq!(ledger.quarantined_message(referral(3)).await.unwrap(), Some(unreadable(3)));
+    // Put aside once more since it was looked at: nobody let that out.
+    ledger.quarantine(Quarantined { at: at(6), ..unreadable(3) }).await.unwrap();
+    assert!(!ledger.release(release(referral(3))).await.unwrap());
+    ledger.quarantine(unreadable(3)).await.unwrap();
     assert!(ledger.release(release(referral(3))).await.unwrap());
     assert!(!ledger.release(release(referral(3))).await.unwrap());
     assert_eq!(ledger.quarantined_message(referral(3)).await.unwrap(), None);

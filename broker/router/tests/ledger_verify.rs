@@ -6,7 +6,7 @@ use ledger_support::*;
 use router::record::log::{Checkpoint, Frontier, Hash, Leaf, Signer};
 use router::record::sqlite::SqliteLedger;
 use router::record::verify::{Records, Report, export, verify, verify_bundle};
-use router::record::{Erased, Erasure, Kind, Ledger, Note, Quarantined};
+use router::record::{Erased, Erasure, Kind, Ledger, Note, Quarantined, Release};
 use rusqlite::{Connection, params};
 
 /// Fourteen entries under seven checkpoints:
@@ -407,7 +407,7 @@ async fn what_was_erased_is_nowhere_in_the_files() {
         bytes: canary.into(),
     };
     ledger.quarantine(message).await.unwrap();
-    ledger.release(release(referral(9))).await.unwrap();
+    assert!(ledger.release(Release { seen: at(1), ..release(referral(9)) }).await.unwrap());
     let holds_canary = || {
         ["ledger.db", "ledger.db-wal"].into_iter().any(|name| {
             let bytes = std::fs::read(home.0.path(name)).unwrap_or_default();

@@ -137,6 +137,18 @@ async fn a_bad_pack_never_takes_the_place_of_a_good_one() {
         assert_eq!(scene.in_force("2026-11-23"), before);
         assert_eq!(scene.metric("safeguarding_rules_reload_refused_total"), f64::from(refused), "said once");
     }
+    // Nor do good rules of which none covers the day, when what rules now does.
+    let editions = BUILT_IN.iter().filter(|(_, text)| text.contains("kind = \"edition\""));
+    editions.clone().for_each(|(name, _)| std::fs::remove_file(scene.folder.join(name)).unwrap());
+    std::fs::remove_file(scene.folder.join("local.toml")).unwrap();
+    let (name, text) = editions.clone().next().unwrap();
+    let from = text.lines().find(|line| line.starts_with("effective_from")).unwrap();
+    scene.write(name, &text.replacen(from, "effective_from = \"2031-01-01\"", 1));
+    let files = config::Rules { packs: Some(scene.folder.clone()), ..config::Rules::default() };
+    router::rules::library(&files).expect("rules that prove, for another day");
+    scene.look_until_it_rests().await;
+    assert_eq!(scene.in_force("2026-11-23"), before);
+    editions.for_each(|(name, text)| scene.write(name, text));
     // Nor does an empty folder, or none.
     for (name, _) in BUILT_IN {
         std::fs::remove_file(scene.folder.join(name)).unwrap();

@@ -14,6 +14,9 @@ use super::source::{Refused, Source, column};
 
 /// One row in so many may name a district that the register does not know.
 const UNKNOWN_ONE_IN: usize = 1_000;
+/// A release of which more than one in so many postcodes has no district is refused: its column is empty. Of the real
+/// ones it is one in a thousand or so.
+const NOWHERE_ONE_IN: usize = 2;
 
 /// Which columns hold what.
 struct Columns {
@@ -116,6 +119,14 @@ pub fn read(
     {
         return Err(refused_for_unknown(refused, count.unknown, gathered.count()));
     }
+    if count.nowhere > gathered.count() / NOWHERE_ONE_IN {
+        let because = format!(
+            "{} of {} postcodes have no district, which is more than one in {NOWHERE_ONE_IN}: the district column is empty",
+            count.nowhere,
+            gathered.count()
+        );
+        return Err(Refused::whole(whole, because));
+    }
     let digest = match digests.as_slice() {
         [one] => *one,
         several => Digest::of(&several.iter().map(|digest| digest.as_bytes().as_slice()).collect::<Vec<_>>()),
@@ -127,7 +138,7 @@ pub fn read(
 fn refused_for_unknown(first: Refused, unknown: usize, of: usize) -> Refused {
     let because = format!(
         "{}; {unknown} of {of} postcodes lie in districts that the register does not know, which is more than one in \
-         {UNKNOWN_ONE_IN}: the release is newer than the register, so the register has to be brought up to date first",
+         {UNKNOWN_ONE_IN}: the release is newer than the register, so a newer version of this program, with a newer register, is needed first",
         first.because
     );
     Refused { because, ..first }

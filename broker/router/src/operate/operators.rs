@@ -12,7 +12,7 @@ use proto::{tell, write};
 use referral::case::{Case, Event, HeldItem, Routing, Surprise, Waiting, step};
 use referral::rules::review::{Choice, Review, Reviewer};
 use referral::submission::{Arrival, Practitioner, Referral};
-use referral::{Digest, Endpoint, ReferralId, Sealed};
+use referral::{DeliveryId, Digest, Endpoint, ReferralId, Sealed};
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -68,7 +68,7 @@ impl<L: Ledger, P: Post> Operators<L, P> {
             refusal(
                 Code::FailedPrecondition,
                 "CONTENT_ERASED",
-                "its content was erased, so nobody can read it or send it on any more: ask the sender to send it again",
+                "its content was erased, or this program can no longer read it (its log says which): ask the sender to send it again",
             )
         })
     }
@@ -104,7 +104,10 @@ impl<L: Ledger, P: Post> Operators<L, P> {
             // Nothing goes to a recipient but the very bytes that were recorded for it (P3).
             let known = self.ledger.find_delivery(id).await.map_err(not_now)?;
             return Ok(match known.filter(|known| known.digest == Some(log::digest(&message.bytes))) {
-                Some(known) => Outlook::Deliver { id, referral: known.referral, to: known.routing_key, kind: known.kind },
+                Some(known) => {
+                    let since = self.since_then(id, known.referral).await?;
+                    Outlook::Deliver { id, referral: known.referral, to: known.routing_key, kind: known.kind, since }
+                }
                 None => Outlook::Nothing("these are not the bytes of any delivery that was recorded".to_owned()),
             });
         }
@@ -115,12 +118,30 @@ impl<L: Ledger, P: Post> Operators<L, P> {
     }
 }
 
+impl<L: Ledger, P: Post> Operators<L, P> {
+    /// What has happened to the referral since a delivery about it was made, in words for whoever would release that.
+    async fn since_then(&self, delivery: uuid::Uuid, referral: uuid::Uuid) -> Result<&'static str, Status> {
+        let stored = self.ledger.load(&[referral]).await.map_err(not_now)?;
+        let case = stored.into_iter().flatten().next().and_then(|stored| serde_json::from_slice::<Case>(&stored.state).ok());
+        let Some(case) = case else { return Ok("; what became of its referral since cannot be read") };
+        let id = DeliveryId::from_bytes(*delivery.as_bytes());
+        let mut recipients = case.recipients().iter().map(|recipient| &recipient.deliveries);
+        let own = recipients.find(|deliveries| deliveries.iter().any(|known| known.id == id));
+        let is_last = own.and_then(|deliveries| deliveries.last()).is_some_and(|last| last.id == id);
+        Ok(match (case.is_withdrawn(), is_last) {
+            (true, _) => "; the sender has withdrawn the referral since",
+            (false, false) => "; the same recipient was sent something later about the referral since",
+            (false, true) => "",
+        })
+    }
+}
+
 /// What a release from quarantine would do.
 enum Outlook {
     /// Decide it, as if it came off the intake now.
     Decide(Box<Arrival>),
     /// Hand it once more to the recipient that put it aside.
-    Deliver { id: uuid::Uuid, referral: uuid::Uuid, to: String, kind: String },
+    Deliver { id: uuid::Uuid, referral: uuid::Uuid, to: String, kind: String, since: &'static str },
     /// It cannot be processed now either, and why.
     Nothing(String),
 }
@@ -237,6 +258,13 @@ fn waiting_review(case: &Case, waiting: &Waiting) -> wire::WaitingReview {
     }
 }
 
+fn unreadable_review(id: ReferralId) -> wire::WaitingReview {
+    tracing::error!(referral.id = %id, "the case of referral {id}, which waits for a person, cannot be read by this program");
+    let because = "this program cannot read the case, so nobody can decide about it: tell whoever maintains the broker";
+    let held_by = vec![common::HeldBy { rule_id: "P10".to_owned(), reason: because.to_owned() }];
+    wire::WaitingReview { referral_id: id.to_string(), urgent: true, held_by, ..Default::default() }
+}
+
 fn held_item(item: &HeldItem) -> wire::HeldItem {
     wire::HeldItem { endpoint: item.from.to_string(), category: item.category.number() }
 }
@@ -277,9 +305,11 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         };
         let mut reviews = Vec::with_capacity(listed.len());
         for listed in listed {
-            let case: Case =
-                serde_json::from_slice(&listed.state).map_err(|_| Status::internal("a case that waits cannot be read"))?;
-            reviews.extend(case.waiting().map(|waiting| waiting_review(&case, waiting)));
+            match serde_json::from_slice::<Case>(&listed.state) {
+                Ok(case) => reviews.extend(case.waiting().map(|waiting| waiting_review(&case, waiting))),
+                // One that nobody can read hides none of the others, and is not hidden itself.
+                Err(_) => reviews.push(unreadable_review(roads::referral_id(listed.referral))),
+            }
         }
         Ok(Response::new(wire::ListReviewsResponse { reviews, next_page_token }))
     }
@@ -378,7 +408,7 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
             Outlook::Decide(arrival) => {
                 (true, format!("it would be decided as a message of {} about referral {}", arrival.from, arrival.what.referral()))
             }
-            Outlook::Deliver { id, to, .. } => (true, format!("delivery {id} would go to {to} once more")),
+            Outlook::Deliver { id, to, since, .. } => (true, format!("delivery {id} would go to {to} once more{since}")),
             Outlook::Nothing(why) => (false, why),
         };
         let entry = QuarantinedEntry {
@@ -407,28 +437,34 @@ impl<L: Ledger, P: Post> OperatorService for Caller<L, P> {
         let message = self.0.quarantined(&id).await?;
         let (referral_ids, outcome) = match self.0.outlook(&message).await? {
             Outlook::Decide(arrival) => self.0.decide_now(*arrival, &message).await?,
-            Outlook::Deliver { id, referral, to, kind } => {
+            Outlook::Deliver { id, referral, to, kind, since } => {
                 let road = Road::new(roads::DELIVERY, to.clone());
                 self.0.post.post(road, delivery_again(id, kind, &message)).await.map_err(|why| {
                     tracing::warn!(delivery.id = %id, "a delivery out of quarantine was not confirmed: {why}");
                     Status::unavailable("its queue did not confirm it, so it stays in quarantine; try again")
                 })?;
-                (vec![referral.to_string()], format!("delivery {id} is in the queue of {to} once more"))
+                (vec![referral.to_string()], format!("delivery {id} is in the queue of {to} once more{since}"))
             }
             Outlook::Nothing(why) => {
                 let because = format!("it cannot be processed now either, so it stays: {why}");
                 return Err(refusal(Code::FailedPrecondition, "STILL_UNREADABLE", &because));
             }
         };
-        // Out of quarantine only now: a crash before this leaves it there, and a second release changes nothing.
+        // Out of quarantine only now: a crash before this leaves it there, and a second release changes nothing. What a
+        // recipient put aside again meanwhile stays: this release was not of that.
         let (person, role) = (by.person.name.open(), by.person.role.open());
         let release = Release {
             id: message.id,
+            seen: message.at,
             by: format!("{person}, {role} ({})", by.certificate.open()),
             reason: reason.open().clone(),
             at: self.0.clock.now(),
         };
-        self.0.ledger.release(release).await.map_err(not_now)?;
+        if !self.0.ledger.release(release).await.map_err(not_now)? {
+            let because =
+                format!("{outcome}; and meanwhile it came back into quarantine, or somebody else let it out: look again");
+            return Err(refusal(Code::Aborted, "CAME_BACK", &because));
+        }
         tracing::info!(quarantine.id = %message.id, "message {} was released from quarantine by a named person", message.id);
         Ok(Response::new(wire::ReleaseQuarantinedResponse { referral_ids, outcome }))
     }

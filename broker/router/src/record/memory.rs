@@ -277,7 +277,8 @@ impl Inner {
     }
 
     fn release(&mut self, release: &Release) -> bool {
-        let number = self.quarantine.iter().find(|(_, message)| message.id == release.id).map(|(number, _)| *number);
+        let is_it = |message: &Quarantined| message.id == release.id && message.at == to_the_micro(release.seen);
+        let number = self.quarantine.iter().find(|(_, message)| is_it(message)).map(|(number, _)| *number);
         let Some(message) = number.and_then(|number| self.quarantine.remove(&number)) else { return false };
         let bytes = ReleaseRecord::of(release, &message.bytes).bytes();
         let salt = (self.salts)();
@@ -445,10 +446,13 @@ impl Ledger for MemoryLedger {
 
     async fn quarantine(&self, message: Quarantined) -> Result<(), LedgerError> {
         self.write(Write::Quarantine, "keep a message in quarantine", |ledger| {
-            if !ledger.quarantine.values().any(|kept| kept.id == message.id) {
-                ledger.quarantined_so_far += 1;
-                let at = to_the_micro(message.at);
-                ledger.quarantine.insert(ledger.quarantined_so_far, Quarantined { at, ..message });
+            let at = to_the_micro(message.at);
+            match ledger.quarantine.values_mut().find(|kept| kept.id == message.id) {
+                Some(kept) => (kept.at, kept.reason) = (at, message.reason),
+                None => {
+                    ledger.quarantined_so_far += 1;
+                    ledger.quarantine.insert(ledger.quarantined_so_far, Quarantined { at, ..message });
+                }
             }
         })
     }

@@ -556,6 +556,10 @@ impl Page<'_> {
 
     fn quarantine(&self, message: &Quarantined) -> rusqlite::Result<()> {
         self.run(
+            "UPDATE quarantine SET reason = ?2, at = ?3 WHERE id = ?1",
+            params![message.id.as_bytes(), message.reason, micros(message.at)],
+        )?;
+        self.run(
             // Asked first, not left to a conflict: a conflict would use up a number.
             "INSERT INTO quarantine (id, queue, reason, at, headers, bytes) SELECT ?1, ?2, ?3, ?4, ?5, ?6
              WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE id = ?1)",
@@ -573,7 +577,11 @@ impl Page<'_> {
 
     fn release(&mut self, release: &Release) -> rusqlite::Result<bool> {
         let id = release.id.as_bytes();
-        let body = self.ask("DELETE FROM quarantine WHERE id = ?1 RETURNING bytes", [id], |row| row.get::<_, Vec<u8>>(0));
+        let body = self.ask(
+            "DELETE FROM quarantine WHERE id = ?1 AND at = ?2 RETURNING bytes",
+            params![id, micros(release.seen)],
+            |row| row.get::<_, Vec<u8>>(0),
+        );
         let Some(body) = body.optional()? else { return Ok(false) };
         let bytes = ReleaseRecord::of(release, &body).bytes();
         let (leaf, salt) = self.append(Kind::RELEASED, release.at, &bytes)?;

@@ -169,5 +169,11 @@ pub async fn commit_one(ledger: &impl Ledger, commit: Commit) -> Committed {
 
 /// Lets a message out of quarantine.
 pub fn release(id: uuid::Uuid) -> Release {
-    Release { id, by: "Petra Desk, operator (operator.desk)".to_owned(), reason: "read again".to_owned(), at: at(60) }
+    Release {
+        id,
+        seen: at(5),
+        by: "Petra Desk, operator (operator.desk)".to_owned(),
+        reason: "read again".to_owned(),
+        at: at(60),
+    }
 }
