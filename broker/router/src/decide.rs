@@ -11,6 +11,7 @@ use std::time::Duration;
 use prost::Message as _;
 use proto::tell;
 use referral::case::{Case, Effect, Event, HeldBy, News, Question, Step, Surprise, step};
+use referral::directory::Directory;
 use referral::facts::Facts;
 use referral::rules::review::{Choice, Reviewer};
 use referral::rules::{Decision as Ruled, Ruling};
@@ -364,7 +365,7 @@ impl<L: Ledger> Decider<L> {
         let is_refused = ruling.as_ref().is_some_and(|ruling| *ruling.decision() == Ruled::Refuse);
         // What is marked above what this broker may hold leaves nothing behind but the fact (HR-08). What arrived
         // holds every child's items, so one that is marked is enough, also where another child's is recorded.
-        let may_keep = surprise.is_none() && !is_refused && !self.holds_what_is_marked(input);
+        let may_keep = surprise.is_none() && !is_refused && !holds_what_is_marked(input, &rules.book.directory);
         let commit = Commit {
             referral: roads::ledger_id(id),
             expected,
@@ -382,23 +383,6 @@ impl<L: Ledger> Decider<L> {
         };
         *current = Current { version: expected.next(), case: Some(case) };
         (Some(commit), surprise)
-    }
-
-    fn holds_what_is_marked<Token>(&self, input: &Input<Token>) -> bool {
-        input.events.iter().any(|(_, event)| match event {
-            Event::Submitted(referral) | Event::Amended(referral) => {
-                Facts::derive(referral, &self.rules.now().book.directory).marking == Marking::AboveOfficialSensitive
-            }
-            Event::Withdrawn { .. }
-            | Event::Answered(_)
-            | Event::HandedOn { .. }
-            | Event::Disagreed { .. }
-            | Event::Delivered(_)
-            | Event::Opened { .. }
-            | Event::Reviewed { .. }
-            | Event::SenderTold
-            | Event::Woken => false,
-        })
     }
 
     fn surprised(&self, id: ReferralId, event: &Event, surprise: Surprise) {
@@ -491,6 +475,23 @@ impl<L: Ledger> Decider<L> {
         let settled = done.into_iter().filter_map(|input| input.token).collect();
         (Decided { settled, owed, again, news }, confirmed)
     }
+}
+
+fn holds_what_is_marked<Token>(input: &Input<Token>, directory: &Directory) -> bool {
+    input.events.iter().any(|(_, event)| match event {
+        Event::Submitted(referral) | Event::Amended(referral) => {
+            Facts::derive(referral, directory).marking == Marking::AboveOfficialSensitive
+        }
+        Event::Withdrawn { .. }
+        | Event::Answered(_)
+        | Event::HandedOn { .. }
+        | Event::Disagreed { .. }
+        | Event::Delivered(_)
+        | Event::Opened { .. }
+        | Event::Reviewed { .. }
+        | Event::SenderTold
+        | Event::Woken => false,
+    })
 }
 
 /// The version that counts of what `case` is about, as it was received; none if its content was erased. The case knows
