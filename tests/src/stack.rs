@@ -160,6 +160,7 @@ pub struct Stack {
     broker: Option<Child>,
     adapter: Option<Child>,
     otlp: String,
+    endpoints: PathBuf,
 }
 
 /// One of the two programs.
@@ -216,13 +217,21 @@ impl Stack {
         certify(&node.certificates(), &[], PARTIES);
         let ports =
             Ports { gateway: free_port(), operate: free_port(), broker_metrics: free_port(), adapter_metrics: free_port() };
-        Stack { node, vhost: unique, folder, ports, broker: None, adapter: None, otlp: String::new() }
+        let endpoints = repository().join("deploy/endpoints.toml");
+        Stack { node, vhost: unique, folder, ports, broker: None, adapter: None, otlp: String::new(), endpoints }
     }
 
     /// Traces go to this OTLP collector.
     pub fn with_collector(mut self, address: &str) -> Stack {
         self.otlp = address.to_owned();
         self
+    }
+
+    /// Connects these parties instead of those of the local stack; before the start, or while the broker runs.
+    pub fn connect(&mut self, endpoints: &str) {
+        self.endpoints = self.folder.join("endpoints.toml");
+        let beside = self.folder.join("endpoints.toml.new");
+        fs::write(&beside, endpoints).and_then(|()| fs::rename(&beside, &self.endpoints)).expect("the endpoints' file");
     }
 
     /// The gateway's address.
@@ -280,13 +289,13 @@ impl Stack {
         let rabbitmq = format!("[rabbitmq]\nnodes = [{:?}]\nvhost = {:?}\n", self.node.amqps(), self.vhost);
         let telemetry = format!("[telemetry]\nlog = \"info\"\notlp = {:?}\n", self.otlp);
         let broker = format!(
-            "{rabbitmq}[rabbitmq.management]\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n{}[ledger]\npath = \"ledger/ledger.sqlite\"\nkey = \"ledger/signing.key\"\n[operate]\nlisten = \"127.0.0.1:{}\"\n[directory]\nendpoints = {:?}\n[metrics]\nlisten = {:?}\n{telemetry}[rehearsal]\nallowed = true\ntime_shift_hours = {time_shift_hours}\n",
+            "{rabbitmq}[rabbitmq.management]\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n{}[ledger]\npath = \"ledger/ledger.sqlite\"\nkey = \"ledger/signing.key\"\n[operate]\nlisten = \"127.0.0.1:{}\"\n[directory]\nendpoints = {:?}\nlook_every_s = 1\n[metrics]\nlisten = {:?}\n{telemetry}[rehearsal]\nallowed = true\ntime_shift_hours = {time_shift_hours}\n",
             self.node.setting("MANAGEMENT_URL"),
             self.node.setting("MANAGEMENT_USER"),
             self.node.setting("MANAGEMENT_PASSWORD_FILE"),
             tls("service.router"),
             self.ports.operate,
-            repository().join("deploy/endpoints.toml").display().to_string(),
+            self.endpoints.display().to_string(),
             self.broker_metrics(),
         );
         let adapter = format!(

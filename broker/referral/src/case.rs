@@ -187,6 +187,9 @@ pub struct Delivered {
     pub matter: Matter,
     /// The digest of its bytes; an answer must name it.
     pub digest: Option<Digest>,
+    /// The party whose inbox it went to, where that is another's: one that answers for several authorities (RA-23).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_by: Option<Endpoint>,
     /// How far it has come.
     pub rung: Rung,
 }
@@ -1014,7 +1017,7 @@ impl Case {
             if role != Role::EarlierRecipient {
                 recipient.role = role;
             }
-            recipient.deliveries.push(Delivered { id: delivery, matter, digest: None, rung: Rung::Owed });
+            recipient.deliveries.push(Delivered { id: delivery, matter, digest: None, read_by: None, rung: Rung::Owed });
         }
         delivery
     }
@@ -1120,10 +1123,15 @@ impl Case {
         Step::changed(self, effects)
     }
 
-    /// The shell encodes a disclosure once and says here what came out: an answer must name this digest.
-    pub fn was_encoded(&mut self, delivery: DeliveryId, digest: Digest) {
-        let all = self.recipients.iter_mut().flat_map(|recipient| recipient.deliveries.iter_mut());
-        all.filter(|known| known.id == delivery).for_each(|known| known.digest = Some(digest));
+    /// The shell encodes a disclosure once and says here what came out, which an answer must name, and whose inbox it
+    /// goes to. Whoever read it there may answer it, whatever the directory says by then.
+    pub fn was_encoded(&mut self, delivery: DeliveryId, digest: Digest, inbox: &Endpoint) {
+        for recipient in &mut self.recipients {
+            for known in recipient.deliveries.iter_mut().filter(|known| known.id == delivery) {
+                known.digest = Some(digest);
+                known.read_by = (recipient.to != *inbox).then(|| inbox.clone());
+            }
+        }
     }
 
     /// Whether this very message was taken in before.

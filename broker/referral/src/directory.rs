@@ -5,11 +5,12 @@
 //! is the shell's work.
 
 mod answer;
+mod change;
 mod organisations;
 mod postcodes;
 mod register;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -19,9 +20,10 @@ use crate::Endpoint;
 use crate::identifiers::GssCode;
 use crate::submission::Referral;
 use crate::time::OpeningHours;
-use crate::vocab::{Area, DutyScope, SenderKind};
+use crate::vocab::{Area, Desk, DutyScope, SenderKind};
 
 pub use answer::{Answer, Asked, Basis, Doubt};
+pub use change::{Changes, Releases};
 pub use organisations::{Extract, HealthBody, List, ListFault, Listed, School, Standing};
 pub use postcodes::{GatherFault, Gathered, Located, PartialPostcode, Place, PostcodeKey, Postcodes, PostcodesFault, Release};
 pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Register};
@@ -31,6 +33,8 @@ pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Regist
 pub struct Directory {
     register: Arc<Register>,
     parties: BTreeMap<Endpoint, Party>,
+    /// The desks that another authority answers, and the party that does.
+    served: BTreeMap<Endpoint, Endpoint>,
     postcodes: Option<Arc<Postcodes>>,
     /// Nobody imported a release; the postcodes are the few that ship.
     only_a_sample: bool,
@@ -49,10 +53,14 @@ pub struct Party {
     pub located: Option<GssCode>,
     /// Whether the duty to share reaches it.
     pub duty: DutyScope,
+    /// The other authorities whose desk of the same kind it answers, from the same inbox (RA-23).
+    pub serves: Vec<GssCode>,
     /// When its front door is open.
     pub hours: OpeningHours,
     /// How its messages are written.
     pub format: Format,
+    /// Which versions of the messages it reads. It is sent the newest of them that this broker writes.
+    pub schemas: BTreeSet<Schema>,
     /// Real people behind it. A rehearsal never sends to one.
     pub live: bool,
 }
@@ -87,9 +95,25 @@ struct PartyEntry {
     independent: bool,
     designated: Option<bool>,
     #[serde(default)]
+    serves: Vec<GssCode>,
+    #[serde(default)]
     format: Format,
+    #[serde(default = "every_schema")]
+    schemas: Vec<Schema>,
     #[serde(default)]
     live: bool,
+}
+
+fn every_schema() -> Vec<Schema> {
+    vec![Schema::V1]
+}
+
+/// A version of the messages that recipients read: the protobuf package `safeguarding.delivery.<version>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schema {
+    /// `safeguarding.delivery.v1`.
+    V1,
 }
 
 /// How a recipient's messages are written.
@@ -123,6 +147,11 @@ impl<'a> OnDate<'a> {
 }
 
 impl Directory {
+    /// The register that comes with the product, and the parties of a deployment.
+    pub fn built_in(parties: &str) -> Result<Self, DirectoryFaults> {
+        Directory::parse(include_str!("../../../policies/directory/england.toml"), parties)
+    }
+
     /// Reads the register (`policies/directory`) and the parties of this deployment (`endpoints.toml`).
     pub fn parse(register: &str, parties: &str) -> Result<Self, DirectoryFaults> {
         let register = Register::parse(register).map_err(DirectoryFaults)?;
@@ -142,7 +171,26 @@ impl Directory {
                 Err(fault) => faults.push(format!("line {line}, an endpoint: {}", fault.message())),
             }
         }
+        faults.extend(directory.serve());
         if faults.is_empty() { Ok(directory) } else { Err(DirectoryFaults(faults)) }
+    }
+
+    /// Puts in place who answers for whom, and names whom two would answer for.
+    fn serve(&mut self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for party in self.parties.values() {
+            let Endpoint::Authority(_, desk) = &party.endpoint else { continue };
+            for gss in &party.serves {
+                let served = Endpoint::Authority(gss.clone(), *desk);
+                if self.parties.contains_key(&served) {
+                    faults
+                        .push(format!("endpoint {}: serves {gss}, whose desk {served} has an entry of its own", party.endpoint));
+                } else if let Some(other) = self.served.insert(served, party.endpoint.clone()) {
+                    faults.push(format!("endpoint {}: serves {gss}, which {other} serves already", party.endpoint));
+                }
+            }
+        }
+        faults
     }
 
     fn party_of(&self, entry: PartyEntry) -> (Party, Vec<String>) {
@@ -159,6 +207,15 @@ impl Directory {
         let located = entry.authority.or_else(|| name.authority().cloned());
         if let Some(gss) = located.as_ref().filter(|gss| !self.register.knows(gss)) {
             faults.push(format!("{gss} is no children's services authority"));
+        }
+        if !entry.serves.is_empty() && name.authority().is_none() {
+            faults.push("serves stands at a desk of an authority only".to_owned());
+        }
+        let unknown = entry.serves.iter().filter(|gss| !self.register.knows(gss));
+        faults.extend(unknown.map(|gss| format!("serves {gss}, which is no children's services authority")));
+        let schemas: BTreeSet<Schema> = entry.schemas.into_iter().collect();
+        if schemas.is_empty() {
+            faults.push("schemas names no version, so nothing could be sent to it; leave it out for every version".to_owned());
         }
         let kind = match name.sender_kind() {
             SenderKind::School if entry.independent => SenderKind::IndependentSchool,
@@ -181,7 +238,17 @@ impl Directory {
                 | SenderKind::Broker,
             ) => DutyScope::OutOfScope,
         };
-        let party = Party { endpoint: entry.name, kind, located, duty, hours, format: entry.format, live: entry.live };
+        let party = Party {
+            endpoint: entry.name,
+            kind,
+            located,
+            duty,
+            serves: entry.serves,
+            hours,
+            format: entry.format,
+            schemas,
+            live: entry.live,
+        };
         (party, faults)
     }
 
@@ -284,9 +351,26 @@ impl Directory {
         referral.places.located.as_ref().or_else(at_school)
     }
 
-    /// What is known of a party.
+    /// What is known of a party; of a desk that another authority answers, what is known of that one.
     pub fn party(&self, endpoint: &Endpoint) -> Option<&Party> {
-        self.parties.get(endpoint)
+        self.parties.get(self.inbox(endpoint))
+    }
+
+    /// The party that reads what is sent to `endpoint`: itself, or the desk that serves its authority (RA-23).
+    pub fn inbox<'a>(&'a self, endpoint: &'a Endpoint) -> &'a Endpoint {
+        self.served.get(endpoint).unwrap_or(endpoint)
+    }
+
+    /// Which desks would be needed beside a front door and are not connected: who is told outside its hours, and who is
+    /// told when it has not answered in time. In their place an operator is asked to telephone.
+    pub fn missing_desks(&self) -> Vec<Endpoint> {
+        let fronts = self.parties.keys().chain(self.served.keys()).filter_map(|endpoint| {
+            let Endpoint::Authority(gss, Desk::FrontDoor) = endpoint else { return None };
+            Some(gss)
+        });
+        let beside = [Desk::EmergencyDutyTeam, Desk::FrontDoorManager];
+        let desks = fronts.flat_map(|gss| beside.map(|desk| Endpoint::Authority(gss.clone(), desk)));
+        desks.filter(|desk| self.party(desk).is_none()).collect()
     }
 
     /// How a party's messages are written.
@@ -321,6 +405,65 @@ mod tests {
         let faults = Directory::parse(REGISTER, file).unwrap_err().0;
         let lines: Vec<&str> = faults.iter().filter_map(|fault| fault.split(',').next()).collect();
         assert_eq!(lines, ["line 1", "line 4", "line 4", "line 8", "line 10", "line 15"], "{faults:?}");
+    }
+
+    #[test]
+    fn an_authority_is_served_by_one_inbox_only_and_only_by_a_desk() {
+        let file = |serves: &str| {
+            format!("[[endpoint]]\nname = \"la.E09000021.front-door\"\nformat = \"json\"\nserves = [\"E09000027\"]\n{serves}")
+        };
+        let directory = Directory::parse(REGISTER, &file("")).unwrap();
+        let richmond = Endpoint::parse("la.E09000027.front-door").unwrap();
+        assert_eq!(directory.inbox(&richmond).to_string(), "la.E09000021.front-door");
+        assert_eq!(directory.format(&richmond), Format::Json);
+        for wrong in [
+            "[[endpoint]]\nname = \"la.E09000027.front-door\"\n",
+            "[[endpoint]]\nname = \"la.E09000025.front-door\"\nserves = [\"E09000027\"]\n",
+            "[[endpoint]]\nname = \"la.E09000025.edt\"\nserves = [\"E06999999\"]\n",
+            "[[endpoint]]\nname = \"police.13\"\nserves = [\"E09000025\"]\n",
+        ] {
+            assert_eq!(Directory::parse(REGISTER, &file(wrong)).unwrap_err().0.len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_different_from_the_directory_before_is_named() {
+        let read = |text: &str| Directory::parse(REGISTER, text).unwrap();
+        let before = read(
+            "[[endpoint]]\nname = \"la.E08000035.front-door\"\n[[endpoint]]\nname = \"police.13\"\n\
+             [[endpoint]]\nname = \"police.46\"\n",
+        );
+        let after = read(
+            "[[endpoint]]\nname = \"la.E08000035.front-door\"\nhours = \"Mon-Fri 08:00-18:00\"\nformat = \"json\"\n\
+             [[endpoint]]\nname = \"police.13\"\n[[endpoint]]\nname = \"police.01\"\n",
+        );
+        assert!(after.changes_since(&after).are_none());
+        assert_eq!(
+            after.changes_since(&before).to_string(),
+            "connected: police.01; no longer connected: police.46; la.E08000035.front-door: other hours, format"
+        );
+    }
+
+    #[test]
+    fn a_front_door_without_a_night_desk_or_a_manager_is_named() {
+        let directory = Directory::parse(
+            REGISTER,
+            "[[endpoint]]\nname = \"la.E08000035.front-door\"\nserves = [\"E08000032\"]\n\
+             [[endpoint]]\nname = \"la.E08000035.edt\"\nserves = [\"E08000032\"]\n\
+             [[endpoint]]\nname = \"la.E08000032.front-door-manager\"\n",
+        )
+        .unwrap();
+        let missing: Vec<String> = directory.missing_desks().iter().map(Endpoint::to_string).collect();
+        assert_eq!(missing, ["la.E08000035.front-door-manager"]);
+    }
+
+    #[test]
+    fn versions_of_messages_that_nobody_writes_are_refused() {
+        let with = |schemas: &str| format!("[[endpoint]]\nname = \"police.13\"\nschemas = {schemas}\n");
+        assert!(Directory::parse(REGISTER, &with("[\"v1\"]")).is_ok());
+        for wrong in ["[]", "[\"v2\"]", "\"v1\""] {
+            assert_eq!(Directory::parse(REGISTER, &with(wrong)).unwrap_err().0.len(), 1, "{wrong}");
+        }
     }
 
     #[test]

@@ -330,8 +330,7 @@ impl Rulebook {
     pub fn built_in(endpoints: &str) -> Result<Rulebook, String> {
         Ok(Rulebook {
             library: Library::built_in().map_err(|fault| fault.to_string())?,
-            directory: Directory::parse(include_str!("../../../policies/directory/england.toml"), endpoints)
-                .map_err(|fault| fault.to_string())?,
+            directory: Directory::built_in(endpoints).map_err(|fault| fault.to_string())?,
             calendar: Calendar::parse(include_str!("../../../policies/calendars/england-and-wales.toml"))
                 .map_err(|fault| fault.to_string())?,
         })

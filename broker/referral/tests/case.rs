@@ -53,15 +53,15 @@ impl Life {
         }
         let mut next = step(self.case.take(), event, self.now, &RULES);
         for effect in &next.effects {
-            let delivery = match effect {
+            let (to, delivery) = match effect {
                 Effect::Deliver(disclosure) => {
                     self.sent.push((**disclosure).clone());
-                    disclosure.delivery()
+                    (disclosure.to(), disclosure.delivery())
                 }
-                Effect::Notify(notice) => notice.delivery,
+                Effect::Notify(notice) => (&notice.to, notice.delivery),
                 Effect::TellSender(_) | Effect::AskPerson(_) => continue,
             };
-            next.case.as_mut().unwrap().was_encoded(delivery, digest_of(delivery));
+            next.case.as_mut().unwrap().was_encoded(delivery, digest_of(delivery), to);
         }
         self.case.clone_from(&next.case);
         next
@@ -504,6 +504,41 @@ fn an_answer_to_something_not_yet_encoded_is_refused() {
     let raised = Event::Submitted(Box::new(life.base.clone()));
     life.case = step(None, raised, life.now, &RULES).case;
     check(life.answer(LEEDS, Says::Acknowledged), expect!["surprise: the answer is to other content than was delivered"]);
+}
+
+#[test]
+fn a_desk_that_serves_another_authority_answers_in_that_authoritys_name() {
+    let inbox = "la.E08000032.front-door";
+    let rules = referral::rules::Rulebook::built_in(&format!(
+        "[[endpoint]]\nname = \"{inbox}\"\nserves = [\"E08000035\"]\n\
+         [[endpoint]]\nname = \"school.999001\"\nauthority = \"E08000035\"\n"
+    ))
+    .unwrap();
+    let mut life = Life::new(|_| ());
+    let raised = step(None, Event::Submitted(Box::new(life.base.clone())), life.now, &rules);
+    let mut case = raised.case.unwrap();
+    let first = case.recipients().iter().find(|recipient| recipient.to == endpoint(LEEDS)).unwrap();
+    let delivery = first.deliveries.first().unwrap().id;
+    case.was_encoded(delivery, digest_of(delivery), &endpoint(LEEDS));
+    life.case = Some(case.clone());
+    // Where it did not go into its inbox, it is nobody to this case.
+    assert_eq!(
+        life.answer_to(inbox, delivery, digest_of(delivery), Says::Acknowledged),
+        "surprise: no such delivery went to you"
+    );
+    case.was_encoded(delivery, digest_of(delivery), rules.directory.inbox(&endpoint(LEEDS)));
+    assert_eq!(case.may_answer(&endpoint(inbox), delivery), Some(referral::case::MayAnswer::ForTheChild));
+    assert_eq!(case.may_answer(&endpoint(LEEDS), delivery), None);
+    let answer = FrontDoorAnswer {
+        from: endpoint(inbox),
+        delivery,
+        digest: digest_of(delivery),
+        by: common::person("Sam Worker"),
+        says: decided(Outcome::S17Assessment),
+    };
+    let answered = step(Some(case), Event::Answered(answer), life.now, &rules);
+    assert!(told(&answered).contains(&format!("at {LEEDS}")), "{}", told(&answered));
+    assert_eq!(answered.case.unwrap().outcome(), Some(Outcome::S17Assessment));
 }
 
 #[test]

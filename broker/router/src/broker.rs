@@ -26,8 +26,9 @@ use crate::operate::places::Places;
 use crate::receive::{Collector, Receiver};
 use crate::record::Ledger;
 use crate::record::sqlite::SqliteLedger;
-use crate::rules::Keeper;
-use crate::{directory, record, roads, rules, topology};
+use crate::rules::{Change, Keeper};
+use crate::topology::Cluster;
+use crate::{directory, record, roads, rules};
 
 /// How many inputs, and how many events, may wait to be decided.
 const WAITING_MAX: usize = 1_024;
@@ -48,8 +49,7 @@ impl CannotStart {
 
 /// Reads the rules: the packs of a folder, or those that come with the product.
 pub fn rulebook(config: &Config) -> Result<Rulebook, CannotStart> {
-    let endpoints = std::fs::read_to_string(&config.directory.endpoints)
-        .map_err(|error| CannotStart(format!("cannot read the endpoints {}: {error}", config.directory.endpoints.display())))?;
+    let endpoints = directory::keeper::read_endpoints(&config.directory.endpoints).map_err(CannotStart)?;
     let mut book = Rulebook::built_in(&endpoints).map_err(CannotStart)?;
     book.library = rules::library(&config.rules).map_err(CannotStart::because)?;
     book.directory = directory::with_imported(book.directory, &config.directory.imported).map_err(CannotStart::because)?;
@@ -62,7 +62,7 @@ pub struct Ready {
     rules: Rulebook,
     identity: Identity,
     nodes: Nodes,
-    management: Management,
+    cluster: Cluster,
     clock: Clock,
 }
 
@@ -79,18 +79,15 @@ impl Ready {
         let access = &rabbitmq.management;
         let management =
             Management::with_password_file(&access.url, &access.user, &access.password_file).map_err(CannotStart::because)?;
+        let cluster =
+            Cluster { management, vhost: rabbitmq.vhost.clone(), quorum_group_size: rabbitmq.management.quorum_group_size };
         let clock = Clock::shifted(SignedDuration::from_hours(config.rehearsal.time_shift_hours));
-        Ok(Ready { config, rules, identity, nodes, management, clock })
+        Ok(Ready { config, rules, identity, nodes, cluster, clock })
     }
 
     /// Declares the topology and reads it back.
     pub async fn establish(&self) -> Result<(), CannotStart> {
-        let wanted = topology::topology(
-            &self.config.rabbitmq.vhost,
-            self.config.rabbitmq.management.quorum_group_size,
-            &self.rules.directory,
-        );
-        transport::amqp::establish(&self.management, &wanted).await.map_err(CannotStart::because)
+        self.cluster.establish(&self.rules.directory).await.map_err(CannotStart::because)
     }
 
     /// Serves until shutdown is requested, then finishes what is in hand.
@@ -148,9 +145,19 @@ impl Ready {
         tasks.spawn(collector.run(shutdown.clone()));
         tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
 
-        let (keeper, rules) =
-            Keeper::new(self.config.rules.clone(), self.rules.clone(), ledger.clone(), self.clock, meters.clone());
+        let (change, rules) = Change::begin(self.rules.clone());
+        let keeper = Keeper::new(self.config.rules.clone(), change.clone(), ledger.clone(), self.clock, meters.clone());
         tasks.spawn(keeper.run(shutdown.clone()));
+        let directory = directory::keeper::Keeper {
+            files: self.config.directory.clone(),
+            cluster: self.cluster.clone(),
+            rules: rules.clone(),
+            change,
+            ledger: ledger.clone(),
+            clock: self.clock,
+            meters: meters.clone(),
+        };
+        tasks.spawn(directory.run(shutdown.clone()));
         let desk = Desk {
             ledger: ledger.clone(),
             rules: rules.clone(),

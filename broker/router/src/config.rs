@@ -109,11 +109,14 @@ pub struct Listen {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryFiles {
-    /// The parties of this deployment.
+    /// The parties of this deployment. Changes are taken up while the broker runs.
     pub endpoints: PathBuf,
     /// The folder of what `directory import` imported. Until something was, the small sample that ships is used.
     #[serde(default = "imported")]
     pub imported: PathBuf,
+    /// How often both are looked at, in seconds. A change is used once it was seen twice.
+    #[serde(default = "ten")]
+    pub look_every_s: u64,
 }
 
 /// The rules' files.

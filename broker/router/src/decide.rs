@@ -333,22 +333,17 @@ impl<L: Ledger> Decider<L> {
             match effect {
                 Effect::Deliver(disclosure) => {
                     let order = order_of(&case, disclosure.to(), disclosure.delivery());
-                    let encoded = tell::disclosure(disclosure, order, rules.book.directory.format(disclosure.to()));
-                    case.was_encoded(disclosure.delivery(), encoded.digest);
-                    owed.push(roads::delivery(
-                        disclosure.delivery(),
-                        id,
-                        order,
-                        disclosure.to(),
-                        encoded,
-                        traceparent.as_deref(),
-                    ));
+                    let (delivery, inbox) = (disclosure.delivery(), rules.book.directory.inbox(disclosure.to()));
+                    let encoded = tell::disclosure(disclosure, order, rules.book.directory.format(inbox));
+                    case.was_encoded(delivery, encoded.digest, inbox);
+                    owed.push(roads::delivery(delivery, id, order, inbox, encoded, traceparent.as_deref()));
                 }
                 Effect::Notify(notice) => {
                     let order = order_of(&case, &notice.to, notice.delivery);
-                    let encoded = tell::notice(notice, order, rules.book.directory.format(&notice.to));
-                    case.was_encoded(notice.delivery, encoded.digest);
-                    owed.push(roads::delivery(notice.delivery, id, order, &notice.to, encoded, traceparent.as_deref()));
+                    let inbox = rules.book.directory.inbox(&notice.to);
+                    let encoded = tell::notice(notice, order, rules.book.directory.format(inbox));
+                    case.was_encoded(notice.delivery, encoded.digest, inbox);
+                    owed.push(roads::delivery(notice.delivery, id, order, inbox, encoded, traceparent.as_deref()));
                 }
                 Effect::TellSender(news) => {
                     self.meters.told(news);

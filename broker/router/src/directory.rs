@@ -1,4 +1,5 @@
-//! The directory's files: imported from what the registers publish, replaced whole or not at all, read at start.
+//! The directory's files: imported from what the registers publish, replaced whole or not at all, taken up by a broker
+//! that runs.
 //!
 //! A published file is checked to its last line before anything is replaced; what was in use before stays in use
 //! when it is refused, and beside the new one when it is not. Until somebody imports postcodes, the small sample
@@ -13,6 +14,7 @@ use jiff::civil::Date;
 use referral::Digest;
 use referral::directory::{Directory, Gathered, HealthBody, List, Listed, Place, PostcodeKey, Postcodes, Register, School};
 
+pub mod keeper;
 pub mod lookup;
 mod postcodes;
 mod registers;

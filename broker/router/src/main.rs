@@ -217,7 +217,7 @@ fn directory(command: DirectoryCommand) -> Result<(), Box<dyn std::error::Error>
             let import = Import { into: config.directory.imported, release, as_at: as_at.unwrap_or_else(today), smaller };
             let done = import.files(&files, rules.directory.register(), &mut |progress| eprintln!("{progress}"))?;
             println!("{done}");
-            println!("a running broker reads it at its next start");
+            println!("a running broker takes it up by itself, and says so in its log");
         }
         DirectoryCommand::Lookup { config, on, what } => {
             let config = Config::read(&config)?;

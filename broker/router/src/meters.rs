@@ -32,6 +32,8 @@ pub struct Meters {
     leaves: IntGauge,
     rules_replaced: IntCounter,
     rules_refused: IntCounter,
+    directory_replaced: IntCounter,
+    directory_refused: IntCounter,
     rules_days_left: IntGauge,
     calendar_days_left: IntGauge,
     shadow_rulings: IntCounter,
@@ -88,6 +90,14 @@ impl Meters {
             leaves: gauge("safeguarding_ledger_leaves", "Entries of the ledger's log")?,
             rules_replaced: counter("safeguarding_rules_reloads_total", "Times new rules took the place of the old")?,
             rules_refused: counter("safeguarding_rules_reload_refused_total", "Times new rules were refused and the old stayed")?,
+            directory_replaced: counter(
+                "safeguarding_directory_reloads_total",
+                "Times a new directory took the place of the old",
+            )?,
+            directory_refused: counter(
+                "safeguarding_directory_reload_refused_total",
+                "Times a new directory was refused, or could not be established or recorded, and the old stayed",
+            )?,
             rules_days_left: gauge(
                 "safeguarding_rules_days_left",
                 "Days for which everything now in force stays so; 0 when nothing is, 36525 when no end is known",
@@ -159,6 +169,14 @@ impl Meters {
 
     pub(crate) fn rules_refused(&self) {
         self.rules_refused.inc();
+    }
+
+    pub(crate) fn directory_replaced(&self) {
+        self.directory_replaced.inc();
+    }
+
+    pub(crate) fn directory_refused(&self) {
+        self.directory_refused.inc();
     }
 
     pub(crate) fn days_left(&self, rules: i64, calendar: i64) {

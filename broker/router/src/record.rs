@@ -46,6 +46,8 @@ impl Kind {
     pub const DECISION: Kind = Kind("decision");
     /// Which rules are in force.
     pub const RULES: Kind = Kind("rules");
+    /// Which directory is in use.
+    pub const DIRECTORY: Kind = Kind("directory");
     pub(crate) const DELIVERY: Kind = Kind(evidence::DELIVERY);
     pub(crate) const ERASED: Kind = Kind("erased");
     pub(crate) const RELEASED: Kind = Kind("released");

@@ -47,12 +47,13 @@ pub fn referral_id(id: uuid::Uuid) -> ReferralId {
 /// What a delivery says it is, on its outside.
 pub const DELIVERY_TYPE: &str = "safeguarding.delivery.v1.DeliveryEnvelope";
 
-/// A delivery as the ledger owes it: the message, whole, as it will be published however often.
+/// A delivery as the ledger owes it: the message, whole, as it will be published however often, to the inbox of whoever
+/// reads for its recipient.
 pub fn delivery(
     id: DeliveryId,
     referral: ReferralId,
     order: u32,
-    to: &Endpoint,
+    inbox: &Endpoint,
     what: Encoded,
     traceparent: Option<&str>,
 ) -> Owed {
@@ -69,7 +70,7 @@ pub fn delivery(
         referral: ledger_id(referral),
         order: u64::from(order),
         exchange: DELIVERY.to_owned(),
-        routing_key: to.to_string(),
+        routing_key: inbox.to_string(),
         kind: DELIVERY_TYPE.to_owned(),
         content_type: what.content_type.to_owned(),
         headers,

@@ -3,11 +3,13 @@
 //! New packs are read, proved and held against their signatures, and only then take the place of the old, all of
 //! them at once; packs that are refused replace nothing. What is in force is recorded in the ledger whenever that
 //! changes. A shadow, the next edition, is ruled beside the real one and never acted on. Whoever judges asks
-//! [`Rules::now`] once and judges by that, so no step is judged half by the old rules and half by the new.
+//! [`Rules::now`] once and judges by that, so no step is judged half by the old rules and half by the new. The
+//! directory is changed in the same way by its own keeper ([`crate::directory::keeper`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use referral::directory::Directory;
 use referral::rules::{Library, Rulebook};
 use referral::time::london_date;
 use referral::{Digest, Moment};
@@ -41,10 +43,43 @@ pub struct InForce {
 #[derive(Clone)]
 pub struct Rules(watch::Receiver<Arc<InForce>>);
 
+/// Whoever may change what is in force: the keeper of the rules, and the one of the directory.
+#[derive(Clone)]
+pub struct Change(watch::Sender<Arc<InForce>>);
+
+impl Change {
+    /// What is in force, and who may change it, beginning with `book`.
+    pub fn begin(book: Rulebook) -> (Change, Rules) {
+        let (current, rules) = watch::channel(Arc::new(InForce { book, shadow: None }));
+        (Change(current), Rules(rules))
+    }
+
+    fn now(&self) -> Arc<InForce> {
+        self.0.borrow().clone()
+    }
+
+    /// Puts `directory` in the place of the one in use, for the shadow too. The rules stay as they are.
+    pub fn directory(&self, directory: &Directory) {
+        let with = |book: &Rulebook| Rulebook { directory: directory.clone(), ..book.clone() };
+        self.0.send_modify(|now| {
+            *now = Arc::new(InForce { book: with(&now.book), shadow: now.shadow.as_ref().map(with) });
+        });
+    }
+
+    /// Puts libraries in the place of those in use; none for the rules that stay. The directory stays as it is.
+    fn libraries(&self, rules: Option<Library>, shadow: Option<Library>) {
+        self.0.send_modify(|now| {
+            let with = |library: Library| Rulebook { library, ..now.book.clone() };
+            let (book, shadow) = (rules.map_or_else(|| now.book.clone(), with), shadow.map(with));
+            *now = Arc::new(InForce { book, shadow });
+        });
+    }
+}
+
 impl Rules {
     /// Rules that nobody will replace.
     pub fn fixed(book: Rulebook) -> Rules {
-        Rules(watch::channel(Arc::new(InForce { book, shadow: None })).1)
+        Change::begin(book).1
     }
 
     /// The rules as they are at this moment.
@@ -97,7 +132,7 @@ pub fn library(files: &config::Rules) -> Result<Library, Refused> {
 /// Keeps the rules: looks for new packs, swaps them in, records that, and warns before they end.
 pub struct Keeper<L> {
     files: config::Rules,
-    current: watch::Sender<Arc<InForce>>,
+    current: Change,
     found: Option<Found>,
     /// Seen once and not used yet: a folder that is being written to is left alone until it rests.
     unsettled: Option<Found>,
@@ -124,10 +159,9 @@ struct Recorded {
 }
 
 impl<L: Ledger> Keeper<L> {
-    /// Keeps `book`, which was read from `files` a moment ago.
-    pub fn new(files: config::Rules, book: Rulebook, ledger: L, clock: Clock, meters: Meters) -> (Keeper<L>, Rules) {
-        let (current, rules) = watch::channel(Arc::new(InForce { book, shadow: None }));
-        let keeper = Keeper {
+    /// Keeps the rules in `current`, which were read from `files` a moment ago.
+    pub fn new(files: config::Rules, current: Change, ledger: L, clock: Clock, meters: Meters) -> Keeper<L> {
+        Keeper {
             files,
             current,
             found: None,
@@ -139,8 +173,7 @@ impl<L: Ledger> Keeper<L> {
             ledger,
             clock,
             meters,
-        };
-        (keeper, Rules(rules))
+        }
     }
 
     /// Keeps them until shutdown is requested.
@@ -204,43 +237,38 @@ impl<L: Ledger> Keeper<L> {
     }
 
     fn swap(&mut self, library: Result<Library, Refused>, shadow: Result<Option<Library>, String>) {
-        let old = self.current.borrow().clone();
+        let old = self.current.now();
         let today = london_date(self.clock.now());
         let covers = |library: &Library| library.in_force(today).is_some();
-        let with =
-            |library: Library| Rulebook { library, directory: old.book.directory.clone(), calendar: old.book.calendar.clone() };
-        let book = match library {
+        let rules = match library {
             Ok(library) if library.hash() == old.book.library.hash() => {
                 self.refused = None;
-                old.book.clone()
+                None
             }
             Ok(library) if covers(&old.book.library) && !covers(&library) => {
                 self.refuse(format!(
                     "{} have no edition that is in force today, so everything would wait for a person",
                     names(&library)
                 ));
-                old.book.clone()
+                None
             }
             Ok(library) => {
                 self.refused = None;
                 tracing::warn!("the rules were replaced: {}", names(&library));
                 self.meters.rules_replaced();
-                with(library)
+                Some(library)
             }
             Err(refused) => {
                 self.refuse(refused.to_string());
-                old.book.clone()
+                None
             }
         };
-        let shadow = match shadow {
-            Ok(shadow) => shadow.map(with),
-            Err(refused) => {
-                self.meters.rules_refused();
-                tracing::error!("the shadow was refused, and what was rehearsed before goes on: {refused}");
-                old.shadow.clone()
-            }
-        };
-        self.current.send_replace(Arc::new(InForce { book, shadow }));
+        let shadow = shadow.unwrap_or_else(|refused| {
+            self.meters.rules_refused();
+            tracing::error!("the shadow was refused, and what was rehearsed before goes on: {refused}");
+            old.shadow.as_ref().map(|shadow| shadow.library.clone())
+        });
+        self.current.libraries(rules, shadow);
     }
 
     fn refuse(&mut self, why: String) {
@@ -251,7 +279,7 @@ impl<L: Ledger> Keeper<L> {
 
     /// Records what is in force if that changed: other files, or another day.
     async fn record(&mut self, now: Moment) {
-        let book = self.current.borrow().clone();
+        let book = self.current.now();
         let pack = book.book.library.in_force(london_date(now)).map(|pack| pack.id());
         let in_force = Recorded {
             edition: pack.map(|pack| pack.edition.clone()),
@@ -276,7 +304,7 @@ impl<L: Ledger> Keeper<L> {
 
     fn count_days(&mut self, now: Moment) {
         let today = london_date(now);
-        let rules = self.current.borrow().clone();
+        let rules = self.current.now();
         let days_to = |date: jiff::civil::Date| i64::from(date.since(today).map_or(0, |span| span.get_days()));
         let rules_left = match rules.book.library.in_force(today) {
             None => 0,

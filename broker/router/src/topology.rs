@@ -1,7 +1,10 @@
 //! The topology of this broker, as one table: what exists in RabbitMQ and who may do what there.
 
+use referral::Endpoint;
 use referral::directory::Directory;
-use transport::amqp::{Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, User};
+use transport::amqp::{
+    self, Binding, DeadLetter, Exchange, ExchangeKind, Management, Queue, QueueDepth, Topology, TopologyFaults, User,
+};
 
 use crate::roads;
 
@@ -9,8 +12,46 @@ use crate::roads;
 /// own, and a message that kills its reader would go round for ever.
 const DELIVERY_LIMIT: u32 = 10;
 
+/// The RabbitMQ cluster, and the virtual host that is ours there.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its management interface.
+    pub management: Management,
+    /// The virtual host.
+    pub vhost: String,
+    /// On how many nodes a new queue is kept.
+    pub quorum_group_size: u16,
+}
+
+impl Cluster {
+    /// Declares what the parties of `directory` need, and reads it back.
+    pub async fn establish(&self, directory: &Directory) -> Result<(), TopologyFaults> {
+        amqp::establish(&self.management, &self.topology(directory)).await
+    }
+
+    /// The same where `before` was established until now: whoever is not connected any more may read nothing.
+    pub async fn replace(&self, before: &Directory, directory: &Directory) -> Result<(), TopologyFaults> {
+        amqp::replace(&self.management, &self.topology(before), &self.topology(directory)).await
+    }
+
+    /// Which of these parties' queues still hold messages, and how many, as far as RabbitMQ says.
+    pub async fn left_behind<'a>(&self, parties: &'a [Endpoint]) -> Vec<(&'a Endpoint, u64)> {
+        if parties.is_empty() {
+            return Vec::new();
+        }
+        let depths = self.management.queue_depths(&self.vhost).await.unwrap_or_default();
+        let waiting = |depth: &QueueDepth| depth.messages_ready + depth.messages_unacknowledged;
+        let depth_of = |party: &Endpoint| depths.iter().find(|depth| depth.name == roads::delivery_queue(party)).map(waiting);
+        parties.iter().filter_map(|party| Some((party, depth_of(party).filter(|waiting| *waiting > 0)?))).collect()
+    }
+
+    fn topology(&self, directory: &Directory) -> Topology {
+        topology(&self.vhost, self.quorum_group_size, directory)
+    }
+}
+
 /// Everything there has to be for the parties of `directory`.
-pub fn topology(vhost: &str, quorum_group_size: u16, directory: &Directory) -> Topology {
+fn topology(vhost: &str, quorum_group_size: u16, directory: &Directory) -> Topology {
     let partitions: Vec<String> = (0..roads::PARTITIONS).map(roads::intake_queue).collect();
     let endpoints: Vec<String> = directory.parties().map(|party| party.endpoint.to_string()).collect();
     let delivery = |endpoint: &String| format!("delivery.{endpoint}");

@@ -18,7 +18,7 @@ use router::meters::Meters;
 use router::packs::{self, PackFile};
 use router::record::memory::MemoryLedger;
 use router::record::{Ledger, Owed, Recorded};
-use router::rules::{Keeper, Rules};
+use router::rules::{Change, Keeper, Rules};
 use transport::clock::Clock;
 
 const ENDPOINTS: &str = include_str!("../../../deploy/endpoints.toml");
@@ -63,7 +63,8 @@ impl Scene {
         let meters = Meters::register(&registry).unwrap();
         let mut book = Rulebook::built_in(ENDPOINTS).unwrap();
         book.library = router::rules::library(&files).unwrap();
-        let (keeper, rules) = Keeper::new(files, book, ledger.clone(), clock(date), meters.clone());
+        let (change, rules) = Change::begin(book);
+        let keeper = Keeper::new(files, change, ledger.clone(), clock(date), meters.clone());
         Scene { folder, keeper, rules, ledger, registry, meters }
     }
 

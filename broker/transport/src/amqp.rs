@@ -25,7 +25,9 @@ pub use consumer::{Consumer, Delivered, Settled, Settler, Subscription, Token};
 pub use management::{Management, ManagementFault, QueueDepth};
 pub use meters::Meters;
 pub use publisher::{Confirmed, NotConfirmed, Publisher};
-pub use topology::{Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, TopologyFaults, User, establish, verify};
+pub use topology::{
+    Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, TopologyFaults, User, establish, replace, verify,
+};
 
 /// The RabbitMQ nodes of one cluster, and who we are to them.
 #[derive(Clone, Debug)]

@@ -51,15 +51,16 @@ struct Answering {
 
 impl Case {
     pub(super) fn answer(self, answer: FrontDoorAnswer, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
-        let FrontDoorAnswer { from: at, delivery, digest, by, says } = answer;
-        let Some((role, known)) = self.delivery_to(&at, delivery) else {
+        let FrontDoorAnswer { from, delivery, digest, by, says } = answer;
+        let Some((to, known)) = self.delivery_to(&from, delivery) else {
             return Step::surprise(Some(self), Surprise::NotSentToYou);
         };
         if known.digest != Some(digest) {
             return Step::surprise(Some(self), Surprise::OtherContent);
         }
-        let (matter, rung) = (known.matter, known.rung);
-        let is_responsible = self.speaks_for_the_child(&at, role, matter);
+        // Whoever reads another's inbox answers in that one's name.
+        let (at, matter, rung) = (to.to.clone(), known.matter, known.rung);
+        let is_responsible = self.speaks_for_the_child(to, matter);
         let answering = Answering { at, by, delivery, matter, rung, is_responsible };
         match says {
             Says::Collected => self.climb(answering, Rung::Collected, now),
@@ -91,10 +92,10 @@ impl Case {
 
     /// What `who` may say about a delivery as things stand, beyond that it has it; none where there is no such delivery.
     pub fn may_answer(&self, who: &Endpoint, delivery: DeliveryId) -> Option<MayAnswer> {
-        let (role, known) = self.delivery_to(who, delivery)?;
+        let (to, known) = self.delivery_to(who, delivery)?;
         let is_offered =
-            self.transfer.as_ref().is_some_and(|transfer| transfer.to == *who) && known.matter == Matter::TransferOffer;
-        Some(if self.speaks_for_the_child(who, role, known.matter) {
+            self.transfer.as_ref().is_some_and(|transfer| transfer.to == to.to) && known.matter == Matter::TransferOffer;
+        Some(if self.speaks_for_the_child(to, known.matter) {
             MayAnswer::ForTheChild
         } else if is_offered {
             MayAnswer::TheOffer
@@ -104,13 +105,15 @@ impl Case {
     }
 
     /// A disagreement lies before the manager, who answers it for the authority.
-    fn speaks_for_the_child(&self, who: &Endpoint, role: Role, matter: Matter) -> bool {
-        (role == Role::Responsible || matter == Matter::Disagreement) && self.standing.is_with(who)
+    fn speaks_for_the_child(&self, who: &Recipient, matter: Matter) -> bool {
+        (who.role == Role::Responsible || matter == Matter::Disagreement) && self.standing.is_with(&who.to)
     }
 
-    fn delivery_to(&self, who: &Endpoint, delivery: DeliveryId) -> Option<(Role, &Delivered)> {
-        let recipient = self.recipients.iter().find(|recipient| recipient.to == *who)?;
-        recipient.deliveries.iter().find(|known| known.id == delivery).map(|known| (recipient.role, known))
+    /// The delivery that `who` was given, and the recipient it was for: itself, or one whose inbox it reads (RA-23).
+    fn delivery_to(&self, who: &Endpoint, delivery: DeliveryId) -> Option<(&Recipient, &Delivered)> {
+        let all = self.recipients.iter().flat_map(|to| to.deliveries.iter().map(move |known| (to, known)));
+        let mut own = all.filter(|(to, known)| *known.read_by.as_ref().unwrap_or(&to.to) == *who);
+        own.find(|(_, known)| known.id == delivery)
     }
 
     /// A named person spoke about a delivery, so one has it.

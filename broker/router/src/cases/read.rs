@@ -5,10 +5,10 @@
 //! one that is, is read from the expected answer; that such a party receives, as what, and what it gets, the rules
 //! decide. Authorities, police, conferences and adult services are never bound in this way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, Time};
-use referral::directory::{Directory, Format, Party};
+use referral::directory::{Directory, Format, Party, Schema};
 use referral::identifiers::{GssCode, NhsNumber, OdsCode, Upn, Urn, VoluntaryCode};
 use referral::rules::Rulebook;
 use referral::rules::pack::ClockName;
@@ -397,8 +397,10 @@ fn directory(message: &Message, sender: &Endpoint, register: &Directory) -> Resu
         kind,
         located,
         duty,
+        serves: Vec::new(),
         hours,
         format: Format::Json,
+        schemas: BTreeSet::from([Schema::V1]),
         live: false,
     };
     // A helpline has police of its own, wherever the caller is; the cases do not say whose.

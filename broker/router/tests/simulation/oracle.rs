@@ -468,7 +468,7 @@ impl Consequence {
                 }
                 Effect::AskPerson(_) => continue,
             };
-            case.was_encoded(delivery, encoded.digest);
+            case.was_encoded(delivery, encoded.digest, to);
             owed.push(roads::delivery(delivery, id, order, to, encoded, traceparent));
         }
         let state = serde_json::to_vec(&case).expect("a case is words and numbers");

@@ -122,6 +122,10 @@ const DECLARED_AT_ONCE: usize = 8;
 /// messages, from 1.05 s on every one did. Three times that, for a node that is busy.
 const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 
+/// How often, and how far apart, connections are closed of users who may do nothing any more.
+const PUT_OFF_TRIES: u32 = 20;
+const PUT_OFF_PAUSE: Duration = Duration::from_millis(500);
+
 impl Exchange {
     fn arguments(&self) -> Map<String, Value> {
         let mut arguments = Map::new();
@@ -231,6 +235,48 @@ impl From<ManagementFault> for TopologyFaults {
 /// Nothing leads to a new queue before a crash can no longer make it forget: until then, nobody's message is
 /// confirmed. This holds for every publisher, and also when an earlier declaring was broken off half-way.
 pub async fn establish(management: &Management, wanted: &Topology) -> Result<(), TopologyFaults> {
+    declare_missing(management, wanted).await?;
+    verify(management, wanted).await
+}
+
+/// The same where `before` was established until now: users that no longer stand in the table may do nothing here any
+/// more, and those of them that are connected are put off. Their queues stay, with what is in them.
+pub async fn replace(management: &Management, before: &Topology, wanted: &Topology) -> Result<(), TopologyFaults> {
+    declare_missing(management, wanted).await?;
+    let stays = |user: &&User| wanted.users.iter().any(|other| other.name == user.name);
+    for user in before.users.iter().filter(|user| !stays(user)) {
+        put_off(management, &wanted.vhost, &user.name).await?;
+    }
+    verify(management, wanted).await
+}
+
+/// Permissions are asked when somebody begins to consume, so whoever has begun goes on until the connection ends.
+async fn put_off(management: &Management, vhost: &str, user: &str) -> Result<(), TopologyFaults> {
+    gone(management.delete(&format!("/permissions/{}/{}", escaped(vhost), escaped(user))).await)?;
+    for _ in 0..PUT_OFF_TRIES {
+        // This list is kept at once; the one of all connections lags by seconds, and closing by name follows that.
+        let all: Vec<FoundConnection> = management.get(&format!("/connections/username/{}", escaped(user))).await?;
+        let here: Vec<&FoundConnection> = all.iter().filter(|connection| connection.vhost == vhost).collect();
+        if here.is_empty() {
+            return Ok(());
+        }
+        for connection in here {
+            gone(management.delete(&format!("/connections/{}", escaped(&connection.name))).await)?;
+        }
+        sleep(PUT_OFF_PAUSE).await;
+    }
+    Err(TopologyFaults(vec![format!("user {user} may do nothing here any more and its connections could not be closed")]))
+}
+
+/// What is not there any more needs not be taken away.
+fn gone(deleted: Result<(), ManagementFault>) -> Result<(), ManagementFault> {
+    match deleted {
+        Err(ManagementFault::Refused { status: 404, .. }) => Ok(()),
+        other => other,
+    }
+}
+
+async fn declare_missing(management: &Management, wanted: &Topology) -> Result<(), TopologyFaults> {
     refuse_if_any(wanted.faults(management.user()))?;
     let vhost = escaped(&wanted.vhost);
     if management.find::<Value>(&format!("/vhosts/{vhost}")).await?.is_none() {
@@ -256,7 +302,7 @@ pub async fn establish(management: &Management, wanted: &Topology) -> Result<(),
     declare(management, missing.users).await?;
     // Last, so that nobody publishes while only some of the bindings are there.
     declare(management, missing.permissions).await?;
-    verify(management, wanted).await
+    Ok(())
 }
 
 async fn declare(management: &Management, calls: Vec<(Call, Value)>) -> Result<(), ManagementFault> {
@@ -393,6 +439,12 @@ struct FoundPermission {
     configure: String,
     write: String,
     read: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct FoundConnection {
+    name: String,
+    vhost: String,
 }
 
 #[derive(Debug, Deserialize)]

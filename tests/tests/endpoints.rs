@@ -1,0 +1,171 @@
+//! Who is connected changes while the broker runs: with the two real programs and a real RabbitMQ.
+
+use proto::wire::common::v1 as common;
+use tests::client::{FrontDoor, Sender, content, key};
+use tests::stack::{Node, Stack, certify};
+use tests::wait::until;
+
+/// The desks of an authority.
+fn desks(gss: &str, more: &str) -> String {
+    ["front-door", "edt", "front-door-manager"].map(|desk| format!("[[endpoint]]\nname = \"la.{gss}.{desk}\"\n{more}\n")).concat()
+}
+
+const LEEDS: &str = "E08000035";
+const NEWHAM: &str = "E09000025";
+const KINGSTON: &str = "E09000021";
+const RICHMOND: &str = "E09000027";
+
+fn school() -> String {
+    format!("[[endpoint]]\nname = \"school.999001\"\nauthority = {LEEDS:?}\n")
+}
+
+async fn started(name: &str, endpoints: &str) -> Stack {
+    let mut stack = Stack::prepare(name, Node::of_the_run());
+    stack.connect(endpoints);
+    stack.start_broker(0).await;
+    stack.start_adapter().await;
+    stack
+}
+
+async fn logged(stack: &Stack, what: &str) {
+    until(what, || async { stack.logs().contains(what).then_some(()) }).await;
+}
+
+fn living_in(gss: &str) -> common::Submission {
+    let mut submission = content("Reload", "Comes to school hungry.");
+    let places = common::Places { home: gss.to_owned(), located: gss.to_owned(), ..common::Places::default() };
+    submission.child.as_mut().expect("a child").places = Some(places);
+    submission
+}
+
+async fn stands_at(sender: &Sender, id: &str, stage: common::Stage) -> common::ReferralStatus {
+    until(&format!("it stands at {}", stage.as_str_name()), || {
+        let mut sender = sender.clone();
+        async move { sender.get(id).await.ok().filter(|status| status.stage() == stage) }
+    })
+    .await
+}
+
+fn responsible(status: &common::ReferralStatus) -> String {
+    let mut recipients = status.recipients.iter();
+    recipients.find(|to| to.role() == common::RecipientRole::Responsible).expect("somebody is responsible").endpoint.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_is_connected_and_taken_out_while_the_broker_runs_and_a_bad_file_changes_nothing() {
+    let before = desks(LEEDS, "") + &school();
+    let mut stack = started("reload", &before).await;
+    let mut sender = Sender::of(&stack, "school.999001").await;
+    let early = sender.submit(&key(), living_in(NEWHAM)).await.expect("accepted");
+    stands_at(&sender, &early.referral_id, common::Stage::NotConnected).await;
+
+    // Both faults are named at once, and what was connected goes on.
+    let newham = desks(NEWHAM, "");
+    stack.connect(&format!("{before}{newham}[[endpoint]]\nname = \"police.13\"\nhours = \"always\"\nschemas = []\n"));
+    logged(&stack, "the directory in use stays").await;
+    let log = stack.logs();
+    assert!(log.contains("hours need the form") && log.contains("schemas names no version"), "{log}");
+
+    stack.connect(&format!("{before}{newham}"));
+    logged(&stack, "the directory was replaced: connected: la.E09000025.front-door, la.E09000025.edt").await;
+    let receipt = sender.submit(&key(), living_in(NEWHAM)).await.expect("accepted");
+    let desk = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
+    assert!(desk.starts_with("la.E09000025."), "{desk}");
+    let management = stack.node.management();
+    let queue = format!("delivery.{desk}");
+    let vhost = stack.vhost.clone();
+    let depth = || async {
+        let depths = management.queue_depths(&vhost).await.expect("the queues");
+        depths.into_iter().find(|depth| depth.name == queue).expect("its queue")
+    };
+    let mut reading = FrontDoor::of(&stack, &desk).await;
+    assert_eq!(reading.next().await.delivery.recipient, desk);
+
+    // Taken out: whoever was reading is put off, and what lies there stays.
+    let next = sender.submit(&key(), living_in(NEWHAM)).await.expect("accepted");
+    stands_at(&sender, &next.referral_id, common::Stage::Delivered).await;
+    stack.connect(&before);
+    logged(&stack, "no longer connected: la.E09000025.front-door").await;
+    let permissions = format!("/permissions/{}/{desk}", stack.vhost);
+    assert!(management.find::<serde_json::Value>(&permissions).await.expect("asked").is_none(), "it may read nothing");
+    until("nobody reads its queue, which stays", || async {
+        let depth = depth().await;
+        (depth.consumers == 0 && depth.messages_ready == 1).then_some(())
+    })
+    .await;
+    drop(reading);
+
+    // Each change is in the ledger, which holds.
+    let (holds, said) = stack.broker_command(&["ledger", "verify"]);
+    assert!(holds, "{said}");
+    let (_, ledger) = stack.broker_command(&["ledger", "export"]);
+    let changes = ledger.lines().filter(|line| line.contains("\"directory\"")).count();
+    assert_eq!(changes, 3, "the one it began with, and two changes");
+}
+
+/// Kingston and Richmond have one company for both (RA-23): the message names Richmond, and Kingston's desk reads it and
+/// answers in Richmond's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_inbox_answers_for_two_authorities_each_in_its_own_name() {
+    let endpoints = desks(KINGSTON, &format!("serves = [{RICHMOND:?}]")) + &school();
+    let parties = ["front-door", "edt"].map(|desk| format!("la.{KINGSTON}.{desk}"));
+    let mut stack = started("shared-inbox", &endpoints).await;
+    certify(&stack.node.certificates(), &[], &parties.each_ref().map(String::as_str));
+    let mut sender = Sender::of(&stack, "school.999001").await;
+    let receipt = sender.submit(&key(), living_in(RICHMOND)).await.expect("accepted");
+    let desk = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
+    assert!(desk.starts_with("la.E09000027."), "{desk}");
+    let inbox = desk.replace(RICHMOND, KINGSTON);
+    let mut company = FrontDoor::of(&stack, &inbox).await;
+    let received = company.next().await;
+    assert_eq!(received.delivery.recipient, desk);
+    company.acknowledge(received.answer("Sam Worker")).await.expect("acknowledged");
+    company.decide(received.answer("Sam Worker"), common::Outcome::EarlyHelp, "Help begins.").await.expect("decided");
+    let status = until("it is decided", || {
+        let (mut sender, id) = (sender.clone(), receipt.referral_id.clone());
+        async move { sender.get(&id).await.ok().filter(|status| !status.open) }
+    })
+    .await;
+    let decided = status.ladder.iter().find_map(|entry| match &entry.step {
+        Some(common::progress_entry::Step::Decided(step)) => Some(step.clone()),
+        _ => None,
+    });
+    assert_eq!(decided.expect("a decision").endpoint, desk);
+    // What Richmond was sent stays answerable by whoever read it, once Richmond has a desk of its own.
+    stack.connect(&(desks(KINGSTON, "") + &desks(RICHMOND, "") + &school()));
+    logged(&stack, "the directory was replaced: connected: la.E09000027.front-door").await;
+    company.decide(received.answer("Sam Worker"), common::Outcome::S17Assessment, "It is more.").await.expect("decided again");
+    let next = sender.submit(&key(), living_in(RICHMOND)).await.expect("accepted");
+    stands_at(&sender, &next.referral_id, common::Stage::Delivered).await;
+    let queue = format!("delivery.{desk}");
+    until("Richmond's own queue has the next", || async {
+        let depths = stack.node.management().queue_depths(&stack.vhost).await.ok()?;
+        depths.iter().any(|depth| depth.name == queue && depth.messages_ready == 1).then_some(())
+    })
+    .await;
+}
+
+/// Until a release is imported, the sample that ships knows few postcodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_postcodes_is_taken_up_while_the_broker_runs() {
+    let stack = started("import", &(desks(LEEDS, "") + &desks(NEWHAM, "") + &school())).await;
+    let sender = Sender::of(&stack, "school.999001").await;
+    let in_newham = || {
+        let mut submission = living_in("");
+        submission.child.as_mut().expect("a child").address.as_mut().expect("an address").postcode = "E15 4LZ".to_owned();
+        submission
+    };
+    let receipt = sender.clone().submit(&key(), in_newham()).await.expect("accepted");
+    let before = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
+    assert!(before.starts_with("la.E08000035."), "by the school's place alone: {before}");
+
+    let release = stack.folder.join("release.csv");
+    let rows = "pcd7,pcd8,pcds,doterm,lad26cd\n\"E15 4LZ\",\"E15  4LZ\",\"E15 4LZ\",\"\",E09000025\n";
+    std::fs::write(&release, rows).expect("a file");
+    let (imported, said) = stack.broker_command(&["directory", "import", release.to_str().expect("a path"), "--smaller"]);
+    assert!(imported, "{said}");
+    logged(&stack, "the directory was replaced: another release of what was imported").await;
+    let receipt = sender.clone().submit(&key(), in_newham()).await.expect("accepted");
+    let after = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
+    assert!(after.starts_with("la.E09000025."), "by its postcode: {after}");
+}
