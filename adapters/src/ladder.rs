@@ -81,8 +81,11 @@ impl Climb {
             )
             | None => None,
             // From now on the rungs are climbed there.
-            Some(Step::TransferAccepted(taken)) => {
-                self.responsible.clone_from(&taken.to);
+            Some(
+                Step::TransferAccepted(common::TransferAccepted { to, .. })
+                | Step::PassedToSuccessor(common::PassedToSuccessor { to, .. }),
+            ) => {
+                self.responsible.clone_from(to);
                 None
             }
         };
@@ -196,6 +199,9 @@ pub fn words(entry: &common::ProgressEntry) -> String {
         }
         Some(Step::TransferAccepted(taken)) => {
             rung(&mut text, "taken over", &format!("by {} at {}, from {}", by(taken.by.as_ref()), taken.to, taken.from));
+        }
+        Some(Step::PassedToSuccessor(passed)) => {
+            rung(&mut text, "passed on", &format!("to {}, which follows {}; the clocks go on", passed.to, passed.from));
         }
         Some(Step::TransferRefused(refused)) => {
             rung(&mut text, "not taken", &format!("over by {}; {} answers for the child", refused.to, refused.from));

@@ -112,6 +112,7 @@ fn heading(matter: Matter, sender: &Endpoint, received: Moment, to: &Endpoint) -
         Matter::TransferOffer => "SAFEGUARDING REFERRAL, OFFERED to you by the authority that answers for the child",
         Matter::TransferAccepted => "SAFEGUARDING REFERRAL, TAKEN OVER from you",
         Matter::TransferRefused => "SAFEGUARDING REFERRAL, NOT TAKEN OVER",
+        Matter::PassedToSuccessor => "SAFEGUARDING REFERRAL, PASSED ON to the authority that follows you",
         Matter::ReferredOn => "SAFEGUARDING REFERRAL, REFERRED ON to you by the authority that answers for the child",
         Matter::HandlingLifted => "SAFEGUARDING REFERRAL, A CONDITION LIFTED",
         Matter::Disagreement => "SAFEGUARDING REFERRAL, THE REFERRER DISAGREES",

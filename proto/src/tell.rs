@@ -184,6 +184,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::TransferRefused { from, to } => {
             Step::TransferRefused(common::TransferRefused { from: from.to_string(), to: to.to_string() })
         }
+        News::PassedToSuccessor { from, to } => {
+            Step::PassedToSuccessor(common::PassedToSuccessor { from: from.to_string(), to: to.to_string() })
+        }
         News::StrategyDiscussionHeld { at } => {
             Step::StrategyDiscussionHeld(common::StrategyDiscussionHeld { endpoint: at.to_string() })
         }
@@ -477,6 +480,7 @@ fn matter(matter: Matter) -> wire::Matter {
         Matter::TransferOffer => wire::Matter::TransferOffer,
         Matter::TransferAccepted => wire::Matter::TransferAccepted,
         Matter::TransferRefused => wire::Matter::TransferRefused,
+        Matter::PassedToSuccessor => wire::Matter::PassedToSuccessor,
         Matter::ReferredOn => wire::Matter::ReferredOn,
         Matter::HandlingLifted => wire::Matter::HandlingLifted,
         Matter::Disagreement => wire::Matter::Disagreement,
@@ -493,6 +497,7 @@ fn how_to_answer(role: Role, matter: Matter) -> &'static str {
         | Matter::ClockBreached
         | Matter::TransferAccepted
         | Matter::TransferRefused
+        | Matter::PassedToSuccessor
         | Matter::ReferredOn
         | Matter::HandlingLifted => match role {
             Role::Responsible => HOW_TO_ANSWER,

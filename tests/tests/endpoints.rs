@@ -78,8 +78,10 @@ async fn an_authority_is_connected_and_taken_out_while_the_broker_runs_and_a_bad
         let depths = management.queue_depths(&vhost).await.expect("the queues");
         depths.into_iter().find(|depth| depth.name == queue).expect("its queue")
     };
+    // What could not be delivered goes by itself, now that there is a road.
+    let late = responsible(&stands_at(&sender, &early.referral_id, common::Stage::Delivered).await);
     let mut reading = FrontDoor::of(&stack, &desk).await;
-    assert_eq!(reading.next().await.delivery.recipient, desk);
+    assert_eq!((reading.next().await.delivery.recipient, late), (desk.clone(), desk.clone()));
 
     // Taken out: whoever was reading is put off, and what lies there stays.
     let next = sender.submit(&key(), living_in(NEWHAM)).await.expect("accepted");
@@ -90,7 +92,7 @@ async fn an_authority_is_connected_and_taken_out_while_the_broker_runs_and_a_bad
     assert!(management.find::<serde_json::Value>(&permissions).await.expect("asked").is_none(), "it may read nothing");
     until("nobody reads its queue, which stays", || async {
         let depth = depth().await;
-        (depth.consumers == 0 && depth.messages_ready == 1).then_some(())
+        (depth.consumers == 0 && depth.messages_ready == 2).then_some(())
     })
     .await;
     drop(reading);
@@ -168,4 +170,44 @@ async fn a_release_of_postcodes_is_taken_up_while_the_broker_runs() {
     let receipt = sender.clone().submit(&key(), in_newham()).await.expect("accepted");
     let after = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
     assert!(after.starts_with("la.E09000025."), "by its postcode: {after}");
+}
+
+/// How far a rehearsal's clock has to run ahead to show this moment, in whole hours.
+fn hours_until(moment: &str) -> i64 {
+    let moment: jiff::Timestamp = moment.parse().expect("a moment");
+    moment.duration_since(transport::clock::Clock::system().now()).as_hours()
+}
+
+/// Surrey ends on 31 March 2027. What it had open is West Surrey's the day after, with the same deadline, though the
+/// broker was not running at midnight.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_case_passes_to_the_authority_that_follows() {
+    let surrey = desks("E10000030", "") + &desks("E06990001", "") + &desks("E06990002", "") + &school();
+    let mut stack = Stack::prepare("reorganised", Node::of_the_run());
+    stack.connect(&surrey);
+    stack.start_broker(hours_until("2027-03-31T12:00:00Z")).await;
+    stack.start_adapter().await;
+    certify(&stack.node.certificates(), &[], &["la.E06990002.front-door"]);
+    let mut sender = Sender::of(&stack, "school.999001").await;
+    // Guildford, in the words of a school that knows the district.
+    let receipt = sender.submit(&key(), living_in("E07000209")).await.expect("accepted");
+    let before = stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await;
+    assert!(responsible(&before).starts_with("la.E10000030."), "{}", responsible(&before));
+
+    stack.stop_broker();
+    stack.start_broker(hours_until("2027-04-01T12:00:00+01:00")).await;
+    let mut west = FrontDoor::of(&stack, "la.E06990002.front-door").await;
+    let received = west.next().await;
+    assert_eq!(received.delivery.referral_id, receipt.referral_id);
+    west.acknowledge(received.answer("Sam Worker")).await.expect("it answers for the child now");
+    let after = stands_at(&sender, &receipt.referral_id, common::Stage::Acknowledged).await;
+    assert_eq!(responsible(&after), "la.E06990002.front-door");
+    let passed = after.ladder.iter().filter_map(|entry| entry.step.as_ref());
+    let is_it = |step: &common::progress_entry::Step| matches!(step, common::progress_entry::Step::PassedToSuccessor(_));
+    assert_eq!(passed.filter(|step| is_it(step)).count(), 1);
+    let due = |status: &common::ReferralStatus| {
+        let clocks = status.clocks.iter().filter_map(|running| running.clock.as_ref());
+        clocks.map(|clock| (clock.name.clone(), format!("{:?}", clock.due))).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&after), due(&before));
 }

@@ -5,6 +5,7 @@
 //! crash is the same code as the normal path. A duplicate, a late answer, an answer to something never sent
 //! are values ([`Surprise`]), not errors. A case holds no personal data: its type cannot.
 
+mod again;
 mod answers;
 
 pub use answers::MayAnswer;
@@ -76,6 +77,9 @@ pub struct Case {
     /// The person under suspicion reads what goes back to the sender: only that it was received does (DM-09).
     #[serde(default)]
     feedback_suppressed: bool,
+    /// Who was to have it and could not be reached. Each gets it once it is connected.
+    #[serde(default)]
+    not_connected: Vec<Endpoint>,
 }
 
 /// A case that was offered to another authority. It stays where it is until that one accepts (RA-02, RA-05).
@@ -297,6 +301,11 @@ pub enum Event {
     SenderTold,
     /// Its time has come.
     Woken,
+    /// The directory answers otherwise than it did: an authority ended, or somebody was connected.
+    LookedAgain {
+        /// The version that counts, as it was received; none where its content was erased.
+        referral: Option<Box<Referral>>,
+    },
 }
 
 /// What is owed because of an event. Committed with the case before any of it is carried out.
@@ -399,6 +408,13 @@ pub enum News {
         /// Who refused.
         to: Endpoint,
     },
+    /// The authority that had it has ended; its successor answers for the child, with the clocks that run (RA-07, P8).
+    PassedToSuccessor {
+        /// Who had it.
+        from: Endpoint,
+        /// Who has it now.
+        to: Endpoint,
+    },
     /// A strategy discussion was held. What it found is not the sender's to read.
     StrategyDiscussionHeld {
         /// Where.
@@ -447,6 +463,7 @@ impl News {
             | News::TransferOffered { .. }
             | News::TransferAccepted { .. }
             | News::TransferRefused { .. }
+            | News::PassedToSuccessor { .. }
             | News::StrategyDiscussionHeld { .. }
             | News::ReferredOn { .. }
             | News::HandlingLifted { .. }
@@ -697,7 +714,8 @@ fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step
             | Event::Opened { .. }
             | Event::Reviewed { .. }
             | Event::SenderTold
-            | Event::Woken,
+            | Event::Woken
+            | Event::LookedAgain { .. },
         ) => Step::surprise(None, Surprise::NeverSeen),
         (Some(case), Event::Submitted(referral)) => case.amend(&referral, true, rules),
         (Some(case), Event::Amended(referral)) => case.amend(&referral, false, rules),
@@ -710,6 +728,7 @@ fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step
         (Some(case), Event::Reviewed { review, referral }) => case.review(*review, &referral, rules),
         (Some(case), Event::SenderTold) => case.sender_told(),
         (Some(case), Event::Woken) => case.wake(now, rules),
+        (Some(case), Event::LookedAgain { referral }) => case.look_again(referral.as_deref(), now, rules),
     }
 }
 
@@ -768,6 +787,7 @@ impl Case {
             disagreements: 0,
             disputed: false,
             feedback_suppressed: false,
+            not_connected: Vec::new(),
         };
         case.ruled(referral, Matter::Referral, vec![Effect::TellSender(News::Accepted)], rules)
     }
@@ -934,10 +954,10 @@ impl Case {
         }
         for view in ruling.views().iter().filter(|view| goes.is_to(view.to())) {
             if rules.directory.party(view.to()).is_none() {
-                effects.push(Effect::TellSender(News::NotConnected(view.to().clone())));
-                effects.push(Effect::AskPerson(Question::NotConnected { to: view.to().clone(), urgent }));
+                effects.extend(self.cannot_reach(view.to()));
                 continue;
             }
+            self.not_connected.retain(|to| to != view.to());
             let matter = goes.matter(earlier.contains(view.to()));
             let delivery = self.owe(view.to(), view.role(), matter);
             let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);

@@ -36,6 +36,8 @@ pub enum Matter {
     TransferAccepted,
     /// An offered case was refused, or could not be offered: it stays where it is.
     TransferRefused,
+    /// The recipient has ended, and its successor answers for the child.
+    PassedToSuccessor,
     /// The responsible authority asks a service to help.
     ReferredOn,
     /// The authority lifted a condition.
@@ -53,6 +55,7 @@ impl Matter {
             | Matter::ClockBreached
             | Matter::TransferAccepted
             | Matter::TransferRefused
+            | Matter::PassedToSuccessor
             | Matter::HandlingLifted
             | Matter::Disagreement => false,
         }

@@ -207,6 +207,7 @@ fn of_news(news: &News) -> String {
         News::TransferOffered { from, to } => format!("{from} offers it to {to}"),
         News::TransferAccepted { from, to, by } => format!("{to} takes it over from {from}, by {}", by.name.open()),
         News::TransferRefused { from, to } => format!("{to} does not take it over from {from}"),
+        News::PassedToSuccessor { from, to } => format!("{to} follows {from}"),
         News::StrategyDiscussionHeld { at } => format!("a strategy discussion was held at {at}"),
         News::ReferredOn { at, to } => format!("{at} refers it on to {to}"),
         News::HandlingLifted { at, condition } => format!("{at} lifts {condition}"),
@@ -468,6 +469,7 @@ fn what_never_was_raised_is_a_surprise() {
             Event::Delivered(delivery),
             Event::SenderTold,
             Event::Woken,
+            Event::LookedAgain { referral: Some(Box::new(life.base.clone())) },
         ]
     };
     let mut life = Life::new(|_| {});

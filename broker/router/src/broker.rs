@@ -15,7 +15,7 @@ use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 use transport::tls::{Files, Identity};
 
-use crate::chase::chase;
+use crate::chase::Chaser;
 use crate::config::Config;
 use crate::decide::{Decider, Input};
 use crate::deliver::{Deliverer, Post};
@@ -143,8 +143,6 @@ impl Ready {
             meters: meters.clone(),
         };
         tasks.spawn(collector.run(shutdown.clone()));
-        tasks.spawn(chase(ledger.clone(), self.clock, meters.clone(), events.clone(), shutdown.clone()));
-
         let (change, rules) = Change::begin(self.rules.clone());
         let keeper = Keeper::new(self.config.rules.clone(), change.clone(), ledger.clone(), self.clock, meters.clone());
         tasks.spawn(keeper.run(shutdown.clone()));
@@ -158,6 +156,14 @@ impl Ready {
             meters: meters.clone(),
         };
         tasks.spawn(directory.run(shutdown.clone()));
+        let chaser = Chaser {
+            ledger: ledger.clone(),
+            rules: rules.clone(),
+            clock: self.clock,
+            meters: meters.clone(),
+            wake: events.clone(),
+        };
+        tasks.spawn(chaser.run(shutdown.clone()));
         let desk = Desk {
             ledger: ledger.clone(),
             rules: rules.clone(),

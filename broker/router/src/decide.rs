@@ -485,7 +485,8 @@ fn holds_what_is_marked<Token>(input: &Input<Token>, directory: &Directory) -> b
         | Event::Opened { .. }
         | Event::Reviewed { .. }
         | Event::SenderTold
-        | Event::Woken => false,
+        | Event::Woken
+        | Event::LookedAgain { .. } => false,
     })
 }
 
@@ -526,6 +527,7 @@ fn needs_the_referral(event: &Event) -> bool {
     match event {
         Event::Answered(answer) => answer.says.hands_it_on(),
         Event::Disagreed { disagreement, .. } => disagreement.is_immediate_danger,
+        Event::LookedAgain { .. } => true,
         Event::Submitted(_)
         | Event::Amended(_)
         | Event::Withdrawn { .. }
@@ -549,7 +551,8 @@ fn version_in(event: &Event, id: ReferralId) -> Option<Referral> {
         | Event::Opened { .. }
         | Event::Reviewed { .. }
         | Event::SenderTold
-        | Event::Woken => None,
+        | Event::Woken
+        | Event::LookedAgain { .. } => None,
     }
 }
 
@@ -568,6 +571,7 @@ fn with_what_is_handed_on(
     match (event, referral) {
         (Event::Answered(answer), Some(referral)) => Event::HandedOn { answer, referral },
         (Event::Disagreed { disagreement, .. }, referral) => Event::Disagreed { disagreement, referral },
+        (Event::LookedAgain { .. }, referral) => Event::LookedAgain { referral },
         (other, _) => other,
     }
 }
@@ -600,7 +604,8 @@ fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
             | Event::Opened { .. }
             | Event::Reviewed { .. }
             | Event::SenderTold
-            | Event::Woken => None,
+            | Event::Woken
+            | Event::LookedAgain { .. } => None,
         })
         .collect()
 }
@@ -635,7 +640,8 @@ fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
         | Event::Opened { .. }
         | Event::Reviewed { .. }
         | Event::SenderTold
-        | Event::Woken => false,
+        | Event::Woken
+        | Event::LookedAgain { .. } => false,
     }
 }
 
@@ -663,6 +669,7 @@ fn kind_of(event: &Event) -> Kind {
     const REVIEWED: Kind = Kind::named("reviewed");
     const SENDER_TOLD: Kind = Kind::named("sender-told");
     const WOKEN: Kind = Kind::named("clock-breached");
+    const LOOKED_AGAIN: Kind = Kind::named("looked-again");
     match event {
         Event::Submitted(_) => SUBMITTED,
         Event::Amended(_) => AMENDED,
@@ -686,6 +693,7 @@ fn kind_of(event: &Event) -> Kind {
         Event::Reviewed { .. } => REVIEWED,
         Event::SenderTold => SENDER_TOLD,
         Event::Woken => WOKEN,
+        Event::LookedAgain { .. } => LOOKED_AGAIN,
     }
 }
 
@@ -762,7 +770,8 @@ fn review_record<'a>(event: &'a Event, effects: &'a [Effect]) -> Option<ReviewRe
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::SenderTold
-        | Event::Woken => None,
+        | Event::Woken
+        | Event::LookedAgain { .. } => None,
     }
 }
 
@@ -800,7 +809,7 @@ fn record(
         Event::Disagreed { disagreement, .. } => (None, Some(person(&disagreement.by))),
         Event::Opened { by, .. } => (None, Some(person(&by.person))),
         Event::Reviewed { review, referral } => (Some(referral.digest), Some(person(&review.by.person))),
-        Event::Delivered(_) | Event::SenderTold | Event::Woken => (None, None),
+        Event::Delivered(_) | Event::SenderTold | Event::Woken | Event::LookedAgain { .. } => (None, None),
     };
     let owed = effects.iter().map(|effect| match effect {
         Effect::Deliver(disclosure) => Due::Delivery { id: disclosure.delivery(), to: disclosure.to() },
@@ -846,6 +855,7 @@ pub fn news_word(news: &News) -> &'static str {
         News::TransferOffered { .. } => "transfer_offered",
         News::TransferAccepted { .. } => "transfer_accepted",
         News::TransferRefused { .. } => "transfer_refused",
+        News::PassedToSuccessor { .. } => "passed_to_successor",
         News::StrategyDiscussionHeld { .. } => "strategy_discussion_held",
         News::ReferredOn { .. } => "referred_on",
         News::HandlingLifted { .. } => "handling_lifted",

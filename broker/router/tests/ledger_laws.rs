@@ -42,6 +42,7 @@ laws! {
     a_party_is_told_about_one_referral_what_it_was_told_and_nothing_else
     a_case_is_woken_when_its_time_has_come_and_not_before
     a_party_sees_its_own_referrals_page_by_page
+    what_is_not_finished_is_listed_page_by_page
     content_is_kept_once_and_apart
     the_last_decision_can_be_read
     what_waits_for_a_person_is_listed_and_counted_until_it_does_not
@@ -342,6 +343,20 @@ async fn a_party_sees_its_own_referrals_page_by_page(home: impl Home) {
     let second = ledger.list("school.100000", first[2].number, 3).await.unwrap();
     assert_eq!(second.iter().map(|listed| listed.referral).collect::<Vec<_>>(), [referral(6)]);
     assert_eq!(ledger.list("school.300000", 0, 3).await.unwrap(), []);
+}
+
+async fn what_is_not_finished_is_listed_page_by_page(home: impl Home) {
+    let ledger = home.open();
+    // Open; ended, and with a clock that runs; ended.
+    for (number, open, wake) in [(1, true, None), (2, false, Some(at(10))), (3, false, None), (4, true, Some(at(20)))] {
+        recorded(commit_one(&ledger, Commit { open, wake, ..step(referral(number), 0) }).await);
+    }
+    let first = ledger.unfinished(0, 2).await.unwrap();
+    assert_eq!(first.iter().map(|listed| listed.referral).collect::<Vec<_>>(), [referral(1), referral(2)]);
+    let second = ledger.unfinished(first[1].number, 2).await.unwrap();
+    assert_eq!(second.iter().map(|listed| listed.referral).collect::<Vec<_>>(), [referral(4)]);
+    recorded(commit_one(&ledger, Commit { open: false, wake: None, ..step(referral(4), 1) }).await);
+    assert_eq!(ledger.unfinished(first[1].number, 2).await.unwrap(), []);
 }
 
 async fn content_is_kept_once_and_apart(home: impl Home) {

@@ -7,20 +7,56 @@ use std::sync::Arc;
 
 use super::review::{Choice, Lift};
 use super::table::{Evidence, Reason};
-use super::{Role, Rulebook, Ruling, View, own_reason};
+use super::{ClockStart, Decision, Role, Rulebook, Ruling, View, own_reason};
 use crate::Endpoint;
+use crate::case::Clock;
 use crate::identifiers::GssCode;
 use crate::submission::Referral;
 
 impl Rulebook {
-    /// The ruling on `referral` while `responsible` answers for it. Those in `others` receive too, each what it may
-    /// have.
+    /// The ruling on `referral` while `responsible` answers for it, which says that those in `others` receive too, each
+    /// what it may have.
     pub fn rule_handed_on(&self, referral: &Referral, responsible: &Endpoint, others: &[Endpoint]) -> Ruling {
+        self.rule_while_with(referral, responsible, others, handed_on())
+    }
+
+    /// The ruling on a referral that `responsible` has, for those in `others` who could not be reached until now.
+    pub fn rule_connected(&self, referral: &Referral, responsible: &Endpoint, others: &[Endpoint]) -> Ruling {
+        self.rule_while_with(referral, responsible, others, connected())
+    }
+
+    /// The ruling on a referral whose authority has ended, for `successor`, which answers for the child now (RA-07) and
+    /// has the clocks that run: no new ones (P8).
+    pub fn rule_succeeded(&self, referral: &Referral, successor: &Endpoint, running: &[Clock]) -> Ruling {
+        let by = succeeded();
+        let as_it_runs = |&Clock { name, due, ends_with, .. }: &Clock| ClockStart { name, due, ends_with, by: by.clone() };
+        let clocks = running.iter().map(as_it_runs).collect();
+        Ruling { clocks, ..self.rule_while_with(referral, successor, &[], by.clone()) }
+    }
+
+    /// The same where neither the register nor the child's places tell which authority follows: a person does.
+    pub fn rule_without_successor(&self, referral: &Referral) -> Ruling {
+        let ruling = self.rule(referral, &[]);
+        Ruling {
+            decision: Decision::HoldForReview { intended: None },
+            by: vec![without_successor()],
+            redirected_from: None,
+            not_told: Vec::new(),
+            views: Vec::new(),
+            notified_by: Vec::new(),
+            clocks: Vec::new(),
+            flags: Vec::new(),
+            bases: Vec::new(),
+            ..ruling
+        }
+    }
+
+    /// Who is responsible is settled, and `why` says how; nobody reviewed anything.
+    fn rule_while_with(&self, referral: &Referral, responsible: &Endpoint, others: &[Endpoint], why: Arc<Reason>) -> Ruling {
         let choice = Choice::Redirect { to: responsible.clone() };
         let mut ruling = self.rule_reviewed(referral, others, None, &choice);
-        // Nobody reviewed anything: an authority that answers for the child said where it goes.
         let reviewed = Lift::Whole(&choice).reason();
-        ruling.by.iter_mut().filter(|reason| reason.rule == reviewed.rule).for_each(|reason| *reason = handed_on());
+        ruling.by.iter_mut().filter(|reason| reason.rule == reviewed.rule).for_each(|reason| *reason = why.clone());
         ruling
     }
 
@@ -38,6 +74,22 @@ pub(super) fn taken_over() -> Arc<Reason> {
 fn handed_on() -> Arc<Reason> {
     let because = "The authority that answers for the child said who receives it; it stays responsible until another accepts";
     own_reason("RA-02", because, "Local inter-authority procedures", Evidence::Verified)
+}
+
+fn connected() -> Arc<Reason> {
+    let because = "It is with the authority that answers for the child; whoever could not be reached then is connected now";
+    own_reason("RA-01", because, "product convention", Evidence::Convention)
+}
+
+fn succeeded() -> Arc<Reason> {
+    let because = "The authority that had it has ended, and this one follows it for the child's place; open clocks pass to it";
+    own_reason("RA-07", because, "Children Act 2004 s65; reorganisation orders", Evidence::Verified)
+}
+
+fn without_successor() -> Arc<Reason> {
+    let because = "The authority that had it has ended, and neither the register nor the child's places say who follows it: \
+                   redirect it to the authority that answers for the child now";
+    own_reason("RA-07", because, "Children Act 2004 s65; reorganisation orders", Evidence::Verified)
 }
 
 impl Ruling {

@@ -379,6 +379,10 @@ impl Ledger for MemoryLedger {
         self.read(|ledger| ledger.listed(after, limit, |case| case.owner == owner))
     }
 
+    async fn unfinished(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read(|ledger| ledger.listed(after, limit, |case| case.open || case.wake.is_some()))
+    }
+
     async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
         self.read(|ledger| ledger.listed(after, limit, |case| case.waiting.is_some()))
     }

@@ -793,6 +793,17 @@ impl Ledger for SqliteLedger {
         .await
     }
 
+    async fn unfinished(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read("list what is not finished", move |snapshot| {
+            let mut statement = snapshot.prepare_cached(
+                "SELECT number, id, open, version, state FROM referral
+                 WHERE (open = 1 OR wake IS NOT NULL) AND number > ?1 ORDER BY number LIMIT ?2",
+            )?;
+            statement.query_map(params![signed(after), row_limit(limit)], listed)?.collect()
+        })
+        .await
+    }
+
     async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
         self.read("list what waits for a person", move |snapshot| {
             let mut statement = snapshot.prepare_cached(

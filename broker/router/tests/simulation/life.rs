@@ -11,7 +11,7 @@ use referral::case::Event;
 use referral::rules::Rulebook;
 use referral::submission::{Arrival, FrontDoorAnswer, Says, Submission, What};
 use referral::{DeliveryId, Digest, Endpoint, IdempotencyKey, Moment, ReferralId};
-use router::chase::chase;
+use router::chase::Chaser;
 use router::decide::{Decider, Input, LEDGER_RETRY};
 use router::deliver::Deliverer;
 use router::meters::Meters;
@@ -132,16 +132,12 @@ impl Life {
             meters: meters.clone(),
             confirmed: events.clone(),
         };
-        let decider = Decider {
-            ledger: ledger.clone(),
-            rules: Rules::fixed(Rulebook::clone(&self.given.rules)),
-            clock,
-            meters: meters.clone(),
-        };
+        let rules = Rules::fixed(Rulebook::clone(&self.given.rules));
+        let decider = Decider { ledger: ledger.clone(), rules: rules.clone(), clock, meters: meters.clone() };
         let mut tasks = JoinSet::new();
         tasks.spawn(deliverer.run(to_deliver, shutdown.clone()));
         tasks.spawn(feed(self.world.clone(), ledger.clone(), clock, inputs, shutdown.clone()));
-        tasks.spawn(chase(ledger, clock, meters, events.clone(), shutdown.clone()));
+        tasks.spawn(Chaser { ledger, rules, clock, meters, wake: events.clone() }.run(shutdown.clone()));
         tasks.spawn(decider.run(to_decide, happened, orders, self.world.clone(), news));
         Broker { tasks, events, shutdown }
     }

@@ -511,6 +511,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Reviewed { .. } => "reviewed",
         Event::SenderTold => "sender-told",
         Event::Woken => "clock-breached",
+        Event::LookedAgain { .. } => "looked-again",
     }
 }
 
@@ -527,6 +528,7 @@ fn is_marked_secret(event: &Event) -> bool {
         | Event::Opened { .. }
         | Event::Reviewed { .. }
         | Event::SenderTold
-        | Event::Woken => false,
+        | Event::Woken
+        | Event::LookedAgain { .. } => false,
     }
 }

@@ -239,6 +239,10 @@ impl Ledger for ShakyLedger {
         self.read(self.inner.list(owner, after, limit)).await
     }
 
+    async fn unfinished(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read(self.inner.unfinished(after, limit)).await
+    }
+
     async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
         self.read(self.inner.waiting(after, limit)).await
     }
