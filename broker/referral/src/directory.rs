@@ -127,6 +127,16 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// The word for it in `endpoints.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Protobuf => "protobuf",
+            Format::Json => "json",
+        }
+    }
+}
+
 /// The directory as it stands on one date: every question asked of it is asked of that day.
 #[derive(Clone, Copy, Debug)]
 pub struct OnDate<'a> {
@@ -361,6 +371,27 @@ impl Directory {
         self.served.get(endpoint).unwrap_or(endpoint)
     }
 
+    /// How a council is reached here: its desks that are connected, in order, each with the party that reads for it.
+    pub fn desks_of<'a>(&'a self, council: &'a GssCode) -> impl Iterator<Item = (&'a Endpoint, &'a Party)> {
+        let all = self.parties.keys().chain(self.served.keys());
+        let own = all.filter(move |endpoint| match endpoint {
+            Endpoint::Authority(gss, _) | Endpoint::Devolved(gss) => gss == council,
+            Endpoint::Police(_)
+            | Endpoint::PolicePrevent(_)
+            | Endpoint::School(_)
+            | Endpoint::Nhs(_)
+            | Endpoint::Adult(_)
+            | Endpoint::Voluntary(_)
+            | Endpoint::NhsService(..)
+            | Endpoint::Marac(_)
+            | Endpoint::National(_)
+            | Endpoint::Household(_)
+            | Endpoint::Public
+            | Endpoint::Operator => false,
+        });
+        own.filter_map(|endpoint| Some((endpoint, self.party(endpoint)?)))
+    }
+
     /// Which desks would be needed beside a front door and are not connected: who is told outside its hours, and who is
     /// told when it has not answered in time. In their place an operator is asked to telephone.
     pub fn missing_desks(&self) -> Vec<Endpoint> {
@@ -455,6 +486,16 @@ mod tests {
         .unwrap();
         let missing: Vec<String> = directory.missing_desks().iter().map(Endpoint::to_string).collect();
         assert_eq!(missing, ["la.E08000035.front-door-manager"]);
+        let bradford = GssCode::parse("E08000032").unwrap();
+        let desks: Vec<String> = directory.desks_of(&bradford).map(|(to, by)| format!("{to} by {}", by.endpoint)).collect();
+        assert_eq!(
+            desks,
+            [
+                "la.E08000032.front-door-manager by la.E08000032.front-door-manager",
+                "la.E08000032.front-door by la.E08000035.front-door",
+                "la.E08000032.edt by la.E08000035.edt",
+            ]
+        );
     }
 
     #[test]

@@ -173,6 +173,13 @@ impl OpeningHours {
     }
 }
 
+impl std::fmt::Display for OpeningHours {
+    /// The form that [`OpeningHours::parse`] reads.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mon-Fri {}-{}", self.opens.strftime("%H:%M"), self.closes.strftime("%H:%M"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +232,7 @@ mod tests {
     #[test]
     fn opening_hours_are_read_or_refused() {
         assert_eq!(OpeningHours::parse("Mon-Fri 09:00-17:00"), Some(OpeningHours::OFFICE));
+        assert_eq!(OpeningHours::OFFICE.to_string(), "Mon-Fri 09:00-17:00");
         assert_eq!(OpeningHours::parse("Mon-Fri 17:00-09:00"), None);
         assert_eq!(OpeningHours::parse("always"), None);
     }

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
-use referral::directory::{Answer, Asked, Directory};
+use referral::Endpoint;
+use referral::directory::{Answer, Asked, Directory, Party};
 use referral::identifiers::GssCode;
-use referral::vocab::Vocabulary as _;
+use referral::time::OpeningHours;
+use referral::vocab::{Desk, Vocabulary as _};
 
 /// An answer in lines. What was asked is not repeated: a postcode may be a child's.
 pub fn in_words(directory: &Directory, asked: &Asked, on: Date) -> String {
@@ -54,6 +56,11 @@ pub fn in_words(directory: &Directory, asked: &Asked, on: Date) -> String {
     text
 }
 
+/// When people answer there. Only a front door has hours; the duty team is there when it is shut.
+pub fn hours_of(desk: &Endpoint, party: &Party) -> Option<OpeningHours> {
+    matches!(desk, Endpoint::Authority(_, Desk::FrontDoor)).then_some(party.hours)
+}
+
 fn answered(directory: &Directory, council: &GssCode, on: Date, answer: &Answer, line: &mut dyn FnMut(&str, &str)) {
     let register = directory.register();
     line("answers", &format!("{} ({council})", directory.name(council).unwrap_or_default()));
@@ -66,6 +73,16 @@ fn answered(directory: &Directory, council: &GssCode, on: Date, answer: &Answer,
         if let Some(body) = register.delivery_body(council, on) {
             line("delivered by", &body.name);
         }
+    }
+    let mut desks = directory.desks_of(council).peekable();
+    if desks.peek().is_none() {
+        line("reached at", "no desk of it is connected: what is meant for it, an operator is asked to say by telephone");
+    }
+    for (desk, party) in desks {
+        let read_by = if party.endpoint == *desk { String::new() } else { format!(", read by {}", party.endpoint) };
+        let live = if party.live { "live" } else { "test" };
+        let hours = hours_of(desk, party).map(|hours| format!("{hours}, ")).unwrap_or_default();
+        line("reached at", &format!("{desk}{read_by}: {hours}{}, {live}", party.format.as_str()));
     }
     for body in register.beyond(council).map(|beyond| beyond.bodies.as_slice()).unwrap_or_default() {
         line("body", body);

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use transport::clock::Clock;
 
 use super::operators::operator;
+use crate::directory::lookup::hours_of;
 use crate::rules::Rules;
 
 /// Answers operators about places, by the directory in use at that moment.
@@ -40,7 +41,15 @@ impl Places {
             )
         })?;
         let Answer { basis, council, area, candidates, release, reason, doubts } = directory.look_up(&asked, on);
+        let desks = council.iter().flat_map(|council| directory.desks_of(council)).map(|(desk, party)| wire::DirectoryDesk {
+            endpoint: desk.to_string(),
+            read_by: party.endpoint.to_string(),
+            hours: hours_of(desk, party).map(|hours| hours.to_string()).unwrap_or_default(),
+            format: party.format.as_str().to_owned(),
+            live: party.live,
+        });
         Ok(wire::LookupResponse {
+            desks: desks.collect(),
             council: council.map(|gss| named(directory, gss)),
             area: area.to_string(),
             candidates: candidates.into_iter().map(|gss| named(directory, gss)).collect(),
@@ -72,7 +81,7 @@ mod tests {
     use referral::rules::Rulebook;
 
     fn places() -> Places {
-        let mut book = Rulebook::built_in("").unwrap();
+        let mut book = Rulebook::built_in("[[endpoint]]\nname = \"la.E10000030.front-door\"\n").unwrap();
         let nothing_imported = std::path::Path::new("nothing was imported here");
         book.directory = crate::directory::with_imported(book.directory, nothing_imported).unwrap();
         Places { rules: Rules::fixed(book), clock: Clock::system() }
@@ -86,8 +95,11 @@ mod tests {
     fn an_operator_is_told_who_answers_on_the_day_and_on_what_that_stands() {
         let before = ask("E07000209", "2027-03-31").unwrap();
         assert_eq!(before.council.unwrap().name, "Surrey");
+        let desk = &before.desks[0];
+        assert_eq!((desk.endpoint.as_str(), desk.hours.as_str()), ("la.E10000030.front-door", "Mon-Fri 09:00-17:00"));
         let after = ask("E07000209", "2027-04-01").unwrap();
         assert_eq!(after.council.unwrap().name, "West Surrey");
+        assert!(after.desks.is_empty(), "nobody connected it yet");
         assert_eq!((after.basis.as_str(), after.doubts.join(" ")), ("stated", "not_of_that_day provisional".to_owned()));
         let split = ask("E10000021", "2026-11-23").unwrap();
         assert!(split.council.is_none());
