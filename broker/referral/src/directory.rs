@@ -7,8 +7,10 @@
 mod answer;
 mod change;
 mod organisations;
+mod place;
 mod postcodes;
 mod register;
+mod uprns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +27,10 @@ use crate::vocab::{Area, Desk, DutyScope, SenderKind};
 pub use answer::{Answer, Asked, Basis, Doubt};
 pub use change::{Changes, Releases};
 pub use organisations::{Extract, HealthBody, List, ListFault, Listed, School, Standing};
-pub use postcodes::{GatherFault, Gathered, Located, PartialPostcode, Place, PostcodeKey, Postcodes, PostcodesFault, Release};
+pub use place::Place;
+pub use postcodes::{GatherFault, Gathered, Located, PartialPostcode, PostcodeKey, Postcodes, PostcodesFault, Release};
 pub use register::{Authority, AuthorityKind, Beyond, DeliveryBody, Force, Register};
+pub use uprns::{GatheredUprns, UprnGatherFault, UprnRelease, Uprns, UprnsFault};
 
 /// The register of children's services authorities, and the parties this broker knows.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +42,7 @@ pub struct Directory {
     postcodes: Option<Arc<Postcodes>>,
     /// Nobody imported a release; the postcodes are the few that ship.
     only_a_sample: bool,
+    uprns: Option<Arc<Uprns>>,
     schools: Option<Arc<List<School>>>,
     health: Option<Arc<List<HealthBody>>>,
 }
@@ -276,6 +281,11 @@ impl Directory {
     /// With these postcodes; `only_a_sample` when they are the few that ship.
     pub fn with_postcodes(self, postcodes: Arc<Postcodes>, only_a_sample: bool) -> Self {
         Directory { postcodes: Some(postcodes), only_a_sample, ..self }
+    }
+
+    /// With these properties.
+    pub fn with_uprns(self, uprns: Arc<Uprns>) -> Self {
+        Directory { uprns: Some(uprns), ..self }
     }
 
     /// With these schools. A party that is one of them is where the list has it, unless this deployment says where.

@@ -190,6 +190,12 @@ impl Uprn {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The number. Some systems write it with zeros in front.
+    pub fn number(&self) -> u64 {
+        // Twelve digits at most, by construction.
+        self.0.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    }
 }
 
 impl fmt::Debug for Uprn {

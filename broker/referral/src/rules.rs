@@ -361,34 +361,42 @@ impl Rulebook {
         ruling
     }
 
-    /// The referral with the home that its postcode tells, where nobody stated one that does (RA-07), and what the
-    /// recipient has to know of that. Says nothing about where the home is: a protected address stays one.
+    /// The referral with the home that the number of the property or its postcode tells, where nobody stated one that
+    /// does (RA-07), and what the recipient has to know of that. Says nothing about where the home is: a protected
+    /// address stays one.
     fn with_home<'a>(&self, referral: &'a Referral) -> (Cow<'a, Referral>, Option<(String, Arc<Reason>)>) {
-        if referral.home_postcode.is_none() || self.directory.postcodes().is_none() {
+        if (referral.home_postcode.is_none() && referral.home_uprn.is_none()) || self.directory.postcodes().is_none() {
             return (Cow::Borrowed(referral), None);
         }
         let answer = self.directory.home_of(referral, london_date(referral.received));
         let flag = |name: &str, because: &str| {
             Some((name.to_owned(), own_reason("RA-07", because, "product convention", Evidence::Convention)))
         };
+        let placed = |home: GssCode| {
+            let mut placed = referral.clone();
+            placed.places.home = Some(home);
+            Cow::Owned(placed)
+        };
+        let release = answer.release.unwrap_or_default();
         match (answer.basis, answer.council) {
+            (Basis::Uprn, Some(home)) => {
+                let because = format!("the authority of the home was found by the number of the property in {release}");
+                (placed(home), flag("home_by_uprn", &because))
+            }
             (Basis::Postcode, Some(home)) => {
-                let mut placed = referral.clone();
-                placed.places.home = Some(home);
-                let release = answer.release.unwrap_or_default();
                 let because = format!(
                     "the authority of the home was found by its postcode in {release}; a postcode is evidence, not proof: if \
                      the child lives elsewhere, hand the referral on"
                 );
-                (Cow::Owned(placed), flag("home_by_postcode", &because))
+                (placed(home), flag("home_by_postcode", &because))
             }
-            (Basis::Postcode, None) => {
+            (Basis::Postcode | Basis::Uprn, None) => {
                 let because = "the postcode of the home tells no authority; ask where the child is now";
                 (Cow::Borrowed(referral), flag("home_not_located", because))
             }
             (_, _) if answer.doubts.contains(&Doubt::StatedDiffers) => {
-                let because = "the postcode of the home lies in another authority's area than the one stated; what was stated \
-                               was used";
+                let because = "the postcode or the property of the home lies in another authority's area than the one stated; \
+                               what was stated was used";
                 (Cow::Borrowed(referral), flag("home_postcode_differs", because))
             }
             (_, _) => (Cow::Borrowed(referral), None),

@@ -367,6 +367,8 @@ pub struct Referral {
     pub places: Places,
     /// The postcode of the home, as evidence where no authority is stated.
     pub home_postcode: Option<Postcode>,
+    /// The number of the property, as it was given.
+    pub home_uprn: Option<Uprn>,
     /// Whether the family agrees.
     pub agreement: Agreement,
     /// What the sender recorded under s16LA.
@@ -432,6 +434,7 @@ impl Submission {
             age: child.identity.age.clone(),
             places: child.places.clone(),
             home_postcode: child.address.as_ref().and_then(|address| address.postcode.clone()),
+            home_uprn: child.address.as_ref().and_then(|address| address.uprn.clone()),
             agreement: self.agreement,
             duty_decision: self.duty_decision,
             purpose_stated: self.purpose.is_some(),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use referral::Digest;
 use referral::directory::{
-    Answer, Asked, Basis, Directory, Doubt, Extract, Gathered, List, Place, PostcodeKey, School, Standing,
+    Answer, Asked, Basis, Directory, Doubt, Extract, Gathered, GatheredUprns, List, Place, PostcodeKey, School, Standing,
 };
-use referral::identifiers::{GssCode, Postcode, Urn};
+use referral::identifiers::{GssCode, Postcode, Uprn, Urn};
 use referral::vocab::Area;
 
 mod common;
@@ -189,6 +189,54 @@ fn rulebook() -> referral::rules::Rulebook {
     let endpoints = format!("{}\n[[endpoint]]\nname = \"school.990001\"\n", common::ENDPOINTS);
     rules.directory = with_lists(Directory::parse(REGISTER, &endpoints).unwrap());
     rules
+}
+
+/// The same with one property of Leeds, and one of Guildford.
+fn with_properties(directory: Directory) -> Directory {
+    let mut gathered = GatheredUprns::default();
+    for (uprn, district) in [("72000001", "E08000035"), ("100060000001", "E07000209"), ("10033000001", "W06000015")] {
+        let place = gathered.place(Place::read(district).unwrap()).unwrap();
+        gathered.add(&Uprn::parse(uprn).unwrap(), place);
+    }
+    directory.with_uprns(Arc::new(gathered.lay_out("ONSUD made for a test", Digest::of_bytes(b"nothing")).unwrap()))
+}
+
+#[test]
+fn the_number_of_a_property_wins_over_its_postcode_and_what_was_stated_over_both() {
+    let mut rules = rulebook();
+    rules.directory = with_properties(rules.directory);
+    let ruled = |uprn: &str, postcode: Option<&str>, stated: Option<&str>| {
+        let mut referral = referral();
+        referral.sender = common::endpoint("nhs.ZZ101");
+        referral.places.home = stated.map(gss);
+        referral.places.located = None;
+        referral.home_uprn = Some(Uprn::parse(uprn).unwrap());
+        referral.home_postcode = postcode.map(|text| Postcode::parse(text).unwrap());
+        let ruling = rules.rule(&referral, &[]);
+        let flags: Vec<String> = ruling.flags().filter(|flag| flag.starts_with("home_")).map(str::to_owned).collect();
+        (common::goes_to(&ruling), flags.join(" "))
+    };
+    let to = |endpoint: &str, flag: &str| (endpoint.to_owned(), flag.to_owned());
+    assert_eq!(ruled("72000001", None, None), to("la.E08000035.front-door", "home_by_uprn"));
+    assert_eq!(ruled("000072000001", Some("CT1 1AA"), None), to("la.E08000035.front-door", "home_by_uprn"));
+    // One that the release does not hold leaves it to the postcode.
+    assert_eq!(ruled("72000002", Some("CT1 1AA"), None), to("la.E10000016.front-door", "home_by_postcode"));
+    assert_eq!(ruled("72000001", None, Some("E10000016")), to("la.E10000016.front-door", "home_postcode_differs"));
+    assert_eq!(ruled("10033000001", None, None).0, "devolved.W06000015");
+}
+
+#[test]
+fn a_property_is_looked_up_on_a_day_and_where_no_table_is_held_that_is_said() {
+    let asked = Asked::parse("uprn:100060000001").unwrap();
+    let none = directory().look_up(&asked, TODAY.parse().unwrap());
+    assert_eq!((none.council, none.doubts), (None, vec![Doubt::NoUprnTable]));
+    let directory = with_properties(directory());
+    let on = |day: &str| directory.look_up(&asked, day.parse().unwrap());
+    assert_eq!(on("2027-03-31").council, Some(gss("E10000030")));
+    let after = on("2027-04-01");
+    assert_eq!((after.council, after.basis), (Some(gss("E06990002")), Basis::Uprn));
+    assert_eq!(after.release.as_deref(), Some("ONSUD made for a test"));
+    assert!(!after.reason.contains("100060000001"), "{}", after.reason);
 }
 
 /// Where a referral goes, by its home, by where the child was found, and by the home's postcode.

@@ -12,20 +12,26 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use referral::Digest;
-use referral::directory::{Directory, Gathered, HealthBody, List, Listed, Place, PostcodeKey, Postcodes, Register, School};
+use referral::directory::{
+    Directory, Gathered, HealthBody, List, Listed, Place, PostcodeKey, Postcodes, Register, School, Uprns,
+};
 
+mod districts;
 pub mod keeper;
 pub mod lookup;
 mod postcodes;
 mod registers;
 mod source;
+mod uprns;
 
+use districts::Count;
 pub use source::Refused;
 use source::Source;
 
 /// What ships.
 const SAMPLE: &str = include_str!("../../../policies/directory/sample-postcodes.csv");
 const POSTCODES: &str = "postcodes.index";
+const PROPERTIES: &str = "properties.index";
 const SCHOOLS: &str = "schools.list";
 const HEALTH: &str = "health.list";
 /// A release that holds less than so many hundredths of the one in use was cut short somewhere.
@@ -34,6 +40,7 @@ const SHRUNK_PERCENT: usize = 90;
 /// Which kind of publication a file is.
 enum Kind {
     Postcodes,
+    Properties,
     Schools,
     Links,
     HealthBodies,
@@ -42,7 +49,10 @@ enum Kind {
 fn kind_of(file: &Path) -> Result<Kind, Refused> {
     let mut source = Source::open(file, Some(b'#'))?;
     let Some(first) = source.next()? else { return Err(Refused::whole(file, "is empty")) };
-    if postcodes::are_in(first) {
+    // A file of properties names their postcodes too.
+    if uprns::are_in(first) {
+        Ok(Kind::Properties)
+    } else if postcodes::are_in(first) {
         Ok(Kind::Postcodes)
     } else if registers::are_schools(first) {
         Ok(Kind::Schools)
@@ -52,8 +62,8 @@ fn kind_of(file: &Path) -> Result<Kind, Refused> {
         Ok(Kind::HealthBodies)
     } else {
         Err(source.refuse(
-            "is no first line that is known: ONS Postcode Directory, NSPL, Code-Point Open, the schools' register or its \
-             links, or an ODS extract",
+            "is no first line that is known: ONS Postcode Directory, NSPL, Code-Point Open, ONS UPRN Directory, NSUL, the \
+             schools' register or its links, or an ODS extract",
         ))
     }
 }
@@ -74,23 +84,26 @@ impl Import {
     /// Imports files of one kind; the links of the schools' register may come with it. Folders stand for the CSV
     /// files in them. Says in a sentence what was imported.
     pub fn files(&self, given: &[PathBuf], register: &Register, say: &mut dyn FnMut(&str)) -> Result<String, Refused> {
-        let (mut post, mut schools, mut links, mut health) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut post, mut properties) = (Vec::new(), Vec::new());
+        let (mut schools, mut links, mut health) = (Vec::new(), Vec::new(), Vec::new());
         for file in expanded(given)? {
             match kind_of(&file)? {
                 Kind::Postcodes => post.push(file),
+                Kind::Properties => properties.push(file),
                 Kind::Schools => schools.push(file),
                 Kind::Links => links.push(file),
                 Kind::HealthBodies => health.push(file),
             }
         }
         fs::create_dir_all(&self.into).map_err(|error| Refused::whole(&self.into, error))?;
-        match (post.as_slice(), schools.as_slice(), links.as_slice(), health.as_slice()) {
-            ([_, ..], [], [], []) => self.postcodes(&post, register, say),
-            ([], [file], [] | [_], []) => {
+        match (post.as_slice(), properties.as_slice(), schools.as_slice(), links.as_slice(), health.as_slice()) {
+            ([_, ..], [], [], [], []) => self.postcodes(&post, register, say),
+            ([], [_, ..], [], [], []) => self.properties(&properties, register, say),
+            ([], [], [file], [] | [_], []) => {
                 let list = registers::schools(file, links.first(), &self.name(file), self.as_at)?;
                 self.list(SCHOOLS, list, "schools")
             }
-            ([], [], [], [file, ..]) => {
+            ([], [], [], [], [file, ..]) => {
                 let list = registers::health_bodies(&health, &self.name(file), self.as_at)?;
                 self.list(HEALTH, list, "NHS organisations")
             }
@@ -108,13 +121,7 @@ impl Import {
 
     fn postcodes(&self, files: &[PathBuf], register: &Register, say: &mut dyn FnMut(&str)) -> Result<String, Refused> {
         let first = files.first().map(PathBuf::as_path).unwrap_or(Path::new("nothing"));
-        let mut told = 0;
-        let mut progress = |count: usize, percent: u64| {
-            if percent >= told + 10 || percent < told {
-                told = percent / 10 * 10;
-                say(&format!("{count} postcodes, {told}% of the file"));
-            }
-        };
+        let mut progress = in_tenths(say, "postcodes");
         let (postcodes, count) = postcodes::read(files, &self.name(first), register, &mut progress)?;
         let place = self.into.join(POSTCODES);
         let held = postcodes.release().postcodes as usize;
@@ -124,21 +131,29 @@ impl Import {
         // What was written is what will be read: proved before it replaces anything.
         Postcodes::read(&bytes).map_err(|fault| Refused::whole(first, fault))?;
         replace(&place, &bytes).map_err(|error| Refused::whole(&place, format!("cannot be written: {error}")))?;
+        let of = postcodes.release();
         Ok(format!(
-            "imported {held} postcodes of {}: {} in England, {} in Wales, Scotland and Northern Ireland, {} in Crown \
-             dependencies, {} without a district, {} in districts that the register does not know; {} no longer in use; {} \
-             rows passed over; {} bytes, digest {}",
-            postcodes.release().name,
-            count.english,
-            count.devolved,
-            count.crown,
-            count.nowhere,
-            count.unknown,
-            postcodes.release().ended,
-            count.passed_over,
-            bytes.len(),
-            postcodes.digest(),
+            "imported {held} postcodes of {}: {}; {} no longer in use; {}",
+            of.name,
+            in_words(&count),
+            of.ended,
+            stored(&bytes, postcodes.digest())
         ))
+    }
+
+    fn properties(&self, files: &[PathBuf], register: &Register, say: &mut dyn FnMut(&str)) -> Result<String, Refused> {
+        let first = files.first().map(PathBuf::as_path).unwrap_or(Path::new("nothing"));
+        let mut progress = in_tenths(say, "properties");
+        let (properties, count) = uprns::read(files, &self.name(first), register, &mut progress)?;
+        let place = self.into.join(PROPERTIES);
+        let held = properties.release().properties as usize;
+        let before = read_properties(&place).ok().flatten().map(|before| before.release().properties as usize);
+        self.not_shrunk(first, held, before)?;
+        let bytes = properties.write();
+        Uprns::read(&bytes).map_err(|fault| Refused::whole(first, fault))?;
+        replace(&place, &bytes).map_err(|error| Refused::whole(&place, format!("cannot be written: {error}")))?;
+        let name = &properties.release().name;
+        Ok(format!("imported {held} properties of {name}: {}; {}", in_words(&count), stored(&bytes, properties.digest())))
     }
 
     fn list<T: Listed>(&self, file: &str, list: List<T>, of: &str) -> Result<String, Refused> {
@@ -161,6 +176,29 @@ impl Import {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Says how far it is, ten times.
+fn in_tenths<'a>(say: &'a mut dyn FnMut(&str), what: &'a str) -> impl FnMut(usize, u64) + 'a {
+    let mut told = 0;
+    move |count, percent| {
+        if percent >= told + 10 || percent < told {
+            told = percent / 10 * 10;
+            say(&format!("{count} {what}, {told}% of the file"));
+        }
+    }
+}
+
+fn in_words(count: &Count) -> String {
+    format!(
+        "{} in England, {} in Wales, Scotland and Northern Ireland, {} in Crown dependencies, {} without a district, {} in \
+         districts that the register does not know; {} rows passed over",
+        count.english, count.devolved, count.crown, count.nowhere, count.unknown, count.passed_over
+    )
+}
+
+fn stored(bytes: &[u8], digest: Digest) -> String {
+    format!("{} bytes, digest {digest}", bytes.len())
 }
 
 /// The files given, and the CSV files in the folders given, in order of name.
@@ -230,6 +268,12 @@ fn read_postcodes(file: &Path) -> Result<Option<Postcodes>, Unusable> {
     read.map(Some).map_err(|fault| Unusable { file: file.to_owned(), because: fault.to_string() })
 }
 
+fn read_properties(file: &Path) -> Result<Option<Uprns>, Unusable> {
+    let Some(bytes) = present(file)? else { return Ok(None) };
+    let read = Uprns::read(&bytes);
+    read.map(Some).map_err(|fault| Unusable { file: file.to_owned(), because: fault.to_string() })
+}
+
 fn read_list<T: Listed>(file: &Path) -> Result<Option<List<T>>, Unusable> {
     let Some(bytes) = present(file)? else { return Ok(None) };
     let unusable = |because: String| Unusable { file: file.to_owned(), because };
@@ -258,6 +302,10 @@ pub fn with_imported(directory: Directory, folder: &Path) -> Result<Directory, U
         None => (sample()?, true),
     };
     let directory = directory.with_postcodes(Arc::new(postcodes), only_a_sample);
+    let directory = match read_properties(&folder.join(PROPERTIES))? {
+        Some(properties) => directory.with_uprns(Arc::new(properties)),
+        None => directory,
+    };
     let directory = match read_list::<School>(&folder.join(SCHOOLS))? {
         Some(schools) => directory.with_schools(Arc::new(schools)),
         None => directory,

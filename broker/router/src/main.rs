@@ -97,8 +97,8 @@ enum Command {
 /// What can be done with the directory.
 #[derive(Subcommand)]
 enum DirectoryCommand {
-    /// Import postcodes (ONS Postcode Directory, NSPL, Code-Point Open), schools (the DfE's register, and its links) or
-    /// NHS organisations (ODS extracts), as published. Checked whole; what is in use stays until the new is proved.
+    /// Import postcodes (ONS Postcode Directory, NSPL, Code-Point Open), properties (ONS UPRN Directory, NSUL: the files of
+    /// all regions at once), schools (the DfE's register, and its links) or NHS organisations (ODS extracts), as published. Checked whole; what is in use stays until the new is proved.
     Import {
         /// The configuration file: into which folder.
         #[arg(long)]

@@ -302,3 +302,45 @@ fn files_of_two_kinds_are_not_imported_together() {
     let refused = import(&folder, &[("nspl.csv", NSPL_2026.as_bytes()), ("edubase.csv", &gias(SCHOOLS))]).unwrap_err();
     assert!(refused.contains("several kinds"), "{refused}");
 }
+
+const ONSUD: &str = "UPRN,GRIDGB1E,GRIDGB1N,PCDS,CTY25CD,CED25CD,LAD25CD,WD25CD\n\
+    100023336956,531000,180000,SW1A 2AA,E99999999,E99999999,E09000033,E05013806\n\
+    72000001,429000,433000,LS1 4AP,E99999999,E99999999,E08000035,E05011395\n";
+const NSUL_OTHER_REGION: &str = "UPRN,GRIDGB1E,GRIDGB1N,PCDS,LAD25CD\n\
+    10033000001,318000,176000,CF10 1AA,W06000015\n";
+
+#[test]
+fn properties_of_several_regions_are_one_release_and_each_is_found() {
+    let folder = folder("properties");
+    let said = import(&folder, &[("EL.csv", ONSUD.as_bytes()), ("WA.csv", NSUL_OTHER_REGION.as_bytes())]).unwrap();
+    assert!(said.starts_with("imported 3 properties of EL: 2 in England, 1 in Wales, Scotland and Northern Ireland"), "{said}");
+    let directory = with_imported(directory(), &folder.join("in-use")).unwrap();
+    let council = |text: &str| directory.look_up(&Asked::parse(text).unwrap(), TODAY.parse().unwrap()).council;
+    assert_eq!(council("uprn:100023336956").unwrap().as_str(), "E09000033");
+    assert_eq!(council("uprn:10033000001").unwrap().as_str(), "W06000015");
+    assert_eq!(council("uprn:5"), None);
+}
+
+#[test]
+fn a_damaged_file_of_properties_is_refused_with_its_line_and_what_is_in_use_stays() {
+    let folder = folder("damaged-properties");
+    import(&folder, &[("good.csv", ONSUD.as_bytes())]).unwrap();
+    let with = |row: &str| format!("{ONSUD}{row}\n");
+    for (row, because) in [
+        ("12 34,1,1,SW1A 2AA,x,x,E09000033,x", "line 4: holds no number in the column uprn"),
+        ("5,1,1,SW1A 2AA,x,x,nowhere,x", "line 4: holds no code in the district column"),
+        ("5,1,1,SW1A 2AA,x,x,E07999999,x", "line 4: names district E07999999"),
+        ("5,1,1", "line 4: has 3 columns where the lines before have 8"),
+        ("72000001,1,1,LS1 4AP,x,x,E08000035,x", "1 properties stand there more than once"),
+    ] {
+        let refused = import(&folder, &[("bad.csv", with(row).as_bytes())]).unwrap_err();
+        assert!(refused.contains(because), "{refused}");
+    }
+    let cut = import(&folder, &[("bad.csv", ONSUD.trim_end().as_bytes())]).unwrap_err();
+    assert!(cut.contains("cut off"), "{cut}");
+    let shrunk = import(&folder, &[("bad.csv", NSUL_OTHER_REGION.as_bytes())]).unwrap_err();
+    assert!(shrunk.contains("holds 1 where the one in use holds 2"), "{shrunk}");
+    let directory = with_imported(directory(), &folder.join("in-use")).unwrap();
+    let asked = Asked::parse("uprn:72000001").unwrap();
+    assert_eq!(directory.look_up(&asked, TODAY.parse().unwrap()).council.unwrap().as_str(), "E08000035");
+}

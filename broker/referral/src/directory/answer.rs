@@ -1,12 +1,14 @@
 //! Who answers, from whatever was given: with its basis, its release, its reason and its doubts.
 //!
-//! What a person stated wins over what a postcode suggests, because a postcode is evidence and not proof. Where the
+//! What a person stated wins over what a postcode suggests, because a postcode is evidence and not proof; so does the
+//! number of a property, which lies in one area only. Where the
 //! evidence leaves several, or none, every candidate is named and nobody is chosen: a person decides. A reason
 //! never repeats what was given.
 
 use jiff::civil::Date;
 
-use super::postcodes::{PartialPostcode, Place, PostcodeKey};
+use super::place::Place;
+use super::postcodes::{PartialPostcode, PostcodeKey};
 use super::{Directory, HealthBody, School};
 use crate::identifiers::{GssCode, OdsCode, Postcode, Uprn, Urn};
 use crate::submission::Referral;
@@ -55,7 +57,7 @@ vocabulary! {
         NoDistrict => "no_district",
         /// Jersey, Guernsey or the Isle of Man.
         CrownDependency => "crown_dependency",
-        /// What was stated and what the postcode suggests differ.
+        /// What was stated, and what the property's number or the postcode suggests, differ.
         StatedDiffers => "stated_differs",
         /// No table of property reference numbers is held.
         NoUprnTable => "no_uprn_table",
@@ -184,18 +186,17 @@ impl Directory {
             Asked::Health(ods) => self.by_health_body(ods, on),
             Asked::Postcode(postcode) => self.by_postcode(postcode, on),
             Asked::PartialPostcode(partial) => self.by_partial_postcode(*partial, on),
-            Asked::Uprn(_) => Answer::none(
-                Basis::Uprn,
-                "no table of property reference numbers is held; the postcode or the council has to be given",
-                &[Doubt::NoUprnTable],
-            ),
+            Asked::Uprn(uprn) => self.by_uprn(uprn, on),
         }
     }
 
-    /// Where the child lives, on that day: what the sender states, else what the postcode of the home suggests. A
-    /// stated code that leaves several is narrowed by the postcode, if it agrees with one of them.
+    /// Where the child lives, on that day: what the sender states, else what the number of the property says, else what
+    /// the postcode of the home suggests. A stated code that leaves several is narrowed by those, if they agree with one
+    /// of them.
     pub fn home_of(&self, referral: &Referral, on: Date) -> Answer {
-        let suggested = referral.home_postcode.as_ref().map(|postcode| self.by_postcode(postcode, on));
+        let by_uprn =
+            referral.home_uprn.as_ref().map(|uprn| self.by_uprn(uprn, on)).filter(|answer| answer.area != Area::Unknown);
+        let suggested = by_uprn.or_else(|| referral.home_postcode.as_ref().map(|postcode| self.by_postcode(postcode, on)));
         match (referral.places.home.as_ref().map(|gss| self.by_code(gss, on)), suggested) {
             (None, None) => Answer::none(Basis::Nothing, "neither a place nor a postcode of the home was given", &[]),
             (None, Some(suggested)) => suggested,
@@ -271,23 +272,43 @@ impl Directory {
         let answer = match located {
             None => nowhere("the release in use does not hold the postcode", Doubt::NotInRelease),
             Some(located) => {
-                let answer = match located.place {
-                    Place::NoDistrict => nowhere("the release gives no district for the postcode", Doubt::NoDistrict),
-                    Place::ChannelIslands | Place::IsleOfMan => {
-                        nowhere("the postcode is in a Crown dependency, which has its own services", Doubt::CrownDependency)
-                    }
-                    Place::Council(district) => {
-                        let answer = self.by_code(district, on);
-                        let reason = format!("the release puts the postcode in {district}; {}", answer.reason);
-                        // A release names the districts of its own day; who has them now is what was asked.
-                        let doubts = answer.doubts.iter().copied().filter(|doubt| *doubt != Doubt::NotOfThatDay).collect();
-                        Answer { reason, doubts, ..answer }
-                    }
-                };
+                let answer = self.by_place(located.place, "postcode", on);
                 if located.ended { answer.doubted(Doubt::EndedPostcode) } else { answer }
             }
         };
         self.with_sample_noted(answer.by(Basis::Postcode, release))
+    }
+
+    /// Who answers for the place of a property, on that day. It is nearer to proof than its postcode, which may lie in two
+    /// areas.
+    pub fn by_uprn(&self, uprn: &Uprn, on: Date) -> Answer {
+        let Some(uprns) = &self.uprns else {
+            let reason = "no table of property reference numbers is held; the postcode or the council has to be given";
+            return Answer::none(Basis::Uprn, reason, &[Doubt::NoUprnTable]);
+        };
+        let answer = match uprns.find(uprn) {
+            None => Answer::none(Basis::Uprn, "the release in use does not hold the property", &[Doubt::NotInRelease]),
+            Some(place) => self.by_place(place, "property", on),
+        };
+        answer.by(Basis::Uprn, &uprns.release().name)
+    }
+
+    /// Who answers for a place to which a release puts a postcode or a property.
+    fn by_place(&self, place: &Place, what: &str, on: Date) -> Answer {
+        let nowhere = |reason: String, doubt| Answer::none(Basis::Nothing, &reason, &[doubt]);
+        match place {
+            Place::NoDistrict => nowhere(format!("the release gives no district for the {what}"), Doubt::NoDistrict),
+            Place::ChannelIslands | Place::IsleOfMan => {
+                nowhere(format!("the {what} is in a Crown dependency, which has its own services"), Doubt::CrownDependency)
+            }
+            Place::Council(district) => {
+                let answer = self.by_code(district, on);
+                let reason = format!("the release puts the {what} in {district}; {}", answer.reason);
+                // A release names the districts of its own day; who has them now is what was asked.
+                let doubts = answer.doubts.iter().copied().filter(|doubt| *doubt != Doubt::NotOfThatDay).collect();
+                Answer { reason, doubts, ..answer }
+            }
+        }
     }
 
     fn by_partial_postcode(&self, partial: PartialPostcode, on: Date) -> Answer {

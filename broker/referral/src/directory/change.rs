@@ -23,6 +23,8 @@ pub struct Changes {
 pub struct Releases {
     /// Of postcodes: what it is called, and the digest of what was imported.
     pub postcodes: Option<(String, Digest)>,
+    /// Of properties.
+    pub properties: Option<(String, Digest)>,
     /// Of schools.
     pub schools: Option<(String, Digest)>,
     /// Of NHS organisations.
@@ -75,9 +77,10 @@ impl Directory {
     /// The releases that places are looked up in.
     pub fn releases(&self) -> Releases {
         let postcodes = self.postcodes.as_ref().map(|postcodes| (postcodes.release().name.clone(), postcodes.digest()));
+        let properties = self.uprns.as_ref().map(|uprns| (uprns.release().name.clone(), uprns.digest()));
         let schools = self.schools.as_ref().map(|list| (list.extract().name.clone(), list.extract().source));
         let health_bodies = self.health.as_ref().map(|list| (list.extract().name.clone(), list.extract().source));
-        Releases { postcodes, schools, health_bodies }
+        Releases { postcodes, properties, schools, health_bodies }
     }
 }
 

@@ -10,7 +10,8 @@
 
 use std::fmt;
 
-use crate::identifiers::{Digest, GssCode, Postcode};
+use super::place::{Damaged, Place, PlaceTable, Reader, place_of};
+use crate::identifiers::{Digest, Postcode};
 
 const MAGIC: &[u8; 8] = b"SGPCODE\n";
 const VERSION: u32 = 1;
@@ -120,41 +121,6 @@ fn outward_key(outward: &[u8]) -> Option<u32> {
     Some(((letter(*first)? * 27 + second) * 10 + tens(*digit)?) * 37 + last)
 }
 
-/// In what a postcode lies, as its release says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The area of a council: an English district, or a council of Wales, Scotland or Northern Ireland.
-    Council(GssCode),
-    /// Jersey or Guernsey.
-    ChannelIslands,
-    /// The Isle of Man.
-    IsleOfMan,
-    /// A real postcode for which the release gives no district, such as a large user's.
-    NoDistrict,
-}
-
-impl Place {
-    /// Reads a district column. None for what is no district.
-    pub fn read(code: &str) -> Option<Self> {
-        match code {
-            "" => Some(Place::NoDistrict),
-            // The codes that ONS gives to what lies outside the United Kingdom.
-            "L99999999" => Some(Place::ChannelIslands),
-            "M99999999" => Some(Place::IsleOfMan),
-            code => GssCode::parse(code).ok().map(Place::Council),
-        }
-    }
-
-    fn written(&self) -> &str {
-        match self {
-            Place::Council(gss) => gss.as_str(),
-            Place::ChannelIslands => "L99999999",
-            Place::IsleOfMan => "M99999999",
-            Place::NoDistrict => "         ",
-        }
-    }
-}
-
 /// Where a release puts a postcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Located<'a> {
@@ -191,6 +157,12 @@ impl fmt::Display for PostcodesFault {
 
 impl std::error::Error for PostcodesFault {}
 
+impl From<Damaged> for PostcodesFault {
+    fn from(Damaged(because): Damaged) -> PostcodesFault {
+        PostcodesFault(because)
+    }
+}
+
 /// All postcodes of a release.
 #[derive(Debug)]
 pub struct Postcodes {
@@ -206,7 +178,7 @@ pub struct Postcodes {
 #[derive(Debug, Default)]
 pub struct Gathered {
     rows: Vec<(PostcodeKey, u16)>,
-    places: Vec<Place>,
+    places: PlaceTable,
 }
 
 /// Why what was gathered is no release.
@@ -235,14 +207,7 @@ impl std::error::Error for GatherFault {}
 impl Gathered {
     /// The number by which a place is meant from now on. None when there are more places than fit.
     pub fn place(&mut self, place: Place) -> Option<u16> {
-        let nth = match self.places.iter().position(|known| *known == place) {
-            Some(nth) => nth,
-            None => {
-                self.places.push(place);
-                self.places.len() - 1
-            }
-        };
-        u16::try_from(nth).ok().filter(|nth| *nth < ENDED)
+        self.places.number(place).filter(|nth| *nth < ENDED)
     }
 
     /// Adds a postcode. `place` is a number that [`Gathered::place`] gave.
@@ -257,7 +222,7 @@ impl Gathered {
 
     /// Lays them out.
     pub fn lay_out(mut self, name: &str, source: Digest) -> Result<Postcodes, GatherFault> {
-        let Gathered { rows, places } = &mut self;
+        let Gathered { rows, places: PlaceTable(places) } = &mut self;
         if rows.is_empty() {
             return Err(GatherFault::Empty);
         }
@@ -290,32 +255,6 @@ impl Gathered {
         let mut laid_out = Postcodes { release, digest, places: std::mem::take(places), offsets, inward, place };
         laid_out.digest = Digest::of_bytes(&laid_out.body());
         Ok(laid_out)
-    }
-}
-
-/// Takes what is next off the front of a file.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], PostcodesFault> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(PostcodesFault("it is cut off"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn number(&mut self) -> Result<u32, PostcodesFault> {
-        let bytes = self.take(4)?.try_into().map_err(|_| PostcodesFault("it is cut off"))?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn count(&mut self) -> Result<usize, PostcodesFault> {
-        usize::try_from(self.number()?).map_err(|_| PostcodesFault("it counts more than fits"))
-    }
-
-    fn numbers<const WIDTH: usize, T>(&mut self, count: usize, of: fn([u8; WIDTH]) -> T) -> Result<Vec<T>, PostcodesFault> {
-        let length = count.checked_mul(WIDTH).ok_or(PostcodesFault("it counts more than fits"))?;
-        let (whole, _) = self.take(length)?.as_chunks::<WIDTH>();
-        Ok(whole.iter().map(|bytes| of(*bytes)).collect())
     }
 }
 
@@ -440,9 +379,4 @@ impl Postcodes {
     fn placed(&self, at: u16) -> Option<Located<'_>> {
         self.places.get(usize::from(at & !ENDED)).map(|place| Located { place, ended: at & ENDED != 0 })
     }
-}
-
-fn place_of(code: &[u8]) -> Result<Place, PostcodesFault> {
-    let code = std::str::from_utf8(code).ok();
-    code.and_then(|code| Place::read(code.trim())).ok_or(PostcodesFault("it lists a place that is none"))
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 
-use super::{HEALTH, POSTCODES, SCHOOLS, with_imported};
+use super::{HEALTH, POSTCODES, PROPERTIES, SCHOOLS, with_imported};
 use crate::config::DirectoryFiles;
 use crate::meters::Meters;
 use crate::record::{Kind, Ledger, Note};
@@ -23,7 +23,7 @@ use crate::topology::Cluster;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     endpoints: String,
-    imported: [Option<(SystemTime, u64)>; 3],
+    imported: [Option<(SystemTime, u64)>; 4],
 }
 
 impl Found {
@@ -32,7 +32,7 @@ impl Found {
             let about = std::fs::metadata(files.imported.join(name)).ok()?;
             Some((about.modified().ok()?, about.len()))
         };
-        Ok(Found { endpoints: read_endpoints(&files.endpoints)?, imported: [POSTCODES, SCHOOLS, HEALTH].map(stamp) })
+        Ok(Found { endpoints: read_endpoints(&files.endpoints)?, imported: [POSTCODES, PROPERTIES, SCHOOLS, HEALTH].map(stamp) })
     }
 
     fn directory(&self, files: &DirectoryFiles) -> Result<Directory, String> {

@@ -165,6 +165,14 @@ impl Source {
     }
 }
 
+/// One digest for all the files of a release.
+pub fn of_all(digests: &[Digest]) -> Digest {
+    match digests {
+        [one] => *one,
+        several => Digest::of(&several.iter().map(|digest| digest.as_bytes().as_slice()).collect::<Vec<_>>()),
+    }
+}
+
 /// Where a column is, by the first of several names, in any case.
 pub fn column(header: &ByteRecord, names: &[&str]) -> Option<usize> {
     let is = |field: &[u8], name: &str| std::str::from_utf8(field).is_ok_and(|field| field.trim().eq_ignore_ascii_case(name));
