@@ -197,6 +197,21 @@ impl FrontDoorService for FrontDoor {
         };
         self.0.answer("LiftHandling", Door::FrontDoor, request, work).await
     }
+
+    async fn list(&self, request: Request<wire::ListRequest>) -> Result<Response<wire::ListResponse>, Status> {
+        let work = |doors: Doors, recipient: Endpoint, request: wire::ListRequest| async move {
+            doors.broker.list_received(&recipient, request).await
+        };
+        self.0.answer("ListReceived", Door::Delivery, request, work).await
+    }
+
+    async fn get(&self, request: Request<wire::GetRequest>) -> Result<Response<wire::GetResponse>, Status> {
+        let work = |doors: Doors, recipient: Endpoint, request: wire::GetRequest| async move {
+            let referral = ReferralId::parse(&request.referral_id).map_err(|_| Refusal::NoSuchReferral)?;
+            doors.broker.get_received(&recipient, referral).await
+        };
+        self.0.answer("GetReceived", Door::Delivery, request, work).await
+    }
 }
 
 /// What was held was held today or before. What is no date at all, the reading says.

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use proto::read;
 use proto::wire::broker::v1 as broker_v1;
 use proto::wire::broker::v1::case_service_client::CaseServiceClient;
+use proto::wire::childrens_services::v1 as desk;
 use proto::wire::common::v1 as common;
 use proto::wire::referral::v1 as wire;
 use proto::wire::referral::v1::referral_service_server::ReferralService;
@@ -68,6 +69,26 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// A page of what `party` was sent.
+    pub async fn list_received(&self, party: &Endpoint, request: desk::ListRequest) -> Result<desk::ListResponse, Refusal> {
+        let desk::ListRequest { page_size, page_token, open_only } = request;
+        let asked =
+            broker_v1::ListReceivedRequest { party: party.to_string(), page_size: page_of(page_size), page_token, open_only };
+        let answer = self.cases.clone().list_received(asked).await.map_err(|status| no_page(&status))?;
+        let broker_v1::ListReceivedResponse { referrals, next_page_token } = answer.into_inner();
+        Ok(desk::ListResponse { referrals, next_page_token })
+    }
+
+    /// How a referral stands that `party` was sent.
+    pub async fn get_received(&self, party: &Endpoint, referral: ReferralId) -> Result<desk::GetResponse, Refusal> {
+        let asked = broker_v1::GetReceivedRequest { party: party.to_string(), referral_id: referral.to_string() };
+        let answer = self.cases.clone().get_received(asked).await;
+        let answer = answer.map_err(|status| not_answered(&status, Refusal::NoSuchReferral))?;
+        Ok(desk::GetResponse { referrals: answer.into_inner().referrals })
+    }
+}
+
 /// A delivery that the broker made, as its referral stands.
 pub struct Found {
     /// What it was about.
@@ -78,6 +99,18 @@ pub struct Found {
     pub may_answer: broker_v1::MayAnswer,
     /// Another authority was asked to take it over, and has not answered.
     pub is_offered: bool,
+}
+
+fn page_of(page_size: u32) -> u32 {
+    if page_size == 0 { PAGE } else { page_size.min(PAGE_MAX) }
+}
+
+/// Why there is no page.
+fn no_page(status: &Status) -> Refusal {
+    match status.code() {
+        Code::InvalidArgument => wrong("page_token", "is not one that a list gave"),
+        _ => not_answered(status, Refusal::NoSuchReferral),
+    }
 }
 
 /// What the broker's refusal means to whoever called us. Its words are for us; they go no further.
@@ -160,13 +193,10 @@ impl ReferralService for ReferralDoor {
 
     async fn list(&self, request: Request<wire::ListRequest>) -> Result<Response<wire::ListResponse>, Status> {
         let work = |doors: Doors, sender: Endpoint, request: wire::ListRequest| async move {
-            let page_size = if request.page_size == 0 { PAGE } else { request.page_size.min(PAGE_MAX) };
-            let wire::ListRequest { page_token, open_only, .. } = request;
-            let asked = broker_v1::ListRequest { party: sender.to_string(), page_size, page_token, open_only };
-            let answer = doors.broker.cases.clone().list(asked).await.map_err(|status| match status.code() {
-                Code::InvalidArgument => wrong("page_token", "is not one that a list gave"),
-                _ => not_answered(&status, Refusal::NoSuchReferral),
-            })?;
+            let wire::ListRequest { page_size, page_token, open_only } = request;
+            let asked =
+                broker_v1::ListRequest { party: sender.to_string(), page_size: page_of(page_size), page_token, open_only };
+            let answer = doors.broker.cases.clone().list(asked).await.map_err(|status| no_page(&status))?;
             let broker_v1::ListResponse { referrals, next_page_token } = answer.into_inner();
             Ok(wire::ListResponse { referrals, next_page_token })
         };

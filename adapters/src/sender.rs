@@ -18,7 +18,7 @@ pub enum Door {
     Referral,
     /// `safeguarding.childrens_services.v1.FrontDoorService`, where a council decides.
     FrontDoor,
-    /// Its `Collect` and `Acknowledge`: whoever receives says so.
+    /// Its `Collect`, `Acknowledge`, `List` and `Get`: whoever receives says that it has it, and asks how it stands.
     Delivery,
 }
 

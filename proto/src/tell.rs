@@ -1,7 +1,9 @@
 //! What the broker tells, domain to wire: deliveries to recipients, and the ladder to senders. Cannot fail.
 
 use prost::Message as _;
-use referral::case::{Case, Clock, ClockState, HeldBy, News, RecipientNews, ReviewNews, Routing, Rung, Stage};
+use referral::case::{
+    Case, Clock, ClockState, Delivered, HeldBy, News, Recipient, RecipientNews, ReviewNews, Routing, Rung, Stage,
+};
 use referral::directory::Format;
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice, Remark};
 use referral::rules::explain::{Sentence, Withheld};
@@ -256,6 +258,36 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
     }
 }
 
+/// How a referral stands that lies in `inbox`, once for each recipient whose inbox that is. How it goes on is for whoever
+/// answers for the child, and for nobody else who was told.
+pub fn received(case: &Case, inbox: &Endpoint) -> Vec<wire::ReceivedReferral> {
+    let one = |(recipient, sent): (&Recipient, Vec<&Delivered>)| wire::ReceivedReferral {
+        referral_id: case.id().to_string(),
+        recipient: recipient.to.to_string(),
+        role: role(recipient.role) as i32,
+        received: Some(timestamp(case.received())),
+        deliveries: sent.into_iter().map(received_delivery).collect(),
+        withdrawn: case.is_withdrawn(),
+        in_charge: case.is_in_charge(recipient).then(|| wire::InCharge {
+            stage: progress(case) as i32,
+            clocks: case.clocks().iter().map(clock_status).collect(),
+            outcome: case.outcome().map_or(0, Word::number),
+            open: case.is_open(),
+            offered_to: case.transfer().map(|transfer| transfer.to.to_string()).unwrap_or_default(),
+        }),
+    };
+    case.received_in(inbox).map(one).collect()
+}
+
+fn received_delivery(delivered: &Delivered) -> wire::ReceivedDelivery {
+    wire::ReceivedDelivery {
+        delivery_id: delivered.id.to_string(),
+        digest: delivered.digest.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default(),
+        matter: matter(delivered.matter) as i32,
+        stage: rung(delivered.rung) as i32,
+    }
+}
+
 /// A referral in a list.
 pub fn summary(case: &Case) -> common::ReferralSummary {
     let running = case.clocks().iter().filter(|clock| clock.state == ClockState::Running);
@@ -272,9 +304,13 @@ pub fn summary(case: &Case) -> common::ReferralSummary {
 /// How far a referral has come, as its sender sees it.
 pub fn stage(case: &Case) -> common::Stage {
     let came_back = matches!(case.stage(), Stage::Returned | Stage::Refused);
+    // How far it went, the sender is not told (DM-09).
+    if case.is_feedback_suppressed() && !came_back { common::Stage::Accepted } else { progress(case) }
+}
+
+/// How far a referral has come.
+fn progress(case: &Case) -> common::Stage {
     match case.stage() {
-        // How far it went, the sender is not told (DM-09).
-        _ if case.is_feedback_suppressed() && !came_back => common::Stage::Accepted,
         _ if case.is_withdrawn() && case.stage() < Stage::Decided => common::Stage::Withdrawn,
         Stage::Held => common::Stage::Held,
         Stage::Returned => common::Stage::ReturnedToSender,

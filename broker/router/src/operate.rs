@@ -14,6 +14,7 @@ use proto::wire::broker::v1 as wire;
 use proto::wire::broker::v1::case_service_server::{CaseService, CaseServiceServer};
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
+use proto::wire::delivery::v1 as delivery;
 use referral::case::{Case, Event, MayAnswer, Routing};
 use referral::{Endpoint, IdempotencyKey, ReferralId};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,7 @@ use tonic::{Request, Response, Status};
 use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 
-use crate::record::{Ledger, LedgerError, Told};
+use crate::record::{Ledger, LedgerError, Listed, Stored, Told};
 use crate::roads;
 use crate::rules::Rules;
 
@@ -54,12 +55,14 @@ impl<L: Ledger> Desk<L> {
 
     /// The case, if it is `party`'s.
     async fn case_of(&self, party: &Endpoint, referral: ReferralId) -> Result<Case, Status> {
+        self.stored(referral).await?.filter(|case| case.sender() == party).ok_or_else(no_such_referral)
+    }
+
+    async fn stored(&self, referral: ReferralId) -> Result<Option<Case>, Status> {
         let stored = self.ledger.load(&[roads::ledger_id(referral)]).await.map_err(not_now)?;
-        let case: Option<Case> = match stored.into_iter().flatten().next() {
-            Some(stored) => Some(serde_json::from_slice(&stored.state).map_err(|_| Status::internal("the case cannot be read"))?),
-            None => None,
-        };
-        case.filter(|case| case.sender() == party).ok_or_else(no_such_referral)
+        let read =
+            |stored: Stored| serde_json::from_slice(&stored.state).map_err(|_| Status::internal("the case cannot be read"));
+        stored.into_iter().flatten().next().map(read).transpose()
     }
 
     /// Every rung of one referral that `party` may see, in order.
@@ -105,6 +108,25 @@ fn party(text: &str) -> Result<Endpoint, Status> {
 
 fn referral(text: &str) -> Result<ReferralId, Status> {
     ReferralId::parse(text).map_err(|_| no_such_referral())
+}
+
+/// After which number a page begins.
+fn after(page_token: &str) -> Result<u64, Status> {
+    match page_token {
+        "" => Ok(0),
+        token => token.parse().map_err(|_| Status::invalid_argument("page_token is not one of ours")),
+    }
+}
+
+fn size(page_size: u32) -> usize {
+    usize::try_from(page_size.clamp(1, 200)).unwrap_or(200)
+}
+
+fn next_page(page: &[Listed], size: usize) -> String {
+    match page.last() {
+        Some(last) if page.len() == size => last.number.to_string(),
+        Some(_) | None => String::new(),
+    }
 }
 
 /// Nobody but the doors is answered.
@@ -153,17 +175,9 @@ impl<L: Ledger> CaseService for Caller<L> {
         only_the_doors(&request)?;
         let wire::ListRequest { party: sender, page_size, page_token, open_only } = request.into_inner();
         let sender = party(&sender)?;
-        let after = if page_token.is_empty() {
-            0
-        } else {
-            page_token.parse().map_err(|_| Status::invalid_argument("page_token is not one of ours"))?
-        };
-        let size = usize::try_from(page_size.clamp(1, 200)).unwrap_or(200);
+        let (after, size) = (after(&page_token)?, size(page_size));
         let page = self.0.ledger.list(&sender.to_string(), after, size).await.map_err(not_now)?;
-        let next_page_token = match page.last() {
-            Some(last) if page.len() == size => last.number.to_string(),
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&page, size);
         let cases = page
             .into_iter()
             .filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok())
@@ -184,6 +198,35 @@ impl<L: Ledger> CaseService for Caller<L> {
         tokio::spawn(follow(self.0.clone(), sender, only, after, entries));
         let stream: WatchStream = Box::pin(tokio_stream::wrappers::ReceiverStream::new(stream));
         Ok(Response::new(stream))
+    }
+
+    async fn list_received(
+        &self,
+        request: Request<wire::ListReceivedRequest>,
+    ) -> Result<Response<wire::ListReceivedResponse>, Status> {
+        only_the_doors(&request)?;
+        let wire::ListReceivedRequest { party: inbox, page_size, page_token, open_only } = request.into_inner();
+        let inbox = party(&inbox)?;
+        let (after, size) = (after(&page_token)?, size(page_size));
+        let page = self.0.ledger.received(&inbox.to_string(), after, size).await.map_err(not_now)?;
+        let next_page_token = next_page(&page, size);
+        let cases = page.into_iter().filter_map(|listed| serde_json::from_slice::<Case>(&listed.state).ok());
+        let received = cases.flat_map(|case| tell::received(&case, &inbox));
+        let is_wanted =
+            |one: &delivery::ReceivedReferral| !open_only || one.in_charge.as_ref().is_some_and(|in_charge| in_charge.open);
+        Ok(Response::new(wire::ListReceivedResponse { referrals: received.filter(is_wanted).collect(), next_page_token }))
+    }
+
+    async fn get_received(
+        &self,
+        request: Request<wire::GetReceivedRequest>,
+    ) -> Result<Response<wire::GetReceivedResponse>, Status> {
+        only_the_doors(&request)?;
+        let wire::GetReceivedRequest { party: inbox, referral_id } = request.into_inner();
+        let (inbox, id) = (party(&inbox)?, referral(&referral_id)?);
+        let referrals = self.0.stored(id).await?.map(|case| tell::received(&case, &inbox)).unwrap_or_default();
+        // What was sent to others is not found, in the same words as what never was.
+        if referrals.is_empty() { Err(no_such_referral()) } else { Ok(Response::new(wire::GetReceivedResponse { referrals })) }
     }
 
     async fn find_delivery(

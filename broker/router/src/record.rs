@@ -509,6 +509,14 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// A party's referrals, oldest first, after the given number.
     fn list(&self, owner: &str, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
 
+    /// Of which a recipient was sent something, in the order of arrival, after the given number.
+    fn received(
+        &self,
+        recipient: &str,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
+
     /// What is open still or wants to be woken, in the order of arrival, after the given number.
     fn unfinished(&self, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
 

@@ -43,6 +43,7 @@ laws! {
     a_case_is_woken_when_its_time_has_come_and_not_before
     a_party_sees_its_own_referrals_page_by_page
     what_is_not_finished_is_listed_page_by_page
+    what_a_recipient_was_sent_is_listed_page_by_page_and_nothing_else
     content_is_kept_once_and_apart
     the_last_decision_can_be_read
     what_waits_for_a_person_is_listed_and_counted_until_it_does_not
@@ -343,6 +344,35 @@ async fn a_party_sees_its_own_referrals_page_by_page(home: impl Home) {
     let second = ledger.list("school.100000", first[2].number, 3).await.unwrap();
     assert_eq!(second.iter().map(|listed| listed.referral).collect::<Vec<_>>(), [referral(6)]);
     assert_eq!(ledger.list("school.300000", 0, 3).await.unwrap(), []);
+}
+
+async fn what_a_recipient_was_sent_is_listed_page_by_page_and_nothing_else(home: impl Home) {
+    let ledger = home.open();
+    for number in 1..=4 {
+        recorded(commit_one(&ledger, step(referral(number), 0)).await);
+    }
+    let mut all = Vec::new();
+    for party in parties(&ledger).await {
+        let mut after = 0;
+        loop {
+            let page = ledger.received(&party, after, 1).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(last.number > after);
+            after = last.number;
+            all.push((party.clone(), last.referral));
+        }
+    }
+    let mut sent: Vec<(String, Uuid)> =
+        ledger.owed(None, 100).await.unwrap().iter().map(|owed| (owed.routing_key.clone(), owed.referral)).collect();
+    sent.sort();
+    sent.dedup();
+    all.sort();
+    assert_eq!(all, sent);
+    assert_eq!(ledger.received("la.E06000001.front-door", 0, 10).await.unwrap(), []);
+}
+
+async fn parties(ledger: &impl Ledger) -> std::collections::BTreeSet<String> {
+    ledger.owed(None, 100).await.unwrap().iter().map(|owed| owed.routing_key.clone()).collect()
 }
 
 async fn what_is_not_finished_is_listed_page_by_page(home: impl Home) {
@@ -646,7 +676,7 @@ async fn a_ledger_is_not_opened_with_another_key_or_by_an_older_program() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let Err(refused) = SqliteLedger::open(&home.path(), signer(), salts(2)) else { panic!("opened a newer format") };
-    assert!(matches!(refused, LedgerError::TooNew { found: 99, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, LedgerError::TooNew { found: 99, known: 3, .. }), "{refused}");
 }
 
 #[tokio::test]

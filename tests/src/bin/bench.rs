@@ -141,6 +141,18 @@ impl CaseService for Echo {
     ) -> Result<Response<broker::FindDeliveryResponse>, Status> {
         Err(not_this())
     }
+    async fn list_received(
+        &self,
+        _: Request<broker::ListReceivedRequest>,
+    ) -> Result<Response<broker::ListReceivedResponse>, Status> {
+        Err(not_this())
+    }
+    async fn get_received(
+        &self,
+        _: Request<broker::GetReceivedRequest>,
+    ) -> Result<Response<broker::GetReceivedResponse>, Status> {
+        Err(not_this())
+    }
 }
 
 fn pem(node: &Node, name: &str) -> Vec<u8> {

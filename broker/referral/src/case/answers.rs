@@ -106,7 +106,7 @@ impl Case {
 
     /// A disagreement lies before the manager, who answers it for the authority.
     fn speaks_for_the_child(&self, who: &Recipient, matter: Matter) -> bool {
-        (who.role == Role::Responsible || matter == Matter::Disagreement) && self.standing.is_with(&who.to)
+        self.is_in_charge(who) || (matter == Matter::Disagreement && self.standing.is_with(&who.to))
     }
 
     /// The delivery that `who` was given, and the recipient it was for: itself, or one whose inbox it reads (RA-23).
@@ -114,6 +114,21 @@ impl Case {
         let all = self.recipients.iter().flat_map(|to| to.deliveries.iter().map(move |known| (to, known)));
         let mut own = all.filter(|(to, known)| *known.read_by.as_ref().unwrap_or(&to.to) == *who);
         own.find(|(_, known)| known.id == delivery)
+    }
+
+    /// What lies in an inbox of this referral: for each recipient whose it is, or for whom it is read, what that one was
+    /// sent.
+    pub fn received_in<'a>(&'a self, inbox: &'a Endpoint) -> impl Iterator<Item = (&'a Recipient, Vec<&'a Delivered>)> {
+        self.recipients.iter().filter_map(move |to| {
+            let read = |known: &&Delivered| *known.read_by.as_ref().unwrap_or(&to.to) == *inbox;
+            let sent: Vec<&Delivered> = to.deliveries.iter().filter(read).collect();
+            (!sent.is_empty()).then_some((to, sent))
+        })
+    }
+
+    /// Whether a recipient answers for the child now.
+    pub fn is_in_charge(&self, who: &Recipient) -> bool {
+        who.role == Role::Responsible && self.standing.is_with(&who.to)
     }
 
     /// A named person spoke about a delivery, so one has it.

@@ -222,8 +222,8 @@ impl Inner {
         Some(Recorded { what: sent.owed.clone(), proof })
     }
 
-    fn listed(&self, after: u64, limit: usize, is_wanted: impl Fn(&Case) -> bool) -> Vec<Listed> {
-        let wanted = self.cases.iter().filter(|(_, case)| case.number > after && is_wanted(case));
+    fn listed(&self, after: u64, limit: usize, is_wanted: impl Fn(&ReferralId, &Case) -> bool) -> Vec<Listed> {
+        let wanted = self.cases.iter().filter(|(referral, case)| case.number > after && is_wanted(referral, case));
         let mut listed: Vec<Listed> = wanted
             .map(|(referral, case)| Listed {
                 number: case.number,
@@ -376,15 +376,23 @@ impl Ledger for MemoryLedger {
     }
 
     async fn list(&self, owner: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
-        self.read(|ledger| ledger.listed(after, limit, |case| case.owner == owner))
+        self.read(|ledger| ledger.listed(after, limit, |_, case| case.owner == owner))
+    }
+
+    async fn received(&self, recipient: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read(|ledger| {
+            let sent = ledger.deliveries.values().filter(|sent| sent.owed.routing_key == recipient);
+            let sent: HashSet<ReferralId> = sent.map(|sent| sent.owed.referral).collect();
+            ledger.listed(after, limit, |referral, _| sent.contains(referral))
+        })
     }
 
     async fn unfinished(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
-        self.read(|ledger| ledger.listed(after, limit, |case| case.open || case.wake.is_some()))
+        self.read(|ledger| ledger.listed(after, limit, |_, case| case.open || case.wake.is_some()))
     }
 
     async fn waiting(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
-        self.read(|ledger| ledger.listed(after, limit, |case| case.waiting.is_some()))
+        self.read(|ledger| ledger.listed(after, limit, |_, case| case.waiting.is_some()))
     }
 
     async fn progress(&self, party: &str, after: u64, limit: usize) -> Result<Vec<Told>, LedgerError> {

@@ -30,7 +30,7 @@ use super::{
 };
 
 /// Each entry takes the file from the format before to the next.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("waiting.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("waiting.sql"), include_str!("received.sql")];
 
 // So many steps share one transaction at the most: enough that the disk's sync is shared by all
 // who wait, few enough that nobody waits long for the others.
@@ -789,6 +789,18 @@ impl Ledger for SqliteLedger {
                  WHERE owner = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
             )?;
             statement.query_map(params![owner, signed(after), row_limit(limit)], listed)?.collect()
+        })
+        .await
+    }
+
+    async fn received(&self, recipient: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        let recipient = recipient.to_owned();
+        self.read("list what a recipient was sent", move |snapshot| {
+            let mut statement = snapshot.prepare_cached(
+                "SELECT number, id, open, version, state FROM referral
+                 WHERE id IN (SELECT referral FROM delivery WHERE recipient = ?1) AND number > ?2 ORDER BY number LIMIT ?3",
+            )?;
+            statement.query_map(params![recipient, signed(after), row_limit(limit)], listed)?.collect()
         })
         .await
     }

@@ -239,6 +239,10 @@ impl Ledger for ShakyLedger {
         self.read(self.inner.list(owner, after, limit)).await
     }
 
+    async fn received(&self, recipient: &str, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
+        self.read(self.inner.received(recipient, after, limit)).await
+    }
+
     async fn unfinished(&self, after: u64, limit: usize) -> Result<Vec<Listed>, LedgerError> {
         self.read(self.inner.unfinished(after, limit)).await
     }
