@@ -35,6 +35,10 @@ pub struct Case {
     level: Level,
     /// The digests of every version received, the first one first (DQ-01).
     versions: Vec<Digest>,
+    /// The newest version that the rules, or a person, sent to somebody who answers for the child. One that waits, came
+    /// back or was refused since is nobody's to hand on.
+    #[serde(default)]
+    routed: Option<Digest>,
     /// The digests of the messages that were taken in. One that the intake brings again changes nothing, whatever
     /// has happened since.
     #[serde(default)]
@@ -769,6 +773,7 @@ impl Case {
             received: referral.received,
             level: referral.level,
             versions: vec![referral.digest],
+            routed: None,
             heard: Vec::new(),
             standing: Standing::Held { intended: None },
             waiting: None,
@@ -928,6 +933,9 @@ impl Case {
         if let Some(waiting) = self.waiting.as_ref().filter(|waiting| !waits_on && !waiting.items.is_empty()) {
             let rules = waiting.by.iter().map(|held| held.rule.clone()).collect();
             effects.push(Effect::AskPerson(Question::Review { urgent: waiting.is_urgent(), rules }));
+        }
+        if matches!(ruling.decision(), Decision::Deliver { .. }) {
+            self.routed = Some(referral.digest);
         }
         let (standing, news) = match ruling.decision() {
             Decision::Deliver { to } => (Standing::With { responsible: to.clone() }, News::Routed(routing)),
@@ -1187,6 +1195,11 @@ impl Case {
     /// The digest of the version that counts: the newest.
     pub fn digest(&self) -> Option<Digest> {
         self.versions.last().copied()
+    }
+    /// The digest of the version that is handed on: the newest that went to somebody who answers for the child, or the
+    /// newest of all where none did.
+    pub fn digest_to_hand_on(&self) -> Option<Digest> {
+        self.routed.or_else(|| self.digest())
     }
     /// Where it stands.
     pub fn standing(&self) -> &Standing {

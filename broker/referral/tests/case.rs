@@ -112,7 +112,8 @@ impl Life {
 
     /// The version that counts, as the shell kept it.
     fn newest(&self) -> Option<Box<Referral>> {
-        let counts = |referral: &&Referral| self.case.as_ref().is_some_and(|case| case.digest() == Some(referral.digest));
+        let counts =
+            |referral: &&Referral| self.case.as_ref().is_some_and(|case| case.digest_to_hand_on() == Some(referral.digest));
         self.versions.iter().rfind(counts).cloned().map(Box::new)
     }
 
@@ -541,6 +542,28 @@ fn a_desk_that_serves_another_authority_answers_in_that_authoritys_name() {
     let answered = step(Some(case), Event::Answered(answer), life.now, &rules);
     assert!(told(&answered).contains(&format!("at {LEEDS}")), "{}", told(&answered));
     assert_eq!(answered.case.unwrap().outcome(), Some(Outcome::S17Assessment));
+}
+
+/// A change that waits for a person, or was refused, goes on the road of no handover: what is handed on is what the
+/// authority has.
+#[test]
+fn what_waits_or_was_refused_is_not_handed_on_in_the_place_of_what_the_authority_has() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let first = life.case().digest();
+    // The family refuses early help, so a person looks first; and a marking that is too high is refused (HR-08).
+    let held = life.amend(2, |referral| {
+        referral.level = Level::EarlyHelp;
+        referral.agreement = Agreement::Refused;
+    });
+    assert!(held.contains("ask a person"), "{held}");
+    let refused = life.amend(3, |referral| referral.handling = vec![HandlingFlag::Secret]);
+    assert!(refused.contains("refused"), "{refused}");
+    assert_ne!(life.case().digest(), first);
+    assert_eq!(life.case().digest_to_hand_on(), first);
+    let offer = Says::TransferOffered { to: gss("E10000016"), reason: "They moved.".into() };
+    let told = life.hand_on(LEEDS, offer);
+    assert!(told.contains(&format!("deliver TransferOffer to {KENT}")), "{told}");
 }
 
 #[test]

@@ -280,7 +280,9 @@ impl<L: Ledger> Decider<L> {
             }
             let mut found: Vec<Referral> = events().filter_map(|(_, event)| version_in(event, *id)).collect();
             if let Some(case) = cases.get(id).and_then(|current| current.case.as_ref()) {
-                found.extend(newest_version(&self.ledger, case).await?);
+                if let Some(digest) = case.digest_to_hand_on() {
+                    found.extend(kept_version(&self.ledger, case, digest).await?);
+                }
             }
             versions.insert(*id, found);
         }
@@ -490,14 +492,8 @@ fn holds_what_is_marked<Token>(input: &Input<Token>, directory: &Directory) -> b
     })
 }
 
-/// The version that counts of what `case` is about, as it was received; none if its content was erased. The case knows
-/// which messages it was made of.
-pub async fn newest_version<L: Ledger>(ledger: &L, case: &Case) -> Result<Option<Referral>, LedgerError> {
-    let Some(digest) = case.digest() else { return Ok(None) };
-    kept_version(ledger, case, digest).await
-}
-
-/// The version of what `case` is about that has `digest`, as it was received; none if its content was erased.
+/// The version of what `case` is about that has `digest`, as it was received; none if its content was erased. The case
+/// knows which messages it was made of.
 pub async fn kept_version<L: Ledger>(ledger: &L, case: &Case, digest: Digest) -> Result<Option<Referral>, LedgerError> {
     for message in case.heard().iter().rev() {
         let kept = ledger.content(roads::ledger_id(case.id()), *message.as_bytes()).await?;
@@ -542,14 +538,15 @@ fn needs_the_referral(event: &Event) -> bool {
 
 fn version_in(event: &Event, id: ReferralId) -> Option<Referral> {
     match event {
-        Event::Submitted(referral) | Event::Amended(referral) => (referral.id == id).then(|| (**referral).clone()),
+        Event::Submitted(referral) | Event::Amended(referral) | Event::Reviewed { referral, .. } => {
+            (referral.id == id).then(|| (**referral).clone())
+        }
         Event::Withdrawn { .. }
         | Event::Answered(_)
         | Event::HandedOn { .. }
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }
-        | Event::Reviewed { .. }
         | Event::SenderTold
         | Event::Woken
         | Event::LookedAgain { .. } => None,
@@ -566,7 +563,7 @@ fn with_what_is_handed_on(
     if !needs_the_referral(&event) {
         return event;
     }
-    let counts = |referral: &&Referral| case.is_some_and(|case| case.digest() == Some(referral.digest));
+    let counts = |referral: &&Referral| case.is_some_and(|case| case.digest_to_hand_on() == Some(referral.digest));
     let referral = versions.get(&id).and_then(|versions| versions.iter().find(counts)).cloned().map(Box::new);
     match (event, referral) {
         (Event::Answered(answer), Some(referral)) => Event::HandedOn { answer, referral },
