@@ -1022,7 +1022,9 @@ impl Case {
                 Some(known) => match known.state {
                     ClockState::Running => {}
                     ClockState::Stopped => *known = clock,
-                    ClockState::Met { .. } | ClockState::Breached { .. } if is_raised => *known = clock,
+                    ClockState::Met { .. } if is_raised => *known = clock,
+                    // That it ran out at this moment was told already.
+                    ClockState::Breached { .. } if is_raised && known.due.by < clock.due.by => *known = clock,
                     ClockState::Met { .. } | ClockState::Breached { .. } => {}
                 },
             }

@@ -273,17 +273,22 @@ impl<L: Ledger> Decider<L> {
         cases: &HashMap<ReferralId, Current>,
     ) -> Result<HashMap<ReferralId, Vec<Referral>>, LedgerError> {
         let events = || inputs.iter().flat_map(|input| &input.events);
+        // What may not be kept is not handed on either, however soon that is asked for.
+        let directory = &self.rules.now().book.directory;
+        let kept = || inputs.iter().filter(|input| !holds_what_is_marked(input, directory)).flat_map(|input| &input.events);
         let mut versions: HashMap<ReferralId, Vec<Referral>> = HashMap::new();
         for (id, _) in events().filter(|(_, event)| needs_the_referral(event)) {
             if versions.contains_key(id) {
                 continue;
             }
-            let mut found: Vec<Referral> = events().filter_map(|(_, event)| version_in(event, *id)).collect();
-            if let Some(case) = cases.get(id).and_then(|current| current.case.as_ref()) {
-                if let Some(digest) = case.digest_to_hand_on() {
-                    found.extend(kept_version(&self.ledger, case, digest).await?);
-                }
+            // What was kept comes first: the same content that arrives again is a duplicate, received at another moment.
+            let mut found = Vec::new();
+            if let Some(case) = cases.get(id).and_then(|current| current.case.as_ref())
+                && let Some(digest) = case.digest_to_hand_on()
+            {
+                found.extend(kept_version(&self.ledger, case, digest).await?);
             }
+            found.extend(kept().filter_map(|(_, event)| version_in(event, *id)));
             versions.insert(*id, found);
         }
         Ok(versions)

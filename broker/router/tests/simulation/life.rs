@@ -9,7 +9,7 @@ use prost::Message as _;
 use proto::wire::delivery::v1 as wire;
 use referral::case::Event;
 use referral::rules::Rulebook;
-use referral::submission::{Arrival, FrontDoorAnswer, Says, Submission, What};
+use referral::submission::{Arrival, Disagreement, FrontDoorAnswer, Submission, What};
 use referral::{DeliveryId, Digest, Endpoint, IdempotencyKey, Moment, ReferralId};
 use router::chase::Chaser;
 use router::decide::{Decider, Input, LEDGER_RETRY};
@@ -179,7 +179,7 @@ impl Life {
     async fn act(&mut self, broker: &Broker) {
         let acts = 2 + self.chance(|chance| chance.below(9));
         for _ in 0..acts {
-            match self.chance(|chance| chance.below(20)) {
+            match self.chance(|chance| chance.below(21)) {
                 0..=4 => self.submit(),
                 5 => self.submit_again(),
                 6 => self.submit_other_content_under_the_same_key(),
@@ -192,6 +192,7 @@ impl Life {
                     self.world.lose_connection();
                 }
                 18 => self.say_what_never_was(),
+                19 => self.disagree(),
                 _ => self.look(broker),
             }
             let wait = self.chance(|chance| if chance.percent(20) { chance.below(2_000) } else { chance.below(60) });
@@ -268,6 +269,20 @@ impl Life {
         self.arrives(from, What::Withdrawn { referral, by, reason: "sent by mistake".into() });
     }
 
+    /// The sender, or somebody else, disagrees with what was decided, or with nothing being decided.
+    fn disagree(&mut self) {
+        let Some(submission) = self.a_submission() else { return };
+        let referrals = submission.split();
+        let (referral, from, by, is_immediate_danger) = self.chance(|chance| {
+            let from =
+                if chance.percent(10) { people::a_stranger(chance, &submission.sender) } else { submission.sender.clone() };
+            (chance.pick(&referrals).id, from, people::a_person(chance), chance.percent(20))
+        });
+        let reason = "Nobody looked at the bruises.".into();
+        let disagreement = Disagreement { from: from.clone(), by, reason, is_immediate_danger };
+        self.arrives(from, What::Disagreed { referral, disagreement });
+    }
+
     /// Somebody answers what lies in a queue: rightly, twice, late, about other bytes, or out of turn.
     fn answer(&mut self) {
         let answer = {
@@ -288,11 +303,7 @@ impl Life {
             if chance.percent(10) {
                 digest = Digest::from_bytes(chance.bytes());
             }
-            let says = match chance.below(4) {
-                0 => Says::Collected,
-                1 => Says::Acknowledged,
-                _ => people::an_outcome(chance),
-            };
+            let says = people::an_answer(chance, is_an_offer(&message), self.now);
             let delivery = DeliveryId::parse(&message.id).expect("the message id is the delivery's");
             (referral, FrontDoorAnswer { from, delivery, digest, by: people::a_person(chance), says })
         };
@@ -448,15 +459,24 @@ async fn feed(world: World, ledger: ShakyLedger, clock: Clock, inputs: mpsc::Sen
 
 /// What a recipient's system reads: the referral, and the digest that an answer must name.
 fn read(message: &Message) -> (ReferralId, Digest) {
-    let (referral, digest) = if message.content_type == proto::JSON_CONTENT_TYPE {
+    let (delivery, digest) = opened(message);
+    (ReferralId::parse(&delivery.referral_id).expect("a referral"), digest)
+}
+
+/// Another authority offers a case with it.
+fn is_an_offer(message: &Message) -> bool {
+    opened(message).0.matter() == wire::Matter::TransferOffer
+}
+
+fn opened(message: &Message) -> (wire::Delivery, Digest) {
+    if message.content_type == proto::JSON_CONTENT_TYPE {
         let text = std::str::from_utf8(&message.body).expect("JSON is text");
         let delivery: wire::Delivery = proto::json::read(text).expect("a delivery");
-        (delivery.referral_id, Digest::of_bytes(&message.body))
+        (delivery, Digest::of_bytes(&message.body))
     } else {
         let envelope = wire::DeliveryEnvelope::decode(message.body.clone()).expect("an envelope");
         let Some(wire::delivery_envelope::Body::Plain(plain)) = envelope.body else { unreachable!("nothing is sealed yet") };
         let delivery = wire::Delivery::decode(plain.as_slice()).expect("a delivery");
-        (delivery.referral_id, Digest::of_bytes(&plain))
-    };
-    (ReferralId::parse(&referral).expect("a referral"), digest)
+        (delivery, Digest::of_bytes(&plain))
+    }
 }

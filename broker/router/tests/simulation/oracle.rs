@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use prost::Message as _;
 use proto::tell;
-use referral::case::{Case, ClockState, Effect, Event, News, Rung, Stage, Step, Surprise, step};
-use referral::disclosure::Matter;
+use referral::case::{Case, ClockState, Effect, Event, News, Rung, Step, Surprise, step};
 use referral::rules::pack::ClockName;
 use referral::rules::{Role, Rulebook};
-use referral::submission::{FrontDoorAnswer, Referral, Says};
+use referral::submission::{Referral, Says};
 use referral::vocab::HandlingFlag;
 use referral::{DeliveryId, Digest, Endpoint, Moment, ReferralId};
 use router::decide::Input;
@@ -59,6 +58,8 @@ struct Thread {
     case: Option<Case>,
     version: u64,
     pending: VecDeque<Pending>,
+    /// The versions that may be kept, and so may be handed on.
+    versions: Vec<Referral>,
 }
 
 struct Pending {
@@ -133,8 +134,19 @@ impl Oracle {
                 self.opened.entry(id).or_insert_with(|| referral.sender.clone());
             }
             about.insert(id);
-            let pending = Pending { message, digest, event, content: content.clone(), traceparent: traceparent.clone() };
-            self.threads.entry(id).or_default().pending.push_back(pending);
+            let thread = self.threads.entry(id).or_default();
+            if let Event::Submitted(version) | Event::Amended(version) = &event
+                && content.is_some()
+            {
+                thread.versions.push((**version).clone());
+            }
+            thread.pending.push_back(Pending {
+                message,
+                digest,
+                event,
+                content: content.clone(),
+                traceparent: traceparent.clone(),
+            });
         }
     }
 
@@ -226,9 +238,7 @@ impl Oracle {
     fn only_whom_the_rules_name(&self, before: Option<&Case>, next: &Consequence) -> Complaints {
         let had = |to: &Endpoint| {
             let recipients = before.into_iter().flat_map(|case| case.recipients()).filter(|recipient| recipient.to == *to);
-            recipients
-                .flat_map(|recipient| &recipient.deliveries)
-                .any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment))
+            recipients.flat_map(|recipient| &recipient.deliveries).any(|delivery| delivery.matter.has_content())
         };
         let mut complaints = Complaints::new();
         for effect in &next.effects {
@@ -378,7 +388,7 @@ impl Thread {
     fn pass_over_surprises(&mut self, rules: &Rulebook) {
         while let Some(pending) = self.pending.front() {
             // Whether an event of the intake is a surprise does not depend on the hour.
-            if pending.consequence(&self.case, Moment::UNIX_EPOCH, rules).is_some() {
+            if pending.consequence(&self.case, &self.versions, Moment::UNIX_EPOCH, rules).is_some() {
                 return;
             }
             self.pending.pop_front();
@@ -389,7 +399,7 @@ impl Thread {
     fn next(&mut self, at: Moment, rules: &Rulebook) -> Option<(Option<Content>, Consequence)> {
         loop {
             let pending = self.pending.pop_front()?;
-            if let Some(next) = pending.consequence(&self.case, at, rules) {
+            if let Some(next) = pending.consequence(&self.case, &self.versions, at, rules) {
                 let content = if next.kind == NOT_USED { None } else { pending.content };
                 return Some((content, next));
             }
@@ -408,20 +418,47 @@ impl Thread {
 impl Pending {
     /// Each message is heard once. What is the sender's or the recipient's to say is remembered even where it
     /// changes nothing now, lest it do so when it is brought again.
-    fn consequence(&self, case: &Option<Case>, at: Moment, rules: &Rulebook) -> Option<Consequence> {
-        let Step { case, effects, surprise, .. } = step(case.clone(), self.event.clone(), at, rules);
-        let kind = match (&self.event, surprise) {
+    fn consequence(&self, case: &Option<Case>, versions: &[Referral], at: Moment, rules: &Rulebook) -> Option<Consequence> {
+        let event = with_the_version(self.event.clone(), case.as_ref(), versions);
+        let Step { case, effects, surprise, .. } = step(case.clone(), event.clone(), at, rules);
+        let kind = match (&event, surprise) {
             (event, None) => kind_of(event),
             (Event::Withdrawn { .. }, Some(Surprise::Duplicate)) => NOT_USED,
-            (
-                Event::Answered(FrontDoorAnswer { says: Says::Decided { .. }, .. }),
-                Some(Surprise::Late | Surprise::NotResponsible),
-            ) => NOT_USED,
+            (Event::Disagreed { .. }, Some(Surprise::NotWithAnAuthority)) => NOT_USED,
+            (Event::Answered(answer) | Event::HandedOn { answer, .. }, Some(surprise))
+                if !matches!(answer.says, Says::Collected | Says::Acknowledged)
+                    && matches!(
+                        surprise,
+                        Surprise::Late
+                            | Surprise::NotResponsible
+                            | Surprise::TransferPending
+                            | Surprise::NothingOffered
+                            | Surprise::ContentErased
+                    ) =>
+            {
+                NOT_USED
+            }
             (_, Some(_)) => return None,
         };
         let mut case = case?;
         case.was_heard(self.digest);
         Some(Consequence::of(kind, case, effects, self.traceparent.as_deref(), at, rules))
+    }
+}
+
+/// What is handed on goes along: the version that the authority has.
+fn with_the_version(event: Event, case: Option<&Case>, versions: &[Referral]) -> Event {
+    let counts = |version: &&Referral| case.is_some_and(|case| case.digest_to_hand_on() == Some(version.digest));
+    let version = || versions.iter().find(counts).cloned().map(Box::new);
+    match event {
+        Event::Answered(answer) if answer.says.hands_it_on() => match version() {
+            Some(referral) => Event::HandedOn { answer, referral },
+            None => Event::Answered(answer),
+        },
+        Event::Disagreed { disagreement, .. } if disagreement.is_immediate_danger => {
+            Event::Disagreed { disagreement, referral: version() }
+        }
+        other => other,
     }
 }
 
@@ -478,7 +515,7 @@ impl Consequence {
 
 /// It has ended, and its sender does not know yet.
 fn has_ended(case: &Case) -> bool {
-    case.is_open() && matches!(case.stage(), Stage::Decided | Stage::Returned | Stage::Refused)
+    case.is_open() && case.has_ended()
 }
 
 fn place(case: &Case, to: &Endpoint, delivery: DeliveryId) -> u32 {
@@ -491,20 +528,19 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Submitted(_) => "submitted",
         Event::Amended(_) => "amended",
         Event::Withdrawn { .. } => "withdrawn",
-        Event::Answered(answer) => match answer.says {
+        Event::Answered(answer) | Event::HandedOn { answer, .. } => match answer.says {
             Says::Collected => "collected",
             Says::Acknowledged => "acknowledged",
             Says::Decided { .. } => "decided",
-            Says::AskedForMore { .. }
-            | Says::TransferOffered { .. }
-            | Says::TransferAccepted
-            | Says::TransferRefused { .. }
-            | Says::StrategyDiscussionHeld { .. }
-            | Says::StatusRecorded(_)
-            | Says::ReferredOn { .. }
-            | Says::HandlingLifted { .. } => "another answer",
+            Says::AskedForMore { .. } => "asked-for-more",
+            Says::TransferOffered { .. } => "transfer-offered",
+            Says::TransferAccepted => "transfer-accepted",
+            Says::TransferRefused { .. } => "transfer-refused",
+            Says::StrategyDiscussionHeld { .. } => "strategy-discussion-held",
+            Says::StatusRecorded(_) => "status-recorded",
+            Says::ReferredOn { .. } => "referred-on",
+            Says::HandlingLifted { .. } => "handling-lifted",
         },
-        Event::HandedOn { .. } => "handed-on",
         Event::Disagreed { .. } => "disagreed",
         Event::Delivered(_) => "delivered",
         Event::Opened { .. } => "opened",

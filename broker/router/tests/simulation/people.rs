@@ -3,6 +3,7 @@
 use referral::identifiers::GssCode;
 use referral::rules::Rulebook;
 use referral::submission::*;
+use referral::time::london_date;
 use referral::vocab::*;
 use referral::{Digest, Endpoint, IdempotencyKey, Moment, Sealed};
 
@@ -88,6 +89,51 @@ pub fn an_outcome(chance: &mut Chance) -> Says {
     let outcome = *chance.pick(&Outcome::ALL[..6]);
     let reason = *chance.pick(&["We will visit.", "Known to us.", "The school should ask again."]);
     Says::Decided { outcome, reason: reason.into() }
+}
+
+/// What somebody says about a delivery: what a desk says every day, and what it says now and then; an offer is mostly
+/// answered as one.
+pub fn an_answer(chance: &mut Chance, is_an_offer: bool, now: Moment) -> Says {
+    if is_an_offer && chance.percent(70) {
+        return match chance.percent(60) {
+            true => Says::TransferAccepted,
+            false => Says::TransferRefused { reason: "They moved on.".into() },
+        };
+    }
+    let gss = |code: &str| GssCode::parse(code).expect("a code of the simulation");
+    match chance.below(16) {
+        0 | 1 => Says::Collected,
+        2 | 3 => Says::Acknowledged,
+        4..=7 => an_outcome(chance),
+        8 => Says::AskedForMore { question: "Who fetches her?".into() },
+        9 | 10 => {
+            let to = gss(*chance.pick(&["E08000035", "E10000016", "E07000106", "E08000036", "W06000015"]));
+            Says::TransferOffered { to, reason: "They moved.".into() }
+        }
+        11 => Says::StrategyDiscussionHeld { held: london_date(now), enquiries_started: chance.percent(50) },
+        12 => Says::StatusRecorded(ChildStatus { child_protection_plan: chance.percent(50), looked_after: chance.percent(30) }),
+        13 => {
+            let to = endpoint(*chance.pick(&[
+                "police.13",
+                "la.E08000035.early-help",
+                "nhs.ZZ101",
+                "school.999003",
+                "adult.E08000035",
+            ]));
+            Says::ReferredOn { to, reason: "They can help.".into() }
+        }
+        14 => {
+            let condition = *chance.pick(&[HandlingFlag::DoNotInformParents, HandlingFlag::Secret]);
+            Says::HandlingLifted { condition, reason: "The parents know.".into() }
+        }
+        _ => {
+            if chance.percent(50) {
+                Says::TransferAccepted
+            } else {
+                Says::TransferRefused { reason: "Not ours.".into() }
+            }
+        }
+    }
 }
 
 /// A new submission: mostly about one child at significant harm, with everything that can be otherwise.
