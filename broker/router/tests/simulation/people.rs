@@ -107,19 +107,16 @@ pub fn an_answer(chance: &mut Chance, is_an_offer: bool, now: Moment) -> Says {
         4..=7 => an_outcome(chance),
         8 => Says::AskedForMore { question: "Who fetches her?".into() },
         9 | 10 => {
-            let to = gss(*chance.pick(&["E08000035", "E10000016", "E07000106", "E08000036", "W06000015"]));
+            let area: &&str = chance.pick(&["E08000035", "E10000016", "E07000106", "E08000036", "W06000015"]);
+            let to = gss(area);
             Says::TransferOffered { to, reason: "They moved.".into() }
         }
         11 => Says::StrategyDiscussionHeld { held: london_date(now), enquiries_started: chance.percent(50) },
         12 => Says::StatusRecorded(ChildStatus { child_protection_plan: chance.percent(50), looked_after: chance.percent(30) }),
         13 => {
-            let to = endpoint(*chance.pick(&[
-                "police.13",
-                "la.E08000035.early-help",
-                "nhs.ZZ101",
-                "school.999003",
-                "adult.E08000035",
-            ]));
+            let service: &&str =
+                chance.pick(&["police.13", "la.E08000035.early-help", "nhs.ZZ101", "school.999003", "adult.E08000035"]);
+            let to = endpoint(service);
             Says::ReferredOn { to, reason: "They can help.".into() }
         }
         14 => {
