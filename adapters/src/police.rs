@@ -567,7 +567,7 @@ fn one_document(writing: &mut Writing, origin: &str, document: &form::Document) 
     let document = Document {
         description: &document.description,
         attachment: document.attachment.clone(),
-        is_secret: false,
+        is_secret: document.not_for_family,
         why_secret: "",
     };
     writing.keep_document(of_child(origin, category), document);
