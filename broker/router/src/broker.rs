@@ -70,6 +70,7 @@ impl Ready {
     /// Checks the configuration, the certificates, the rules and the directory. Touches nothing.
     pub fn check(config: Config) -> Result<Ready, CannotStart> {
         let rules = rulebook(&config)?;
+        directory::keeper::nobody_real_in_a_rehearsal(&rules.directory, config.rehearsal.allowed).map_err(CannotStart)?;
         let tls = &config.tls;
         let files = Files { ca: tls.ca.clone(), certificate: tls.certificate.clone(), key: tls.key.clone() };
         let identity = Identity::load(&files).map_err(CannotStart::because)?;
@@ -148,6 +149,7 @@ impl Ready {
         tasks.spawn(keeper.run(shutdown.clone()));
         let directory = directory::keeper::Keeper {
             files: self.config.directory.clone(),
+            is_rehearsal: self.config.rehearsal.allowed,
             cluster: self.cluster.clone(),
             rules: rules.clone(),
             change,

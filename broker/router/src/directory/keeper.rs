@@ -35,13 +35,26 @@ impl Found {
         Ok(Found { endpoints: read_endpoints(&files.endpoints)?, imported: [POSTCODES, PROPERTIES, SCHOOLS, HEALTH].map(stamp) })
     }
 
-    fn directory(&self, files: &DirectoryFiles) -> Result<Directory, String> {
+    fn directory(&self, files: &DirectoryFiles, is_rehearsal: bool) -> Result<Directory, String> {
         let directory = Directory::built_in(&self.endpoints).map_err(|faults| faults.to_string())?;
         if directory.parties().next().is_none() {
             return Err(format!("{} names nobody, so nothing could be delivered", files.endpoints.display()));
         }
+        nobody_real_in_a_rehearsal(&directory, is_rehearsal)?;
         with_imported(directory, &files.imported).map_err(|unusable| unusable.to_string())
     }
+}
+
+/// A rehearsal never sends to real people.
+pub fn nobody_real_in_a_rehearsal(directory: &Directory, is_rehearsal: bool) -> Result<(), String> {
+    let live: Vec<String> = directory.parties().filter(|party| party.live).map(|party| party.endpoint.to_string()).collect();
+    if !is_rehearsal || live.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "real people are behind {}, and [rehearsal] is allowed: take that out of the configuration, or connect test endpoints",
+        live.join(", ")
+    ))
 }
 
 /// The endpoints' file, as text.
@@ -53,6 +66,8 @@ pub fn read_endpoints(file: &Path) -> Result<String, String> {
 pub struct Keeper<L> {
     /// Where it is read.
     pub files: DirectoryFiles,
+    /// Whether this is a rehearsal.
+    pub is_rehearsal: bool,
     /// Where its queues are.
     pub cluster: Cluster,
     /// What is in force.
@@ -128,8 +143,8 @@ impl<L: Ledger> Keeper<L> {
             seen.unsettled = Some(found);
             return;
         }
-        let (files, candidate) = (self.files.clone(), found.clone());
-        match tokio::task::spawn_blocking(move || candidate.directory(&files)).await {
+        let (files, candidate, is_rehearsal) = (self.files.clone(), found.clone(), self.is_rehearsal);
+        match tokio::task::spawn_blocking(move || candidate.directory(&files, is_rehearsal)).await {
             // What could not be established or recorded is tried again at the next look.
             Ok(Ok(directory)) => match self.take(seen, &found, directory).await {
                 Ok(()) => seen.done_with = Some(found),
