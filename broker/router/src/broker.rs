@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use prometheus::Registry;
 use referral::ReferralId;
 use referral::case::Event;
@@ -79,7 +78,7 @@ impl Ready {
         let access = &rabbitmq.management;
         let management =
             Management::with_password_file(&access.url, &access.user, &access.password_file).map_err(CannotStart::because)?;
-        let clock = Clock::shifted(SignedDuration::from_hours(config.rehearsal.time_shift_hours));
+        let clock = config.rehearsal.clock().map_err(CannotStart::because)?;
         Ok(Ready { config, rules, identity, nodes, management, clock })
     }
 
