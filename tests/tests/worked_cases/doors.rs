@@ -18,8 +18,8 @@ use proto::wire::school::v1::school_service_client::SchoolServiceClient;
 use proto::{read, write};
 use referral::Endpoint;
 use referral::submission::{Child, ChildCircumstances, Circumstances, Submission};
-use referral::vocab::{EventKind, SenderKind};
-use router::cases::{Bound, Said};
+use referral::vocab::{Agreement, EventKind, Level, SenderKind};
+use router::cases::{Bound, Case, Said};
 use tests::client::person;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -43,25 +43,23 @@ pub enum Call {
 
 /// How a message comes to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Road {
+enum Road {
     /// By its agency's own form.
     Form(Call),
     /// In the contract's own words: `ReferralService.Submit`.
     Submit,
     /// As a change of what was submitted: `ReferralService.Amend`.
     Amend,
-    /// Not at all, and why.
-    None(&'static str),
+    /// Not at all.
+    None,
 }
 
 /// The table: which kind of message of which sender goes by which call. Every pair stands in it.
-pub fn road(bound: &Bound) -> Road {
+fn road(bound: &Bound) -> Road {
     use EventKind as Kind;
     let Said { by, kind } = bound.said;
     match (by, kind) {
-        (SenderKind::Public, _) => Road::None("a member of the public has no certificate; a front door that is told sends it"),
-        (SenderKind::Operator, _) => Road::None("an operator asks at the operators' desk, which shows nothing of a child unrecorded"),
-        (SenderKind::Broker, _) => Road::None("the broker tells that a clock ran out by itself; nobody may say it for the broker"),
+        (SenderKind::Public | SenderKind::Operator | SenderKind::Broker, _) => Road::None,
         (_, Kind::Correction) => Road::Amend,
         (SenderKind::School | SenderKind::IndependentSchool, kind) => match kind {
             Kind::Referral if has_little(bound) => Road::Form(Call::RaiseConcern),
@@ -113,7 +111,8 @@ fn in_the_contracts_words(kind: EventKind) -> Road {
         | EventKind::ReferralOutcome
         | EventKind::OutcomeNotice
         | EventKind::IcpcHeld => Road::Submit,
-        EventKind::ClockBreached | EventKind::OperatorQuery => Road::None("nobody but the broker and its operators says this"),
+        // Nobody but the broker and its operators says this.
+        EventKind::ClockBreached | EventKind::OperatorQuery => Road::None,
     }
 }
 
@@ -121,9 +120,8 @@ fn in_the_contracts_words(kind: EventKind) -> Road {
 fn has_little(bound: &Bound) -> bool {
     use referral::vocab::Category::{ChildVoice, ConcernNarrative, ConsentRecord, Identity};
     let submission = &bound.submission;
-    let has_place = |item: &referral::submission::Item| {
-        matches!(item.category, Identity | ConcernNarrative | ConsentRecord | ChildVoice)
-    };
+    let has_place =
+        |item: &referral::submission::Item| matches!(item.category, Identity | ConcernNarrative | ConsentRecord | ChildVoice);
     submission.items.iter().all(has_place) && submission.further_children.is_empty() && submission.handling.is_empty()
 }
 
@@ -149,9 +147,40 @@ pub enum Form {
     NotifyUnscheduledAttendance(health::UnscheduledAttendance),
 }
 
+/// How a case goes in the end.
+pub enum Way {
+    /// By its agency's own form.
+    Form(Call, Box<Form>),
+    /// In the contract's own words, because the form of its sender's door does not say these parts of it.
+    Beyond(Vec<String>),
+    /// In the contract's own words: no form is for this kind of message.
+    Submit,
+    /// As a change of what was submitted.
+    Amend,
+    /// Not at all.
+    None,
+}
+
+/// By which way `case` goes. A form that its door refuses goes all the same where the case is to be turned away: that is
+/// the answer.
+pub fn way(case: &Case, bound: &Bound) -> Way {
+    let call = match road(bound) {
+        Road::Form(call) => call,
+        Road::Submit => return Way::Submit,
+        Road::Amend => return Way::Amend,
+        Road::None => return Way::None,
+    };
+    let form = Form::of(call, bound);
+    match form.says(bound) {
+        Says::All => Way::Form(call, Box::new(form)),
+        Says::Refused(_) if case.expected.action == "reject" => Way::Form(call, Box::new(form)),
+        Says::Refused(fields) => Way::Beyond(fields),
+        Says::Not(parts) => Way::Beyond(parts.into_iter().map(str::to_owned).collect()),
+    }
+}
+
 /// What a form says otherwise than the case, or has no place for. A form that its door refuses says nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Says {
+enum Says {
     /// All that the case says.
     All,
     /// Not these parts of it.
@@ -162,7 +191,7 @@ pub enum Says {
 
 impl Form {
     /// The form of `call`, filled in with what the case says.
-    pub fn of(call: Call, bound: &Bound) -> Form {
+    fn of(call: Call, bound: &Bound) -> Form {
         let case = Filling { bound, said: write::submission(&bound.submission) };
         match call {
             Call::Refer => Form::Refer(case.refer()),
@@ -198,7 +227,7 @@ impl Form {
     }
 
     /// What the broker will read in it, beside what the case says.
-    pub fn says(&self, bound: &Bound) -> Says {
+    fn says(&self, bound: &Bound) -> Says {
         let case = &bound.submission;
         let translated = self.translated();
         let understood = read::submission(&case.sender, case.key, case.received, &translated.content);
@@ -216,12 +245,29 @@ impl Form {
         }
     }
 
-    /// What of a case this form is for: of an attendance the register says whose the child is, and where it lives is
-    /// nobody's business (DM-10).
+    /// What of a case this form is for. Of an attendance the register says whose the child is, and where it lives is
+    /// nobody's business (DM-10). What informs asks for no service, so nobody was asked to agree to one, and no reason is
+    /// given.
     fn whole_of(&self, case: &Submission) -> Submission {
         let mut case = case.clone();
-        if matches!(self, Form::NotifyUnscheduledAttendance(_)) {
-            (case.child.places.home, case.child.places.located) = (None, None);
+        let informs = match self {
+            Form::NotifyUnscheduledAttendance(_) => {
+                (case.child.places.home, case.child.places.located) = (None, None);
+                true
+            }
+            Form::ReportLowLevelConcern(_) | Form::TransferChildProtectionFile(_) => true,
+            Form::Refer(_)
+            | Form::RaiseConcern(_)
+            | Form::ReportAllegation(_)
+            | Form::SendPublicProtectionNotice(_)
+            | Form::ReportPoliceProtection(_)
+            | Form::ReportMissingChildReturn(_)
+            | Form::NotifyOperationEncompass(_)
+            | Form::HealthRefer(_)
+            | Form::ReportFgm(_) => false,
+        };
+        if informs && case.agreement == Agreement::NotSoughtNoReason {
+            case.agreement = Agreement::NotStated;
         }
         case
     }
@@ -309,7 +355,8 @@ fn unsaid(case: &Submission, form: &Submission) -> Vec<&'static str> {
     let categories = |submission: &Submission| -> BTreeSet<_> {
         submission.split().iter().flat_map(|referral| referral.items.iter().map(|item| item.category)).collect()
     };
-    let has_purpose = purpose.is_none() || form.purpose.is_some();
+    // What for is asked of information only (TC-05); a form that asks for help says it by what it is.
+    let has_purpose = purpose.is_none() || form.purpose.is_some() || *level != Level::Information;
     [
         ("kind", *kind == form.kind),
         ("level", *level == form.level),
@@ -374,6 +421,11 @@ fn said_to_health() -> Option<health::Statement> {
     Some(health::Statement { text: TEXT.to_owned(), summary: LEAST.to_owned(), source, ..health::Statement::default() })
 }
 
+fn an_address() -> common::Address {
+    let (lines, telephone) = ("1 Test Street".to_owned(), "01632 960000".to_owned());
+    common::Address { lines, telephone, ..common::Address::default() }
+}
+
 const CHILD: i32 = common::Subject::Child as i32;
 
 impl Filling<'_> {
@@ -399,8 +451,19 @@ impl Filling<'_> {
     /// Where the child lives, without what would be looked up.
     fn address(&self) -> Option<common::Address> {
         let protected = self.has(Category::ProtectedAddress);
-        let is_known = protected || self.has(Category::ContactAddress);
-        is_known.then(|| common::Address { lines: "1 Test Street".to_owned(), protected, ..common::Address::default() })
+        (protected || self.has(Category::ContactAddress)).then(|| common::Address { protected, ..an_address() })
+    }
+
+    /// Where the other parent lives, if the child's own address is protected and one is known that is not.
+    fn address_of_parent(&self) -> Option<common::Address> {
+        (self.has(Category::ProtectedAddress) && self.has(Category::ContactAddress)).then(an_address)
+    }
+
+    /// A parent, where the case says something of the family.
+    fn parent<T>(&self, parent: impl FnOnce(Option<common::Address>) -> T) -> Vec<T> {
+        let address = self.address_of_parent();
+        let is_known = self.has(Category::FamilyComposition) || address.is_some();
+        is_known.then(|| parent(address)).into_iter().collect()
     }
 
     fn children(&self) -> (common::Child, Vec<common::Child>) {
@@ -491,13 +554,14 @@ impl Filling<'_> {
 
     fn refer(&self) -> school::ReferralForm {
         let (pupil, further_pupils) = self.pupils();
-        let parent = school::Adult { name: "A Parent".to_owned(), relationship: "parent".to_owned(), ..school::Adult::default() };
+        let (name, relationship) = ("A Parent".to_owned(), "parent".to_owned());
+        let parent = |address| school::Adult { name, relationship, address, ..school::Adult::default() };
         let said = self.circumstances();
         school::ReferralForm {
             school: self.school(),
             pupil: Some(pupil),
             further_pupils,
-            parents_and_carers: self.when_said(Category::FamilyComposition, Some(parent)).into_iter().collect(),
+            parents_and_carers: self.parent(parent),
             consent: Some(self.school_consent()),
             level: self.said.level,
             harm: self.said.harm,
@@ -565,12 +629,24 @@ impl Filling<'_> {
     }
 
     fn file_transfer(&self) -> school::FileTransferForm {
+        // The file itself: what is told of a worry in it is no record of the school's.
+        let worry = school::Document {
+            topic: school::Topic::Worry as i32,
+            description: LEAST.to_owned(),
+            attachment: Some(common::Attachment {
+                reference: "ask the school".to_owned(),
+                media_type: "application/pdf".to_owned(),
+                sha256: vec![0; 32],
+            }),
+            ..school::Document::default()
+        };
         let new_school = self.bound.submission.child.circumstances.school.as_ref();
         school::FileTransferForm {
             school: self.school(),
             pupil: Some(self.pupils().0),
             new_school_urn: new_school.map(ToString::to_string).unwrap_or_default(),
             handover: said_to_school(),
+            documents: self.when_said(Category::ConcernNarrative, Some(worry)).into_iter().collect(),
             ..school::FileTransferForm::default()
         }
     }
@@ -622,10 +698,11 @@ impl Filling<'_> {
             ..police::AccountPart::default()
         };
         let (child, further) = self.children();
-        let parent = police::Person {
+        let parent = |address| police::Person {
             name: "A Parent".to_owned(),
             relationship_to_child: "parent".to_owned(),
             parental_responsibility: police::YesNo::Yes as i32,
+            address,
             ..police::Person::default()
         };
         let is_secret = self.said.handling.contains(&(HandlingFlag::Secret as i32));
@@ -637,7 +714,7 @@ impl Filling<'_> {
             marking: marking as i32,
             child: Some(self.police_child(child)),
             further_children: further.into_iter().map(|child| self.police_child(child)).collect(),
-            persons: self.when_said(Category::FamilyComposition, Some(parent)).into_iter().collect(),
+            persons: self.parent(parent),
             harm: self.said.harm,
             account: self.topics(topic, Topic::Circumstances).into_iter().map(part).collect(),
             voice_of_child: self.when_said(Category::ChildVoice, said_to_police()),
@@ -764,13 +841,14 @@ impl Filling<'_> {
             ..health::AccountPart::default()
         };
         let (child, further) = self.children();
-        let parent = health::Adult { name: "A Parent".to_owned(), relationship: "parent".to_owned(), ..health::Adult::default() };
+        let (name, relationship) = ("A Parent".to_owned(), "parent".to_owned());
+        let parent = |address| health::Adult { name, relationship, address, ..health::Adult::default() };
         health::Report {
             organisation: self.organisation(),
             referrer: Some(person("A Referrer")),
             child: Some(self.health_child(child)),
             further_children: further.into_iter().map(|child| self.health_child(child)).collect(),
-            parents_and_carers: self.when_said(Category::FamilyComposition, Some(parent)).into_iter().collect(),
+            parents_and_carers: self.parent(parent),
             account: self.topics(topic, Topic::Worry).into_iter().map(part).collect(),
             views_of_child: self.when_said(Category::ChildVoice, said_to_health()),
             sharing: Some(health::Sharing {
@@ -833,11 +911,7 @@ impl Filling<'_> {
             referrer: Some(person("A Referrer")),
             identity: child.identity,
             trace: of.trace,
-            register: Some(health::RegisterStatus {
-                status: status as i32,
-                authority,
-                ..health::RegisterStatus::default()
-            }),
+            register: Some(health::RegisterStatus { status: status as i32, authority, ..health::RegisterStatus::default() }),
             care: health::Care::EmergencyDepartment as i32,
             attended_at: self.now(),
         }

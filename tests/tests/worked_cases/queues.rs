@@ -22,7 +22,8 @@ impl Queues {
         let queues = Queues::default();
         for owner in everybody {
             let name = owner.to_string();
-            let subscription = Subscription { queues: vec![format!("delivery.{name}")], prefetch: 64, name: format!("test {name}") };
+            let subscription =
+                Subscription { queues: vec![format!("delivery.{name}")], prefetch: 64, name: format!("test {name}") };
             let mut consumer = Consumer::subscribe(stack.nodes(&name), subscription, Meters::unread());
             let (queues, owner) = (queues.clone(), owner.clone());
             tokio::spawn(async move {

@@ -49,7 +49,10 @@ impl Referral {
             .filter_map(|step| if let Step::NotConnected(to) = step { Some(to.endpoint.as_str()) } else { None })
             .collect();
         let recipients = self.routed().map(|routed| routed.recipients.as_slice()).unwrap_or_default();
-        recipients.iter().filter(move |told| has_none.contains(told.endpoint.as_str())).map(|told| (endpoint(&told.endpoint), told))
+        recipients
+            .iter()
+            .filter(move |told| has_none.contains(told.endpoint.as_str()))
+            .map(|told| (endpoint(&told.endpoint), told))
     }
 
     fn became(&self) -> Became {
@@ -72,23 +75,24 @@ impl Referral {
         let recipients = self.routed().map(|routed| routed.recipients.as_slice()).unwrap_or_default();
         let at_queues = self.newest().into_iter().map(|(owner, delivery)| {
             let shown = recipients.iter().filter(|told| told.endpoint == owner.to_string()).flat_map(|told| &told.withheld);
-            Told {
-                to: owner.clone(),
-                given: delivery.items.iter().map(|item| category(item.category)).collect(),
-                kept: wholly_kept(delivery.withheld.iter().chain(shown)),
-            }
+            let given = delivery.items.iter().map(|item| category(item.category));
+            told_of(owner.clone(), given, delivery.withheld.iter().chain(shown))
         });
-        let without = self.without_a_queue().map(|(to, told)| Told {
-            to,
-            given: told.given.iter().map(|given| category(given.category)).collect(),
-            kept: wholly_kept(told.withheld.iter()),
+        let without = self.without_a_queue().map(|(to, told)| {
+            let given = told.given.iter().map(|given| category(given.category));
+            told_of(to, given, told.withheld.iter())
         });
         at_queues.chain(without).collect()
     }
 
+    /// In which law it was disclosed, and that of what was withheld was weighed (LB-11): the second the sender reads in
+    /// words.
     fn bases(&self) -> impl Iterator<Item = String> {
         let at_queues = self.newest().into_iter().flat_map(|(_, delivery)| delivery.bases.clone());
-        at_queues.chain(self.without_a_queue().flat_map(|(_, told)| told.bases.clone()))
+        let sentences = self.routed().map(|routed| routed.sentences.as_slice()).unwrap_or_default();
+        let basis = |text: &str| Some(text.strip_prefix("Lawful basis ")?.split_once(": ")?.0.to_owned());
+        let in_words = sentences.iter().filter_map(move |sentence| basis(&sentence.text));
+        at_queues.chain(self.without_a_queue().flat_map(|(_, told)| told.bases.clone())).chain(in_words)
     }
 
     /// The clocks, as whoever answers for the child reads them, or as the sender is told where nobody can be handed them.
@@ -185,9 +189,8 @@ pub fn is_settled(status: &common::ReferralStatus, versions: usize) -> bool {
         matches!(entry.step, Some(Step::Routed(_) | Step::Held(_) | Step::ReturnedToSender(_) | Step::Refused(_)))
     };
     let without = |endpoint: &str| {
-        let is_it = |entry: &common::ProgressEntry| {
-            matches!(&entry.step, Some(Step::NotConnected(to)) if to.endpoint == endpoint)
-        };
+        let is_it =
+            |entry: &common::ProgressEntry| matches!(&entry.step, Some(Step::NotConnected(to)) if to.endpoint == endpoint);
         status.ladder.iter().any(is_it)
     };
     let delivered = |recipient: &common::RecipientStatus| {
@@ -211,9 +214,18 @@ fn has_content(delivery: &Delivery) -> bool {
     }
 }
 
-fn wholly_kept<'a>(withheld: impl Iterator<Item = &'a common::Withheld>) -> BTreeSet<Category> {
+/// A form adds pieces of its own to a category, such as an incident's number to what happened: kept is a category of
+/// which nothing at all is given.
+fn told_of<'a>(
+    to: Endpoint,
+    given: impl Iterator<Item = Category>,
+    withheld: impl Iterator<Item = &'a common::Withheld>,
+) -> Told {
+    let given: BTreeSet<Category> = given.collect();
     let is_nothing = |withheld: &&common::Withheld| matches!(withheld.given(), Extent::Nothing | Extent::Review);
-    withheld.filter(is_nothing).map(|withheld| category(withheld.category)).collect()
+    let kept = withheld.filter(is_nothing).map(|withheld| category(withheld.category));
+    let kept = kept.filter(|category| !given.contains(category)).collect();
+    Told { to, given, kept }
 }
 
 fn started(clock: &common::Clock) -> Started {
