@@ -5,20 +5,22 @@
 //! the two are compared with each other as well. Contested cases are reported apart, and do not fail for what the sector
 //! does not agree on; that the wire does what the core says is not contested.
 
+mod course;
 mod doors;
+mod forms;
 mod queues;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use course::{Course, UnderWay};
 use doors::Way;
 use futures_util::{StreamExt as _, stream};
 use proto::wire::common::v1 as common;
 use proto::wire::common::v1::progress_entry::Step;
-use proto::wire::delivery::v1::Delivery;
 use proto::wire::referral::v1 as referral_v1;
 use proto::wire::referral::v1::referral_service_client::ReferralServiceClient;
-use queues::Queues;
+use queues::{AtQueue, Queues};
 use referral::Endpoint;
 use referral::directory::Party;
 use referral::rules::Rulebook;
@@ -30,10 +32,11 @@ use tests::stack::{Node, Stack, certify, repository};
 use tests::wait::until;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 /// The cases that nobody can send, and why.
 const NOT_ON_THE_WIRE: &[(&str, &str)] = &[
-    ("OC-034", "the broker tells by itself that a clock ran out, and nobody may say it for the broker"),
+    ("OC-034", "the broker tells by itself that a clock ran out (see the other test), and nobody may say it for the broker"),
     ("SC-056", "a member of the public has no certificate: the front door that is told refers"),
     ("SC-136", "an operator asks at the operators' desk, which opens nothing of a child unrecorded"),
 ];
@@ -54,6 +57,10 @@ const BEYOND_THE_FORM: &[(&str, &[&str])] = &[
     ("SC-130", &["possibly_related"]),
 ];
 
+/// The cases that their door turns away before anything is kept: with which code, and for which fields of the form.
+const TURNED_AWAY: &[(&str, Code, &[&str])] =
+    &[("OC-025", Code::InvalidArgument, &["form.register.status"]), ("SC-097", Code::FailedPrecondition, &[])];
+
 /// How many cases of a moment are on their way at once.
 const AT_ONCE: usize = 8;
 
@@ -71,6 +78,8 @@ struct Played {
     by: String,
     /// Where the wire does otherwise than the core, or tells its sender otherwise than its recipients.
     faults: Vec<String>,
+    /// Why its door turned it away.
+    turned_away: Option<Status>,
     /// How much came about each of its referrals.
     counts: Vec<(String, usize)>,
 }
@@ -126,10 +135,71 @@ async fn every_worked_case_goes_through_its_door_and_each_recipient_has_what_it_
     };
     assert_eq!(beyond, named(BEYOND_THE_FORM));
     assert_eq!(unsent.into_iter().collect::<BTreeSet<_>>(), NOT_ON_THE_WIRE.iter().map(|(id, _)| *id).collect());
+    let turned_away: BTreeMap<&str, (Code, Vec<String>)> = played
+        .iter()
+        .filter_map(|played| Some((played.outcome.id.as_str(), played.turned_away.as_ref()?)))
+        .map(|(id, refused)| (id, (refused.code(), fields(refused))))
+        .collect();
+    let to_turn_away =
+        TURNED_AWAY.iter().map(|(id, code, fields)| (*id, (*code, fields.iter().map(|f| (*f).to_owned()).collect())));
+    assert_eq!(turned_away, to_turn_away.collect());
     let failed: Vec<&str> = played.iter().filter(|played| played.has_failed()).map(|played| played.outcome.id.as_str()).collect();
     assert!(failed.is_empty(), "otherwise than expected: {failed:?}");
     let (holds, said) = stack.broker_command(&["ledger", "verify"]);
     assert!(holds, "{said}");
+}
+
+/// Where the calls that are made of a referral under way do otherwise than the same said as a message of its own, and why.
+const OTHERWISE_UNDER_WAY: &[(&str, &str, &str)] = &[
+    (
+        "SC-107",
+        r#"heard by: expected {"LA:E08000035:child_protection"}, found {}"#,
+        "the authority that held the discussion tells its own team, and the referrer does not read what it found",
+    ),
+    (
+        "SC-127",
+        r#"clocks: expected {}, started {("disagreement_answer", "2026-11-26")}"#,
+        "the product gives the manager five working days (FB-03): its own convention, for the limits are local",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_a_referral_under_way_is_heard_by_whom_the_cases_say() {
+    let rules = Rulebook::built_in("").expect("the built-in rules");
+    let courses = |worked: Worked| Course::of(worked.bound.said.kind).map(|course| (course, worked));
+    let mut all: Vec<(Course, Worked)> = worked(&rules).into_iter().filter_map(courses).collect();
+    // The latest first, so that no clock runs out while others are said.
+    all.sort_by_key(|(_, worked)| std::cmp::Reverse(worked.case.received()));
+    let mut everybody = everybody(all.iter().map(|(_, worked)| worked));
+    everybody.extend(all.iter().map(|(_, worked)| UnderWay::referrer(worked)));
+    let mut stack = stack_of("under-way", &everybody);
+    let mut queues = None;
+    let mut otherwise: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (course, worked) in &all {
+        let said = worked.case.received();
+        let referred = worked.bound.submission.circumstances.referral_received.unwrap_or(said);
+        stack.set_endpoints(&endpoints_file(std::slice::from_ref(worked), &everybody));
+        stack.start_at(referred).await;
+        let queues = queues.get_or_insert_with(|| Queues::of(&stack, &everybody));
+        let under_way = UnderWay::begin(&stack, queues, worked, *course).await;
+        let later = if *course == Course::ClockRunsOut { said + jiff::SignedDuration::from_hours(48) } else { said };
+        if later != referred {
+            stack.stop();
+            stack.start_at(later).await;
+        }
+        let status = under_way.go_on(&stack, queues).await;
+        // What is in hand is finished first: nothing comes after it.
+        stack.stop();
+        queues.are_read(&stack).await;
+        let differences = under_way.differences(queues, &status);
+        println!("{} {course:?}: {}", worked.case.id, if differences.is_empty() { "as expected" } else { "otherwise" });
+        differences.iter().for_each(|difference| println!("    {difference}"));
+        if !differences.is_empty() {
+            otherwise.insert(&worked.case.id, differences);
+        }
+    }
+    let listed = OTHERWISE_UNDER_WAY.iter().map(|(id, how, _)| (*id, vec![(*how).to_owned()]));
+    assert_eq!(otherwise, listed.collect());
 }
 
 impl Played {
@@ -209,7 +279,7 @@ fn own_parties(bound: &Bound) -> BTreeMap<Endpoint, Party> {
 
 /// Everybody who has a queue: who sends, who should receive, and who could by mistake: the desks of every authority in a
 /// case.
-fn everybody(sent: &[Worked]) -> BTreeSet<Endpoint> {
+fn everybody<'a>(sent: impl IntoIterator<Item = &'a Worked>) -> BTreeSet<Endpoint> {
     let mut all = BTreeSet::new();
     for Worked { bound, in_core, .. } in sent {
         all.extend(bound.directory.parties().map(|party| party.endpoint.clone()));
@@ -250,11 +320,11 @@ fn endpoints_file(group: &[Worked], everybody: &BTreeSet<Endpoint>) -> String {
 async fn play(stack: &Stack, queues: &Queues, worked: &Worked) -> Played {
     let Worked { case, bound, in_core } = worked;
     let sender = Sending { queues, worked, channel: channel(stack, &bound.submission.sender.to_string()).await };
-    let (by, observed, referrals) = sender.play().await;
+    let Came { by, observed, referrals, turned_away } = sender.play().await;
     let mut faults: Vec<String> = referrals.iter().flat_map(Referral::contradictions).collect();
     faults.extend(otherwise(case, bound, in_core, &observed));
     let counts = referrals.iter().map(|referral| (referral.status.referral_id.clone(), referral.came.len())).collect();
-    Played { outcome: Outcome::of(case, bound, &observed), by, faults, counts }
+    Played { outcome: Outcome::of(case, bound, &observed), by, faults, turned_away, counts }
 }
 
 /// Where the wire does otherwise than the core: whom it tells, and what of the case's own it gives them.
@@ -279,6 +349,14 @@ fn otherwise(case: &Case, bound: &Bound, in_core: &Observed, on_wire: &Observed)
     faults
 }
 
+/// By which way a case went, and what came of it.
+struct Came {
+    by: String,
+    observed: Observed,
+    referrals: Vec<Referral>,
+    turned_away: Option<Status>,
+}
+
 /// A sender with its case.
 struct Sending<'a> {
     queues: &'a Queues,
@@ -287,8 +365,7 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// By which way it went, what came of it, and its referrals.
-    async fn play(&self) -> (String, Observed, Vec<Referral>) {
+    async fn play(&self) -> Came {
         let Worked { bound, case, .. } = self.worked;
         let key = key();
         let (by, form) = match doors::way(case, bound) {
@@ -301,7 +378,7 @@ impl Sending<'_> {
                 self.settled(&receipt, 1).await;
                 self.amend(&receipt.referral_id, doors::in_own_words(bound)).await;
                 let referrals = self.settled(&receipt, 2).await;
-                return ("Submit, then Amend".to_owned(), self.observed(&referrals), referrals);
+                return self.came_to("Submit, then Amend".to_owned(), referrals);
             }
             Way::None => panic!("{} is not sent", case.id),
         };
@@ -318,18 +395,18 @@ impl Sending<'_> {
             self.settled(&receipt, 1).await;
             assert_eq!(send().await.expect("received").referral_id, receipt.referral_id, "never an overwrite");
             let referrals = self.settled(&receipt, 2).await;
-            return (format!("{by}, under the key of another"), self.observed(&referrals), referrals);
+            return self.came_to(format!("{by}, under the key of another"), referrals);
         }
         let receipt = match send().await {
             Ok(receipt) => receipt,
             Err(refused) => {
                 let observed = seen::nothing(Became::Returned, case.received());
-                return (format!("{by}, refused at the door ({})", because(&refused)), observed, Vec::new());
+                return Came { by, observed, referrals: Vec::new(), turned_away: Some(refused) };
             }
         };
         let referrals = self.settled(&receipt, 1).await;
         if !bound.is_repeat {
-            return (by, self.observed(&referrals), referrals);
+            return self.came_to(by, referrals);
         }
         assert!(send().await.expect("received") == receipt, "the same receipt for ever");
         // The intake keeps the order of a referral: once the withdrawal is heard, the repeat was.
@@ -340,11 +417,13 @@ impl Sending<'_> {
         assert_eq!(rulings.count(), 1, "the repeat changed nothing");
         let came = self.came(&status, 1).await;
         let received = status.received.as_ref().and_then(proto::read::moment).expect("when it was received");
-        (format!("{by}, twice"), seen::nothing(Became::Repeat, received), vec![Referral { status, came }])
+        let (observed, referrals) = (seen::nothing(Became::Repeat, received), vec![Referral { status, came }]);
+        Came { by: format!("{by}, twice"), observed, referrals, turned_away: None }
     }
 
-    fn observed(&self, referrals: &[Referral]) -> Observed {
-        seen::observed(referrals, &self.worked.bound.submission.circumstances.tell)
+    fn came_to(&self, by: String, referrals: Vec<Referral>) -> Came {
+        let observed = seen::observed(&referrals, &self.worked.bound.submission.circumstances.tell);
+        Came { by, observed, referrals, turned_away: None }
     }
 
     /// The referrals of a receipt, once `versions` of each were ruled on and everything lies on its queue.
@@ -365,7 +444,7 @@ impl Sending<'_> {
 
     /// What lay on the queues about a referral, once it holds all that its sender is told of, and for each recipient
     /// so many notices, of which the sender is not told.
-    async fn came(&self, status: &common::ReferralStatus, notices: usize) -> Vec<(Endpoint, Delivery)> {
+    async fn came(&self, status: &common::ReferralStatus, notices: usize) -> Vec<AtQueue> {
         let delivered = |endpoint: &str| {
             let is_to = |step: &Step| matches!(step, Step::Delivered(to) if to.endpoint == endpoint);
             status.ladder.iter().filter_map(|entry| entry.step.as_ref()).filter(|step| is_to(step)).count()
@@ -415,7 +494,8 @@ impl Sending<'_> {
     }
 }
 
-fn because(refused: &Status) -> String {
-    assert!(matches!(refused.code(), Code::InvalidArgument | Code::FailedPrecondition), "{refused}");
-    format!("{:?}", refused.code())
+/// The fields that a refusal names.
+fn fields(refused: &Status) -> Vec<String> {
+    let named = refused.get_details_bad_request().map(|details| details.field_violations);
+    named.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
 }

@@ -10,10 +10,13 @@ use tests::stack::Stack;
 use tests::wait::until;
 use transport::amqp::{Consumer, Meters, Subscription};
 
+/// On whose queue something lay, and what.
+pub type AtQueue = (Endpoint, Delivery);
+
 /// What lay on the queues, by referral and in the order in which it came.
 #[derive(Clone, Default)]
 pub struct Queues {
-    came: Arc<Mutex<BTreeMap<String, Vec<(Endpoint, Delivery)>>>>,
+    came: Arc<Mutex<BTreeMap<String, Vec<AtQueue>>>>,
 }
 
 impl Queues {
@@ -49,7 +52,7 @@ impl Queues {
     }
 
     /// What came about one referral, and on whose queue.
-    pub fn about(&self, referral: &str) -> Vec<(Endpoint, Delivery)> {
+    pub fn about(&self, referral: &str) -> Vec<AtQueue> {
         self.came.lock().expect("nobody panicked with it").get(referral).cloned().unwrap_or_default()
     }
 

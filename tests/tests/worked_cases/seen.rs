@@ -12,19 +12,21 @@ use referral::vocab::Category;
 use referral::{Endpoint, Moment};
 use router::cases::{Became, Observed, Started, Told};
 
+use crate::queues::AtQueue;
+
 /// What is known of one child's referral.
 pub struct Referral {
     /// How its sender says that it stands.
     pub status: common::ReferralStatus,
     /// What lay on the queues about it.
-    pub came: Vec<(Endpoint, Delivery)>,
+    pub came: Vec<AtQueue>,
 }
 
 impl Referral {
     /// The deliveries with content, the newest of each recipient: what it acts on.
-    fn newest(&self) -> Vec<&(Endpoint, Delivery)> {
+    fn newest(&self) -> Vec<&AtQueue> {
         let with_content = || self.came.iter().filter(|(_, delivery)| has_content(delivery));
-        let is_newest = |(owner, delivery): &&(Endpoint, Delivery)| {
+        let is_newest = |(owner, delivery): &&AtQueue| {
             with_content().all(|(other, known)| other != owner || known.sequence <= delivery.sequence)
         };
         with_content().filter(is_newest).collect()
