@@ -1,5 +1,5 @@
-//! Which case goes by which call. What the form of a door has no place for is found by
-//! translating it as the door will and comparing that with the case, never by a list.
+//! Which case goes by which call. What the form of a door has no place for is found by translating it as the door will
+//! and comparing that with the case; the list that the test holds is only compared with what was found.
 
 use std::collections::BTreeSet;
 
