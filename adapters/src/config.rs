@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use transport::amqp::Nodes;
+use transport::clock::{Rehearsal, RehearsalNotAllowed};
 use transport::tls::{Files, Identity};
 
 /// What is wrong with a configuration, and where.
@@ -39,6 +40,9 @@ pub enum BadConfig {
     /// It names RabbitMQ nodes that cannot be.
     #[error("[rabbitmq]: {0}")]
     Nodes(#[from] transport::amqp::BadNodes),
+    /// A clock that runs ahead among real people.
+    #[error(transparent)]
+    RehearsalNotAllowed(#[from] RehearsalNotAllowed),
     /// It has no section that the command needs.
     #[error("the configuration has no [{0}], which this command needs")]
     Lacks(&'static str),
@@ -61,6 +65,9 @@ pub struct Config {
     /// What is logged, and where traces go.
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// A clock that runs ahead, for rehearsals only: the same as the broker's.
+    #[serde(default)]
+    pub rehearsal: Rehearsal,
 }
 
 /// The door itself.

@@ -104,6 +104,8 @@ pub fn fgm(form: form::FgmReport) -> Translated {
         kind: EventKind::Referral as i32,
         level,
         harm: harm as i32,
+        // The form itself says what for, also where it only informs (TC-05).
+        purpose: "A report of female genital mutilation (Female Genital Mutilation Act 2003 s5B).".to_owned(),
         circumstances: Some(common::Circumstances {
             reporter: reporter as i32,
             happened: form.discovered_at,

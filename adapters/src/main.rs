@@ -8,7 +8,6 @@ use adapters::config::Config;
 use adapters::gateway::Gateway;
 use clap::{Parser, Subcommand};
 use prometheus::Registry;
-use transport::clock::Clock;
 use transport::shutdown::Shutdown;
 use transport::telemetry;
 
@@ -62,6 +61,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         log: config.telemetry.log.clone(),
         otlp: config.telemetry.otlp.clone(),
     };
+    let clock = config.rehearsal.clock()?;
     let gateway = Gateway::check(config)?;
     if let Command::Check { .. } = command {
         println!("configuration and certificates are in order");
@@ -71,7 +71,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = telemetry::start(&settings)?;
     telemetry.register(&registry)?;
     let shutdown = Shutdown::on_signals(DRAIN)?;
-    let served = gateway.serve(registry, Clock::system(), shutdown).await;
+    let served = gateway.serve(registry, clock, shutdown).await;
     telemetry.stop().await;
     Ok(served?)
 }

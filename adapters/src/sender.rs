@@ -44,10 +44,11 @@ fn may_come_through(party: &Endpoint, door: Door) -> bool {
         Endpoint::Police(_) => matches!(door, Door::Police | Door::Referral | Door::Delivery),
         Endpoint::Nhs(_) => matches!(door, Door::Health | Door::Referral | Door::Delivery),
         Endpoint::Authority(..) => matches!(door, Door::FrontDoor | Door::Referral | Door::Delivery),
+        // A helpline or a nursery refers too; it has no form of its own.
+        Endpoint::Voluntary(_) => matches!(door, Door::Referral | Door::Delivery),
         Endpoint::PolicePrevent(_)
         | Endpoint::Adult(_)
         | Endpoint::Devolved(_)
-        | Endpoint::Voluntary(_)
         | Endpoint::NhsService(..)
         | Endpoint::Marac(_)
         | Endpoint::National(_) => matches!(door, Door::Delivery),
@@ -87,7 +88,8 @@ mod tests {
         ] {
             assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor, Door::Delivery], "{desk}");
         }
-        for other in ["police.13.prevent", "adult.E08000035", "devolved.W06000015", "vcs.helpers"] {
+        assert_eq!(doors_of("vcs.helpers"), [Door::Referral, Door::Delivery]);
+        for other in ["police.13.prevent", "adult.E08000035", "devolved.W06000015"] {
             assert_eq!(doors_of(other), [Door::Delivery], "{other}");
         }
     }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use referral::Moment;
 use transport::amqp::{Management, Nodes};
+use transport::clock::Clock;
 use transport::tls::{Files, Identity};
 
 use crate::wait::until;
@@ -161,6 +163,9 @@ pub struct Stack {
     adapter: Option<Child>,
     otlp: String,
     endpoints: PathBuf,
+    /// How far ahead the programs' clocks run.
+    broker_shift_s: i64,
+    adapter_shift_s: i64,
 }
 
 /// One of the two programs.
@@ -218,7 +223,8 @@ impl Stack {
         let ports =
             Ports { gateway: free_port(), operate: free_port(), broker_metrics: free_port(), adapter_metrics: free_port() };
         let endpoints = repository().join("deploy/endpoints.toml");
-        Stack { node, vhost: unique, folder, ports, broker: None, adapter: None, otlp: String::new(), endpoints }
+        let (broker, adapter, otlp) = (None, None, String::new());
+        Stack { node, vhost: unique, folder, ports, broker, adapter, otlp, endpoints, broker_shift_s: 0, adapter_shift_s: 0 }
     }
 
     /// Traces go to this OTLP collector.
@@ -275,7 +281,7 @@ impl Stack {
         Nodes::new([self.node.amqps()], self.vhost.clone(), "localhost", self.identity(party)).expect("the node's address")
     }
 
-    fn write_configs(&self, time_shift_hours: i64) {
+    fn write_configs(&self) {
         let certificates = self.node.certificates();
         let tls = |party: &str| {
             let path = |file: String| certificates.join(file).display().to_string();
@@ -286,10 +292,11 @@ impl Stack {
                 path(format!("{party}.key"))
             )
         };
+        let rehearsal = |shift_s: i64| format!("[rehearsal]\nallowed = true\ntime_shift_s = {shift_s}\n");
         let rabbitmq = format!("[rabbitmq]\nnodes = [{:?}]\nvhost = {:?}\n", self.node.amqps(), self.vhost);
         let telemetry = format!("[telemetry]\nlog = \"info\"\notlp = {:?}\n", self.otlp);
         let broker = format!(
-            "{rabbitmq}[rabbitmq.management]\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n{}[ledger]\npath = \"ledger/ledger.sqlite\"\nkey = \"ledger/signing.key\"\n[operate]\nlisten = \"127.0.0.1:{}\"\n[directory]\nendpoints = {:?}\nlook_every_s = 1\n[metrics]\nlisten = {:?}\n{telemetry}[rehearsal]\nallowed = true\ntime_shift_hours = {time_shift_hours}\n",
+            "{rabbitmq}[rabbitmq.management]\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n{}[ledger]\npath = \"ledger/ledger.sqlite\"\nkey = \"ledger/signing.key\"\n[operate]\nlisten = \"127.0.0.1:{}\"\n[directory]\nendpoints = {:?}\nlook_every_s = 1\n[metrics]\nlisten = {:?}\n{telemetry}{}",
             self.node.setting("MANAGEMENT_URL"),
             self.node.setting("MANAGEMENT_USER"),
             self.node.setting("MANAGEMENT_PASSWORD_FILE"),
@@ -297,13 +304,15 @@ impl Stack {
             self.ports.operate,
             self.endpoints.display().to_string(),
             self.broker_metrics(),
+            rehearsal(self.broker_shift_s),
         );
         let adapter = format!(
-            "{rabbitmq}{}[gateway]\nlisten = \"127.0.0.1:{}\"\n[broker]\naddress = {:?}\n[metrics]\nlisten = {:?}\n{telemetry}",
+            "{rabbitmq}{}[gateway]\nlisten = \"127.0.0.1:{}\"\n[broker]\naddress = {:?}\n[metrics]\nlisten = {:?}\n{telemetry}{}",
             tls("service.adapter"),
             self.ports.gateway,
             self.operate(),
             self.adapter_metrics(),
+            rehearsal(self.adapter_shift_s),
         );
         fs::write(self.broker_config(), broker).expect("the broker's configuration");
         fs::write(self.folder.join("adapter.toml"), adapter).expect("the adapter's configuration");
@@ -329,9 +338,20 @@ impl Stack {
 
     /// Starts the broker, its clock ahead by so many hours, and waits until it is ready.
     pub async fn start_broker(&mut self, time_shift_hours: i64) {
-        self.write_configs(time_shift_hours);
+        self.broker_shift_s = time_shift_hours * 3600;
+        self.write_configs();
         self.broker = Some(self.spawn("safeguarding-broker", &self.broker_config()));
         self.ready(&self.broker_metrics(), "safeguarding-broker").await;
+    }
+
+    /// Starts both programs, the broker first, as if it were `moment` now.
+    pub async fn start_at(&mut self, moment: Moment) {
+        let shift_s = moment.duration_since(Clock::system().now()).as_secs();
+        (self.broker_shift_s, self.adapter_shift_s) = (shift_s, shift_s);
+        self.write_configs();
+        self.launch(Program::Broker);
+        self.ready(&self.broker_metrics(), "safeguarding-broker").await;
+        self.start_adapter().await;
     }
 
     /// Starts the adapter and waits until it is ready.

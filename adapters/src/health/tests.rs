@@ -202,6 +202,7 @@ fn what_is_known_is_told_apart_from_what_is_feared() {
     assert_eq!(harm(FgmFinding::ToldByOthers), vocab::HarmType::FgmReportedByThirdParty);
     assert_eq!(harm(FgmFinding::AtRisk), vocab::HarmType::FgmRisk);
     let read = read(&fgm_of(FgmFinding::ToldByGirl, Profession::Nurse, "101 call 17").content).unwrap();
+    assert!(read.purpose.is_some(), "also a report that only informs says what for");
     assert_eq!((read.level, read.circumstances.reporter), (vocab::Level::SignificantHarm, Some(vocab::Reporter::Regulated)));
     assert_eq!(read.circumstances.happened, "2026-11-22T15:00:00Z".parse().ok());
 }

@@ -127,6 +127,17 @@ fn an_open_case_passes_to_the_authority_that_follows_for_the_childs_place_with_t
     }
 }
 
+/// A clock that is set back takes nothing from an authority that has begun.
+#[test]
+fn an_authority_that_has_not_begun_by_a_clock_that_is_behind_keeps_what_it_has() {
+    let rules = rules(&[SURREY, WEST]);
+    let referral = of("E07000209", |referral| referral.received = "2027-04-01T09:00:00Z".parse().unwrap());
+    let case = raised(&referral, &rules);
+    assert_eq!(responsible(&case), endpoint(WEST));
+    let behind = looked_again(case, &referral, LAST_DAY, &rules);
+    assert_eq!(behind.surprise, Some(Surprise::NothingDue));
+}
+
 #[test]
 fn a_second_look_changes_nothing_and_one_without_content_discloses_nothing() {
     let rules = rules(&[SURREY, WEST]);

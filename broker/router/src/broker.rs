@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use prometheus::Registry;
 use referral::ReferralId;
 use referral::case::Event;
@@ -82,7 +81,7 @@ impl Ready {
             Management::with_password_file(&access.url, &access.user, &access.password_file).map_err(CannotStart::because)?;
         let cluster =
             Cluster { management, vhost: rabbitmq.vhost.clone(), quorum_group_size: rabbitmq.management.quorum_group_size };
-        let clock = Clock::shifted(SignedDuration::from_hours(config.rehearsal.time_shift_hours));
+        let clock = config.rehearsal.clock().map_err(CannotStart::because)?;
         Ok(Ready { config, rules, identity, nodes, cluster, clock })
     }
 

@@ -2,7 +2,8 @@
 //! through the same core as a real referral.
 //!
 //! Unknown keys and words are errors that name themselves. Nothing is guessed: what a case names only in its story is
-//! bound by name (see [`read`]), and what the rules make of it is compared word for word ([`compare`]).
+//! bound by name (see [`bind`]), and what came of it is compared word for word ([`compare()`]): what the rules made of it
+//! ([`run`]), or what was seen on the queues of a whole stack (`tests/tests/worked_cases`).
 
 mod compare;
 mod read;
@@ -10,10 +11,11 @@ mod read;
 use std::fmt;
 
 use referral::case::{Event, Surprise, step};
-use referral::rules::{Rulebook, Ruling};
+use referral::rules::Rulebook;
 use referral::submission::Referral;
 
-pub use read::{Case, Expected};
+pub use compare::{Became, Observed, Started, Told, compare};
+pub use read::{Bound, Case, Expected, Said, bind};
 
 /// What came of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,35 +99,52 @@ fn tell(f: &mut fmt::Formatter<'_>, word: &str, outcome: &Outcome) -> fmt::Resul
     outcome.remarks.iter().try_for_each(|remark| writeln!(f, "           (advice: {remark})"))
 }
 
-/// Runs the cases of `text`, one a line. Blank lines and lines that begin with `#` are passed over.
+/// The cases of `text`, one a line. Blank lines and lines that begin with `#` are passed over.
+pub fn read(text: &str) -> impl Iterator<Item = Result<Case, Unreadable>> {
+    let is_case = |content: &str| !content.trim().is_empty() && !content.trim_start().starts_with('#');
+    (1..).zip(text.lines()).filter(move |(_, content)| is_case(content)).map(|(line, content)| {
+        let mut case: Case = serde_json::from_str(content).map_err(|fault| Unreadable { line, because: fault.to_string() })?;
+        case.line = line;
+        Ok(case)
+    })
+}
+
+/// Runs the cases of `text` through the core.
 pub fn run(text: &str, rules: &Rulebook) -> Report {
     let mut report = Report::default();
-    for (line, content) in (1..).zip(text.lines()) {
-        if content.trim().is_empty() || content.trim_start().starts_with('#') {
-            continue;
-        }
-        let read = serde_json::from_str::<Case>(content).map_err(|fault| fault.to_string());
-        match read.and_then(|case| judge(&case, rules)) {
+    for case in read(text) {
+        let judged = case.and_then(|case| {
+            let (line, id) = (case.line, &case.id);
+            judge(&case, rules).map_err(|because| Unreadable { line, because: format!("case {id}: {because}") })
+        });
+        match judged {
             Ok(outcome) => report.outcomes.push(outcome),
-            Err(because) => report.unreadable.push(Unreadable { line, because }),
+            Err(unreadable) => report.unreadable.push(unreadable),
         }
     }
     report
 }
 
-/// What the core makes of a case: one ruling a child, or that it was received before.
-struct Made {
-    rulings: Vec<(Referral, Ruling)>,
-    is_duplicate: bool,
+fn judge(case: &Case, rules: &Rulebook) -> Result<Outcome, String> {
+    let bound = bind(case, rules)?;
+    let observed = in_the_core(&bound, rules).ok_or("it has no child")?;
+    Ok(Outcome::of(case, &bound, &observed))
 }
 
-fn judge(case: &Case, rules: &Rulebook) -> Result<Outcome, String> {
-    let bound = read::bind(case, rules).map_err(|fault| format!("case {}: {fault}", case.id))?;
+/// What the core makes of a case: a ruling for each child, or that it was received before.
+pub fn in_the_core(bound: &Bound, rules: &Rulebook) -> Option<Observed> {
     let own = Rulebook { directory: bound.directory.clone(), ..rules.clone() };
-    let rulings = bound.referrals.iter().map(|referral| (referral.clone(), own.rule(referral, &[]))).collect();
-    let is_duplicate = bound.is_repeat && bound.referrals.first().is_some_and(|first| is_duplicate(first, &own));
-    let (differences, remarks) = compare::compare(case, &bound, &Made { rulings, is_duplicate });
-    Ok(Outcome { id: case.id.clone(), title: case.title.clone(), contested: case.contested, differences, remarks })
+    let rulings: Vec<_> = bound.referrals.iter().map(|referral| (referral.clone(), own.rule(referral, &[]))).collect();
+    let is_repeat = bound.is_repeat && bound.referrals.first().is_some_and(|first| is_duplicate(first, &own));
+    Observed::in_rulings(&rulings, is_repeat)
+}
+
+impl Outcome {
+    /// What was observed of a case, beside what it expects.
+    pub fn of(case: &Case, bound: &Bound, observed: &Observed) -> Outcome {
+        let (differences, remarks) = compare(case, bound, observed);
+        Outcome { id: case.id.clone(), title: case.title.clone(), contested: case.contested, differences, remarks }
+    }
 }
 
 /// Whether the same message again changes nothing (DQ-01), as the life of a case says it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use evidence::PublicKey;
 use serde::Deserialize;
+use transport::clock::{Rehearsal, RehearsalNotAllowed};
 
 /// Everything the broker needs to know.
 #[derive(Clone, Debug, Deserialize)]
@@ -170,18 +171,6 @@ impl Default for Telemetry {
     }
 }
 
-/// A clock that runs ahead.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rehearsal {
-    /// Must be true for the shift to be used: a deployment with real people never sets it.
-    #[serde(default)]
-    pub allowed: bool,
-    /// How far ahead, in hours.
-    #[serde(default)]
-    pub time_shift_hours: i64,
-}
-
 /// How an operator's command line reaches the running broker.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -262,8 +251,8 @@ pub enum BadConfig {
         because: String,
     },
     /// A clock that runs ahead among real people.
-    #[error("[rehearsal] time_shift_hours is set without allowed = true: a shifted clock is for rehearsals only")]
-    RehearsalNotAllowed,
+    #[error(transparent)]
+    RehearsalNotAllowed(#[from] RehearsalNotAllowed),
     /// Signatures are required, and none can be there.
     #[error("[rules] require_signature needs packs, the folder of the signed packs, and trusted_keys, whose signatures count")]
     NobodyCanSign,
@@ -290,9 +279,7 @@ impl Config {
         for file in files.into_iter().chain(config.rules.packs.as_mut()).chain(config.rules.shadow.as_mut()) {
             *file = base.join(&*file);
         }
-        if config.rehearsal.time_shift_hours != 0 && !config.rehearsal.allowed {
-            return Err(BadConfig::RehearsalNotAllowed);
-        }
+        config.rehearsal.clock()?;
         let rules = &config.rules;
         if rules.require_signature && (rules.packs.is_none() || rules.trusted_keys.is_empty()) {
             return Err(BadConfig::NobodyCanSign);

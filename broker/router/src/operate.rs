@@ -71,6 +71,20 @@ impl<L: Ledger> Desk<L> {
         Ok(told.into_iter().filter_map(entry).collect())
     }
 
+    /// The case, if it is `party`'s, and its ladder as they stood together: what was written between the two readings is
+    /// read again, so that no rung is told without the clocks and recipients that came with it.
+    async fn standing_of(&self, party: &Endpoint, referral: ReferralId) -> Result<(Case, Vec<common::ProgressEntry>), Status> {
+        let mut case = self.case_of(party, referral).await?;
+        loop {
+            let ladder = self.ladder(party, referral).await?;
+            let still = self.case_of(party, referral).await?;
+            if still == case {
+                return Ok((case, ladder));
+            }
+            case = still;
+        }
+    }
+
     /// Once how it ended has been handed to the sender, the case may close (P9).
     async fn told_how_it_ended(&self, referral: ReferralId) {
         // Fails only while the broker stops; then it stays open, and is told again.
@@ -163,8 +177,7 @@ impl<L: Ledger> CaseService for Caller<L> {
         only_the_doors(&request)?;
         let wire::GetRequest { party: sender, referral_id } = request.into_inner();
         let (sender, id) = (party(&sender)?, referral(&referral_id)?);
-        let case = self.0.case_of(&sender, id).await?;
-        let ladder = self.0.ladder(&sender, id).await?;
+        let (case, ladder) = self.0.standing_of(&sender, id).await?;
         if case.is_open() && case.has_ended() {
             self.0.told_how_it_ended(id).await;
         }

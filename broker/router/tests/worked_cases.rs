@@ -47,9 +47,9 @@ fn every_worked_case_comes_out_as_a_practitioner_expects() {
 #[test]
 fn a_wrong_expectation_fails_and_says_the_difference() {
     for (from, to, says) in [
-        ("\"action\": \"deliver\"", "\"action\": \"reject\"", "action: expected reject, the rules say deliver"),
+        ("\"action\": \"deliver\"", "\"action\": \"reject\"", "action: expected reject, found deliver"),
         ("LA:E10000016:front_door", "LA:E10000017:front_door", "responsible: expected LA:E10000017:front_door"),
-        ("\"also_notify\": []", "\"also_notify\": [\"POLICE:46\"]", "also told: expected POLICE:46, the rules say none"),
+        ("\"also_notify\": []", "\"also_notify\": [\"POLICE:46\"]", "also told: expected POLICE:46, found none"),
         (
             "\"withheld\": []",
             "\"withheld\": [{\"category\": \"identity\", \"from\": \"LA:E10000016:front_door\"}]",

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
 /// Tells the time: the system's, plus the shift of a rehearsal.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +44,35 @@ impl Clock {
     }
 }
 
+/// A clock that runs ahead, or behind, as a program's configuration asks for it: `[rehearsal]`. Both programs are
+/// given the same one: the doors write down when a message was received, the broker when something is late.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rehearsal {
+    /// Must be true for the shift to be used: a deployment with real people never sets it.
+    #[serde(default)]
+    pub allowed: bool,
+    /// How far ahead, in seconds.
+    #[serde(default)]
+    pub time_shift_s: i64,
+}
+
+/// A shifted clock among real people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("[rehearsal] time_shift_s is set without allowed = true: a shifted clock is for rehearsals only")]
+pub struct RehearsalNotAllowed;
+
+impl Rehearsal {
+    /// The clock, unless a shift is asked for and nobody said that this is a rehearsal.
+    pub fn clock(&self) -> Result<Clock, RehearsalNotAllowed> {
+        match (self.time_shift_s, self.allowed) {
+            (0, _) => Ok(Clock::system()),
+            (shift_s, true) => Ok(Clock::shifted(SignedDuration::from_secs(shift_s))),
+            (_, false) => Err(RehearsalNotAllowed),
+        }
+    }
+}
+
 /// Measures how long something took; for latency metrics, not for deadlines of people.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
@@ -68,6 +98,13 @@ mod tests {
         let day = SignedDuration::from_hours(24);
         let ahead = Clock::shifted(day).now().duration_since(Clock::system().now());
         assert!((ahead - day).abs() < SignedDuration::from_secs(5), "{ahead:?}");
+    }
+
+    #[test]
+    fn a_clock_is_shifted_in_a_rehearsal_only() {
+        let of = |allowed, time_shift_s| Rehearsal { allowed, time_shift_s }.clock().map(|clock| clock.shift().as_secs());
+        assert_eq!(of(true, -90), Ok(-90));
+        assert_eq!((of(false, 0), of(false, 1)), (Ok(0), Err(RehearsalNotAllowed)));
     }
 
     #[test]

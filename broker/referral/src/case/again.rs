@@ -32,8 +32,7 @@ impl Case {
     /// What waits for a person about it already needs no other look.
     fn has_ended_since(&self, today: Date, directory: &Directory) -> bool {
         let Some(gss) = self.standing.responsible().and_then(Endpoint::authority) else { return false };
-        let answers = directory.on(today).authority(gss).is_some_and(|authority| authority.gss == *gss);
-        !answers && self.waiting.as_ref().is_none_or(|waiting| !waiting.items.is_empty())
+        directory.register().has_ended(gss, today) && self.waiting.as_ref().is_none_or(|waiting| !waiting.items.is_empty())
     }
 
     fn now_connected<'a>(&'a self, directory: &'a Directory) -> impl Iterator<Item = &'a Endpoint> {

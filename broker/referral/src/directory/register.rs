@@ -437,6 +437,12 @@ impl Register {
             .find(|body| body.authority == *authority && body.from <= on && body.until.is_none_or(|until| on <= until))
     }
 
+    /// Whether the authority or district of `gss` has ended by that day, or has another code now.
+    pub fn has_ended(&self, gss: &GssCode, on: Date) -> bool {
+        let current = self.current_code(gss);
+        current != gss || self.entries.get(current).is_some_and(|entry| matches!(entry.seen_on(on), Seen::After))
+    }
+
     /// Everybody who may answer for `gss` on that day, in order of code: one where the code tells, several where
     /// it was split or merged, none where it is not known.
     pub fn candidates(&self, gss: &GssCode, on: Date) -> Vec<&Authority> {

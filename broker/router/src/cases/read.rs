@@ -40,6 +40,35 @@ pub struct Case {
     /// The sector does not agree on it.
     #[serde(default)]
     pub contested: bool,
+    /// On which line of its file it stands, from 1.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+/// Who sends a case, and what: by which door it would come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// As what it is sent.
+    pub by: SenderKind,
+    /// What kind of message.
+    pub kind: EventKind,
+}
+
+impl Case {
+    /// When it was received.
+    pub fn received(&self) -> Moment {
+        self.message.time_received
+    }
+
+    /// The categories that it says are there.
+    pub fn categories(&self) -> BTreeSet<Category> {
+        self.message.info_categories.iter().map(|written| category(written)).collect()
+    }
+
+    /// It says that an earlier message went under its key, with other content.
+    pub fn is_changed_repeat(&self) -> bool {
+        self.message.content_hash_differs == Some(true)
+    }
 }
 
 /// What should come of a case.
@@ -195,9 +224,13 @@ struct ChildWritten {
     non_mobile: Option<bool>,
 }
 
-/// A case, bound: the referrals it describes, the directory it takes place in, and what its parties are called.
+/// A case, bound: the submission and the referrals it describes, the directory it takes place in, and what its parties are called.
 pub struct Bound {
-    /// One a child.
+    /// Who sends it, and what.
+    pub said: Said,
+    /// The whole as it would be submitted.
+    pub submission: Submission,
+    /// One a child, with what the case says is there and nothing else.
     pub referrals: Vec<Referral>,
     /// The register, with the parties of this case in it.
     pub directory: Directory,
@@ -316,15 +349,15 @@ pub fn bind(case: &Case, rules: &Rulebook) -> Result<Bound, String> {
 
     let directory = directory(message, &sender, register)?;
     let submission = submission(message, sender, event, tell, reply_to, school, &directory)?;
-    let items = items(&message.info_categories);
     let mut referrals = submission.split();
-    referrals.iter_mut().for_each(|referral| referral.items.clone_from(&items));
+    referrals.iter_mut().for_each(|referral| referral.items.clone_from(&submission.items));
+    let said = Said { by: word("sender_kind", &message.sender_kind)?, kind: event };
     let is_repeat =
         message.content_hash_differs == Some(false) || message.duplicate_of.is_some() && message.content_hash_differs.is_none();
     if let Some(Value::String(clock)) = &message.clock {
         word::<ClockName>("clock", clock)?;
     }
-    Ok(Bound { referrals, directory, names, from_story, is_repeat })
+    Ok(Bound { said, submission, referrals, directory, names, from_story, is_repeat })
 }
 
 /// A household by its role, else any other party.
@@ -503,7 +536,7 @@ fn submission(
         addressed_to: message.addressed_to.as_deref().map(|to| party(to, directory)).transpose()?,
         handling,
         referrer: Practitioner { name: "A Referrer".into(), role: "".into(), contact: "".into() },
-        items: Vec::new(),
+        items: items(&message.info_categories),
         circumstances,
     })
 }
@@ -664,10 +697,15 @@ fn employer(text: &str, directory: &Directory) -> Option<GssCode> {
     parts.filter_map(|part| place(part, directory).ok()).next()
 }
 
+/// A category that nobody here knows is withheld and flagged (DM-15).
+fn category(written: &str) -> Category {
+    Category::read(written).unwrap_or(Category::Unknown)
+}
+
 /// One item a category, with what may go to those who may have the minimum.
 fn items(categories: &[String]) -> Vec<Item> {
-    let item = |category: &String| Item {
-        category: Category::read(category).unwrap_or(Category::Unknown),
+    let item = |written: &String| Item {
+        category: category(written),
         subject: Subject::Child,
         knowledge: Knowledge::Direct,
         handling: Vec::new(),
