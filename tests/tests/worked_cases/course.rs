@@ -137,7 +137,14 @@ impl<'a> UnderWay<'a> {
         if matches!(course, Course::TransferAndRefuse | Course::TransferAndAccept) {
             under_way.offer(stack, queues).await;
         }
-        let status = under_way.status(&at_school, |_| true).await;
+        // What is still on its way is part of what was before.
+        let is_delivered = |to: &common::RecipientStatus| to.stage() as i32 >= common::Stage::Delivered as i32;
+        let status = under_way.status(&at_school, |status| status.recipients.iter().all(is_delivered)).await;
+        until(&format!("{} lies on every queue", worked.case.id), || async {
+            let came: BTreeSet<String> = queues.about(&under_way.id).iter().map(|(owner, _)| owner.to_string()).collect();
+            status.recipients.iter().all(|to| came.contains(&to.endpoint)).then_some(())
+        })
+        .await;
         under_way.before = queues.about(&under_way.id).len();
         under_way.running_before = running(&status).into_iter().map(|(name, _)| name).collect();
         under_way
