@@ -212,8 +212,11 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             rung(&mut text, "lifted", &format!("{condition}: {} says that it need not be kept any longer", lifted.endpoint));
         }
         Some(Step::Disagreed(disagreed)) => {
-            let to = if disagreed.endpoint.is_empty() { "whoever is on duty, as urgent" } else { disagreed.endpoint.as_str() };
-            rung(&mut text, "disagreed", &format!("your disagreement (stage {}) goes to {to}", disagreed.stage));
+            let words = match disagreed.stage {
+                0 => "your disagreement goes to whoever is on duty, as urgent".to_owned(),
+                stage => format!("your disagreement ({}) goes to {}", stage_of_disagreement(stage), disagreed.endpoint),
+            };
+            rung(&mut text, "disagreed", &words);
         }
     }
     printable(&text)
@@ -271,6 +274,18 @@ fn by(person: Option<&common::Practitioner>) -> String {
 
 fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A stage of the escalation procedure (FB-03).
+fn stage_of_disagreement(stage: u32) -> String {
+    let before = match stage {
+        1 => ", the manager",
+        2 => ", the safeguarding leads",
+        3 => ", the heads of service",
+        4 => ", the safeguarding partners",
+        _ => "",
+    };
+    format!("stage {stage}{before}")
 }
 
 /// A stage in a word or two.

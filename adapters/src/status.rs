@@ -52,6 +52,10 @@ pub enum Refusal {
     TransferPending,
     /// No authority has the referral, so there is nobody whose decision could be disputed.
     NobodyHasIt,
+    /// The disagreement lies before somebody who has time left to answer it.
+    DisagreementOpen,
+    /// The disagreement has come to the last stage.
+    NoStageAbove,
 }
 
 /// Who has to act.
@@ -59,6 +63,7 @@ pub enum Refusal {
 enum WhoActs {
     Sender,
     Broker,
+    Receiver,
 }
 
 impl WhoActs {
@@ -66,6 +71,7 @@ impl WhoActs {
         match self {
             WhoActs::Sender => "SENDER",
             WhoActs::Broker => "BROKER",
+            WhoActs::Receiver => "RECEIVER",
         }
     }
 }
@@ -86,6 +92,8 @@ impl Refusal {
             Refusal::BrokerAway => "BROKER_AWAY",
             Refusal::TooMuch => "TOO_MUCH",
             Refusal::NobodyHasIt => "NOBODY_HAS_IT",
+            Refusal::DisagreementOpen => "DISAGREEMENT_OPEN",
+            Refusal::NoStageAbove => "NO_STAGE_ABOVE",
             Refusal::NotResponsible => "NOT_RESPONSIBLE",
             Refusal::NothingOffered => "NOTHING_OFFERED",
             Refusal::TransferPending => "TRANSFER_PENDING",
@@ -100,6 +108,8 @@ impl Refusal {
             Refusal::OtherContent
             | Refusal::MarkedTooHigh
             | Refusal::NobodyHasIt
+            | Refusal::DisagreementOpen
+            | Refusal::NoStageAbove
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending => Code::FailedPrecondition,
@@ -159,6 +169,17 @@ impl Refusal {
                  child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
                     .to_owned()
             }
+            Refusal::DisagreementOpen => {
+                "your disagreement lies before them and their time to answer has not passed: its clock says until when. Then, or \
+                 once they answered, you can take it to the next stage. If the child is not safe now, say so with \
+                 immediate_danger, and call 999. Nothing was stored"
+                    .to_owned()
+            }
+            Refusal::NoStageAbove => {
+                "your disagreement has come to the safeguarding partners, above whom there is no stage. What is new goes as a \
+                 changed version. If the child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
+                    .to_owned()
+            }
         }
     }
 
@@ -166,6 +187,7 @@ impl Refusal {
         match self {
             Refusal::NotReceived(NotConfirmed::TooLong) => WhoActs::Sender,
             Refusal::NotReceived(_) | Refusal::BrokerAway => WhoActs::Broker,
+            Refusal::DisagreementOpen => WhoActs::Receiver,
             Refusal::Invalid(_)
             | Refusal::Nobody
             | Refusal::WrongDoor
@@ -175,6 +197,7 @@ impl Refusal {
             | Refusal::OtherContent
             | Refusal::TooMuch
             | Refusal::NobodyHasIt
+            | Refusal::NoStageAbove
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
@@ -194,7 +217,7 @@ impl Refusal {
             Refusal::MarkedTooHigh => "HR-08",
             Refusal::OtherContent => "P7",
             Refusal::NotReceived(_) => "P1",
-            Refusal::NobodyHasIt => "FB-03",
+            Refusal::NobodyHasIt | Refusal::DisagreementOpen | Refusal::NoStageAbove => "FB-03",
             Refusal::NotResponsible | Refusal::NothingOffered | Refusal::TransferPending => "RA-02",
             Refusal::BrokerAway | Refusal::TooMuch => "",
         }
@@ -215,6 +238,8 @@ impl Refusal {
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
+            | Refusal::DisagreementOpen
+            | Refusal::NoStageAbove
             | Refusal::NobodyHasIt => None,
         }
     }
@@ -325,6 +350,8 @@ mod tests {
             Refusal::OtherContent,
             Refusal::NotReceived(NotConfirmed::TooLong),
             Refusal::NobodyHasIt,
+            Refusal::DisagreementOpen,
+            Refusal::NoStageAbove,
             Refusal::NotResponsible,
             Refusal::NothingOffered,
             Refusal::TransferPending,

@@ -177,15 +177,15 @@ impl Doors {
         Ok(referral)
     }
 
-    /// Publishes that a sender disagrees, if the referral is its own and somebody has it who could be disagreed with.
+    /// Publishes that a sender disagrees, if the referral is its own, somebody has it who could be disagreed with, and
+    /// nobody has time left to answer an earlier disagreement. In immediate danger only the first is asked.
     pub async fn disagree(&self, sender: &Endpoint, request: referral_v1::DisagreeRequest) -> Result<ReferralId, Refusal> {
         let referral_v1::DisagreeRequest { referral_id, by, reason, immediate_danger } = request;
         let event = events::Disagreed { referral_id, by, reason, immediate_danger };
         let referral = read::disagreed(sender, &event).map_err(Refusal::Invalid)?.referral();
-        let stage = self.broker.get(sender, referral).await?.stage();
-        let nobody_has_it = [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&stage);
-        if nobody_has_it && !immediate_danger {
-            return Err(Refusal::NobodyHasIt);
+        let status = self.broker.get(sender, referral).await?;
+        if !immediate_danger {
+            may_be_disputed(&status)?;
         }
         self.publish(sender, referral, self.clock.now(), Event::Disagreed(event)).await?;
         Ok(referral)
@@ -207,6 +207,21 @@ impl Doors {
 fn may_be_held(submission: &Submission) -> Result<(), Refusal> {
     let all = submission.handling.iter().chain(submission.items.iter().flat_map(|item| &item.handling));
     if all.into_iter().any(|flag| *flag == HandlingFlag::Secret) { Err(Refusal::MarkedTooHigh) } else { Ok(()) }
+}
+
+fn may_be_disputed(status: &common::ReferralStatus) -> Result<(), Refusal> {
+    if [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&status.stage()) {
+        return Err(Refusal::NobodyHasIt);
+    }
+    match &status.disagreement {
+        Some(disagreement) if !disagreement.may_be_raised => Err(match disagreement.state() {
+            common::DisagreementState::Open => Refusal::DisagreementOpen,
+            common::DisagreementState::Late | common::DisagreementState::Answered | common::DisagreementState::Unspecified => {
+                Refusal::NoStageAbove
+            }
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The receipt follows from the content alone: it is the same whenever and however often it is asked for.

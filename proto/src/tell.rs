@@ -1,7 +1,7 @@
 //! What the broker tells, domain to wire: deliveries to recipients, and the ladder to senders. Cannot fail.
 
 use prost::Message as _;
-use referral::case::{Case, Clock, ClockState, HeldBy, News, RecipientNews, ReviewNews, Routing, Rung, Stage};
+use referral::case::{Case, Clock, ClockState, DisagreementState, HeldBy, News, RecipientNews, ReviewNews, Routing, Rung, Stage};
 use referral::directory::Format;
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice, Remark};
 use referral::rules::explain::{Sentence, Withheld};
@@ -95,6 +95,7 @@ fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
         sequence,
         remark: disclosure.remark().map(remark),
         child_status: disclosure.status().map(child_status),
+        disagreement_stage: 0,
     }
 }
 
@@ -121,6 +122,7 @@ fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
         rendering: rendering::of_notice(notice, how_to_answer(Role::Notified, notice.matter)),
         sequence,
         remark: notice.remark.as_ref().map(remark),
+        disagreement_stage: notice.stage.map_or(0, |stage| u32::from(stage.number())),
         ..wire::Delivery::default()
     }
 }
@@ -191,10 +193,10 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::HandlingLifted { at, condition } => {
             Step::HandlingLifted(common::HandlingLifted { endpoint: at.to_string(), condition: condition.number() })
         }
-        News::Disagreed { to, stage } => Step::Disagreed(common::Disagreed {
-            endpoint: to.as_ref().map(ToString::to_string).unwrap_or_default(),
-            stage: u32::from(*stage),
-        }),
+        News::Disagreed { before: Some((to, stage)) } => {
+            Step::Disagreed(common::Disagreed { endpoint: to.to_string(), stage: u32::from(stage.number()) })
+        }
+        News::Disagreed { before: None } => Step::Disagreed(common::Disagreed::default()),
     }
 }
 
@@ -250,6 +252,15 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
         outcome: case.outcome().map_or(0, Word::number),
         withdrawn: case.is_withdrawn(),
         edition: case.edition().map(edition),
+        disagreement: case.disagreement().map(|(stage, state)| common::DisagreementStatus {
+            stage: u32::from(stage.number()),
+            state: match state {
+                DisagreementState::Open => common::DisagreementState::Open,
+                DisagreementState::Late => common::DisagreementState::Late,
+                DisagreementState::Answered => common::DisagreementState::Answered,
+            } as i32,
+            may_be_raised: case.next_stage().is_ok(),
+        }),
     }
 }
 

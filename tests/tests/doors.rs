@@ -20,6 +20,7 @@ use tonic_types::StatusExt;
 
 const LEEDS: &str = "la.E08000035.front-door";
 const LEEDS_MANAGER: &str = "la.E08000035.front-door-manager";
+const LEEDS_LEADS: &str = "la.E08000035.safeguarding-lead";
 const KENT: &str = "la.E10000016.front-door";
 const KENT_MANAGER: &str = "la.E10000016.front-door-manager";
 
@@ -392,10 +393,11 @@ async fn a_strategy_discussion_starts_its_clock_and_a_service_is_asked_to_help()
 // ---------------------------------------------------------------- the loop
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disagreement_is_answered_by_the_manager_and_in_danger_by_whoever_is_on_duty() {
+async fn a_disagreement_rises_from_the_manager_and_in_danger_goes_to_whoever_is_on_duty() {
     let stack = Stack::start("disagree").await;
     let mut at_school = Sender::of(&stack, "school.999001").await;
     let (mut leeds, mut manager) = (FrontDoor::of(&stack, LEEDS).await, FrontDoor::of(&stack, LEEDS_MANAGER).await);
+    let mut leads = FrontDoor::of(&stack, LEEDS_LEADS).await;
     let mut on_patrol = FrontDoor::of(&stack, "police.13").await;
     let id = at_school.submit(&key(), in_need("Curlew")).await.expect("accepted").referral_id;
     let received = leeds.next().await;
@@ -418,6 +420,30 @@ async fn a_disagreement_is_answered_by_the_manager_and_in_danger_by_whoever_is_o
         .await
         .expect("decided");
     reaches(&at_school, &id, "closed again", |status| !status.open).await;
+
+    // Still dissatisfied, it goes one stage higher, and there again it first has to be answered.
+    at_school.referrals.disagree(disagree(false)).await.expect("received");
+    let raised = leads.next().await;
+    assert!(raised.delivery.matter() == Matter::Disagreement && raised.delivery.disagreement_stage == 2);
+    let before_the_leads = |status: &common::ReferralStatus| {
+        status.disagreement.is_some_and(|disagreement| {
+            disagreement.stage == 2 && disagreement.state() == common::DisagreementState::Open && !disagreement.may_be_raised
+        })
+    };
+    let open = reaches(&at_school, &id, "before the leads", before_the_leads).await;
+    assert!(has(
+        &open,
+        |step| matches!(step, Step::Disagreed(disagreed) if disagreed.stage == 2 && disagreed.endpoint == LEEDS_LEADS)
+    ));
+    let runs = |clock: &common::ClockStatus| clock.clock.as_ref().is_some_and(|clock| clock.name == "disagreement_leads");
+    assert!(open.clocks.iter().any(|clock| runs(clock) && clock.met.is_none()));
+    turned_back(at_school.referrals.disagree(disagree(false)).await, "DISAGREEMENT_OPEN");
+    leads
+        .decide(raised.answer("Ines Marlow"), common::Outcome::EarlyHelp, "She needs more than nothing.")
+        .await
+        .expect("decided");
+    reaches(&at_school, &id, "answered by the leads", |status| status.outcome() == common::Outcome::EarlyHelp && !status.open)
+        .await;
 
     at_school.referrals.disagree(disagree(true)).await.expect("received");
     let urgent = on_patrol.next().await;

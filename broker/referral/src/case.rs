@@ -6,8 +6,10 @@
 //! are values ([`Surprise`]), not errors. A case holds no personal data: its type cannot.
 
 mod answers;
+mod disagreement;
 
 pub use answers::MayAnswer;
+pub use disagreement::{DisagreementStage, DisagreementState};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,12 +69,12 @@ pub struct Case {
     /// How the child stands with the authority, as far as that said so.
     #[serde(default)]
     status: Option<ChildStatus>,
-    /// How often the sender disagreed: the stage on the local ladder (FB-03).
+    /// The sender's disagreement: how high it has come, and whether it was answered there (FB-03).
     #[serde(default)]
-    disagreements: u8,
-    /// The sender disagrees, and nobody has decided since.
-    #[serde(default)]
-    disputed: bool,
+    disagreement: Option<disagreement::Raised>,
+    /// The sender disagrees about a child who is not safe now, and nobody has decided since.
+    #[serde(default, alias = "disputed")]
+    urgently_disputed: bool,
     /// The person under suspicion reads what goes back to the sender: only that it was received does (DM-09).
     #[serde(default)]
     feedback_suppressed: bool,
@@ -417,10 +419,8 @@ pub enum News {
     },
     /// The sender's disagreement is on its way to whoever answers it.
     Disagreed {
-        /// To whom.
-        to: Option<Endpoint>,
-        /// The stage on the local ladder, from 1.
-        stage: u8,
+        /// Before whom, and at which stage; none where it goes past every stage, as urgent.
+        before: Option<(Endpoint, DisagreementStage)>,
     },
 }
 
@@ -603,6 +603,10 @@ pub enum Surprise {
     NotYoursToLift,
     /// No authority has it, so there is nothing to disagree with.
     NotWithAnAuthority,
+    /// The disagreement lies before somebody whose time to answer has not passed.
+    AlreadyDisputed,
+    /// The disagreement has come to the last stage.
+    NoStageAbove,
     /// Its content was erased, so nobody can be given it any more.
     ContentErased,
 }
@@ -638,6 +642,8 @@ impl Surprise {
                 "this condition is its originator's: only do_not_inform_parents is the authority's to lift"
             }
             Surprise::NotWithAnAuthority => "no authority has it, so there is nothing to disagree with yet",
+            Surprise::AlreadyDisputed => "the disagreement lies before somebody who has time left to answer it",
+            Surprise::NoStageAbove => "the disagreement has come to the last stage: no stage is above it",
             Surprise::ContentErased => "its content was erased, so nobody can be given it any more",
         }
     }
@@ -762,8 +768,8 @@ impl Case {
             taken_over: None,
             lifted: Vec::new(),
             status: None,
-            disagreements: 0,
-            disputed: false,
+            disagreement: None,
+            urgently_disputed: false,
             feedback_suppressed: false,
         };
         case.ruled(referral, Matter::Referral, vec![Effect::TellSender(News::Accepted)], rules)
@@ -781,6 +787,7 @@ impl Case {
         self.told = false;
         // Whoever changes it wants it again.
         self.withdrawn = false;
+        self.begin_ladder_anew();
         self.ruled(referral, Matter::Amendment, vec![Effect::TellSender(News::Amended { same_key })], rules)
     }
 
@@ -1022,7 +1029,8 @@ impl Case {
     fn notice(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, clock: Option<ClockName>) -> Effect {
         let delivery = self.owe(to, role, matter);
         let (referral, sender, received) = (self.id, self.sender.clone(), self.received);
-        Effect::Notify(Notice { delivery, matter, referral, to: to.clone(), role, sender, received, text, clock, remark: None })
+        let (to, remark, stage) = (to.clone(), None, None);
+        Effect::Notify(Notice { delivery, matter, referral, to, role, sender, received, text, clock, remark, stage })
     }
 
     /// TC-11: recipients are told, nothing is erased, and at significant harm everything goes on.
@@ -1087,12 +1095,6 @@ impl Case {
         if due.is_empty() {
             return Step::surprise(Some(self), Surprise::NothingDue);
         }
-        let manager = match &self.standing {
-            Standing::With { responsible: Endpoint::Authority(gss, _) } => {
-                Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager))
-            }
-            Standing::With { .. } | Standing::Held { .. } | Standing::Returned | Standing::Refused => None,
-        };
         let mut effects = Vec::new();
         for clock in due {
             self.clocks
@@ -1100,24 +1102,42 @@ impl Case {
                 .filter(|own| own.name == clock.name)
                 .for_each(|own| own.state = ClockState::Breached { at: now });
             effects.push(Effect::TellSender(News::ClockBreached { clock: clock.name, due: clock.due }));
-            if let Some(manager) = &manager {
-                if rules.directory.party(manager).is_some() {
-                    let with = match &self.standing {
-                        Standing::With { responsible } => name_of(responsible, &rules.directory),
-                        Standing::Held { .. } | Standing::Returned | Standing::Refused => String::new(),
-                    };
-                    let text = format!(
-                        "The clock {} ran out on a referral that is with {with}. Nobody there has said what was decided.",
-                        clock.name
-                    );
-                    effects.push(self.notice(manager, Role::Notified, Matter::ClockBreached, text, Some(clock.name)));
+            let (told, text) = self.told_of_breach(clock.name, rules);
+            for manager in told {
+                if rules.directory.party(&manager).is_some() {
+                    effects.push(self.notice(&manager, Role::Notified, Matter::ClockBreached, text.clone(), Some(clock.name)));
                 } else {
                     let urgent = self.level.is_significant_harm_or_above();
-                    effects.push(Effect::AskPerson(Question::NotConnected { to: manager.clone(), urgent }));
+                    effects.push(Effect::AskPerson(Question::NotConnected { to: manager, urgent }));
                 }
             }
         }
         Step::changed(self, effects)
+    }
+
+    /// Who at the authority is told that `clock` ran out, and in which words: the front door's manager, and whoever a
+    /// disagreement lies before.
+    fn told_of_breach(&self, clock: ClockName, rules: &Rulebook) -> (Vec<Endpoint>, String) {
+        let Standing::With { responsible } = &self.standing else { return (Vec::new(), String::new()) };
+        let with = name_of(responsible, &rules.directory);
+        let manager = |gss: &GssCode| Endpoint::Authority(gss.clone(), Desk::FrontDoorManager);
+        let mut told: Vec<Endpoint> = responsible.authority().map(manager).into_iter().collect();
+        let text = match DisagreementStage::of(clock) {
+            None => {
+                format!("The clock {clock} ran out on a referral that is with {with}. Nobody there has said what was decided.")
+            }
+            Some(stage) => {
+                let own = responsible.authority().and_then(|gss| self.within_reach(stage, gss, rules)).map(|(to, _)| to);
+                let is_news = own.as_ref().is_some_and(|own| !told.contains(own));
+                told.extend(own.filter(|_| is_news));
+                let next = if stage.above().is_some() { "; they may take it to the next stage" } else { "" };
+                format!(
+                    "The clock {clock} ran out on a referral that is with {with}. The referrer disagrees, and nobody has \
+                     answered{next}."
+                )
+            }
+        };
+        (told, text)
     }
 
     /// The shell encodes a disclosure once and says here what came out: an answer must name this digest.
@@ -1209,7 +1229,7 @@ impl Case {
             Standing::Held { .. } => self.outcome.is_some(),
             Standing::Returned | Standing::Refused => true,
         };
-        ended && !self.disputed
+        ended && !self.is_disputed()
     }
     /// Nothing but that it was received goes back to the sender (DM-09).
     pub fn is_feedback_suppressed(&self) -> bool {

@@ -10,6 +10,7 @@
 //! let forged = referral::rules::Ruling { ..todo!() };
 //! ```
 
+use crate::case::DisagreementStage;
 use crate::directory::Directory;
 use crate::rules::explain::{Sentence, Withheld, explain};
 use crate::rules::pack::{Extent, LawfulBasis};
@@ -287,6 +288,8 @@ pub struct Notice {
     pub clock: Option<crate::rules::pack::ClockName>,
     /// What a named person wrote to this recipient.
     pub remark: Option<Remark>,
+    /// The stage to which a disagreement has come.
+    pub stage: Option<DisagreementStage>,
 }
 
 /// What a named person wrote to somebody who receives the referral.

@@ -495,6 +495,12 @@ vocabulary! {
         ChildProtection => "child-protection",
         /// The officer for elective home education.
         ElectiveHomeEducation => "elective-home-education",
+        /// The named and designated safeguarding leads: a disagreement that the manager did not settle (FB-03).
+        SafeguardingLead => "safeguarding-lead",
+        /// The heads of service: a disagreement that the leads did not settle (FB-03).
+        HeadOfService => "head-of-service",
+        /// The area's safeguarding partners, or whoever acts for them: the last stage of a disagreement (FB-03).
+        SafeguardingPartners => "safeguarding-partners",
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 use common::{endpoint, gss};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use referral::case::{Case, ClockState, Delivered, Effect, Event, News, Question, Rung, Stage, Standing, Step, Surprise, step};
+use referral::case::{
+    Case, ClockState, Delivered, DisagreementStage, DisagreementState, Effect, Event, News, Question, Rung, Stage, Standing,
+    Step, Surprise, step,
+};
 use referral::disclosure::{Disclosure, Matter};
 use referral::identifiers::{NhsNumber, Postcode, Upn};
 use referral::rules::review::{Choice, Review, Reviewer};
@@ -93,6 +96,12 @@ impl Life {
     fn last_to(&self, to: &str) -> DeliveryId {
         let recipient = self.case.as_ref().unwrap().recipients().iter().find(|recipient| recipient.to == endpoint(to)).unwrap();
         recipient.deliveries.last().unwrap().id
+    }
+
+    /// The last thing that was delivered to `to` about `matter`.
+    fn about(&self, to: &str, matter: Matter) -> DeliveryId {
+        let recipient = self.case.as_ref().unwrap().recipients().iter().find(|recipient| recipient.to == endpoint(to)).unwrap();
+        recipient.deliveries.iter().rfind(|delivery| delivery.matter == matter).unwrap().id
     }
 
     fn answer(&mut self, from: &str, says: Says) -> String {
@@ -210,12 +219,10 @@ fn of_news(news: &News) -> String {
         News::StrategyDiscussionHeld { at } => format!("a strategy discussion was held at {at}"),
         News::ReferredOn { at, to } => format!("{at} refers it on to {to}"),
         News::HandlingLifted { at, condition } => format!("{at} lifts {condition}"),
-        News::Disagreed { to, stage } => {
-            format!(
-                "the disagreement, stage {stage}, goes to {}",
-                to.as_ref().map_or("whoever is on duty".to_owned(), |to| to.to_string())
-            )
+        News::Disagreed { before: Some((to, stage)) } => {
+            format!("the disagreement, stage {}, goes to {to}", stage.number())
         }
+        News::Disagreed { before: None } => "the disagreement goes to whoever is on duty".to_owned(),
     }
 }
 
@@ -857,6 +864,8 @@ fn every_delivery_has_an_id_of_its_own_and_the_same_story_gives_the_same_ids() {
 
 const KENT_AREA: &str = "E10000016";
 const MANAGER: &str = "la.E08000035.front-door-manager";
+const LEADS: &str = "la.E08000035.safeguarding-lead";
+const PARTNERS: &str = "la.E08000035.safeguarding-partners";
 
 fn offered() -> Says {
     Says::TransferOffered { to: gss(KENT_AREA), reason: "The family has moved.".into() }
@@ -1106,7 +1115,7 @@ fn a_disagreement_goes_to_the_manager_whose_decision_closes_it() {
     check(
         life.disagree(false),
         expect![[r#"
-            notify la.E08000035.front-door-manager of Disagreement: The referrer disagrees with what was decided about this referral: stage 1 of your local escalation procedure. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+            notify la.E08000035.front-door-manager of Disagreement: The referrer disagrees with what was decided about this referral: stage 1 of 4 of the escalation procedure, for the manager. Speak with them, then decide on this delivery; the decision that stands may stay the same.
             tell the sender: the disagreement, stage 1, goes to la.E08000035.front-door-manager"#]],
     );
     assert!(life.case().is_open());
@@ -1126,8 +1135,119 @@ fn a_disagreement_goes_to_the_manager_whose_decision_closes_it() {
     );
     check(told(&life.step(Event::SenderTold)), expect!["tell the sender: outcome returned"]);
     check(
-        life.disagree(false).lines().last().unwrap().to_owned(),
-        expect!["tell the sender: the disagreement, stage 2, goes to la.E08000035.front-door-manager"],
+        life.disagree(false),
+        expect![[r#"
+        notify la.E08000035.safeguarding-lead of Disagreement: The referrer disagrees with the answer to an earlier disagreement about this referral: stage 2 of 4 of the escalation procedure, for the safeguarding leads. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+        tell the sender: the disagreement, stage 2, goes to la.E08000035.safeguarding-lead"#]],
+    );
+}
+
+#[test]
+fn who_stays_dissatisfied_takes_the_disagreement_stage_by_stage_to_the_partners_and_no_further() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    let stage = |life: &mut Life| life.disagree(false).lines().last().unwrap().to_owned();
+    for (number, desk) in [(1, MANAGER), (2, LEADS), (3, LEADS), (4, PARTNERS)] {
+        // Leeds has connected no head of service: the nearest beneath is asked to hand it on.
+        assert_eq!(stage(&mut life), format!("tell the sender: the disagreement, stage {number}, goes to {desk}"));
+        assert!(life.case().is_open());
+        check(life.disagree(false), expect!["surprise: the disagreement lies before somebody who has time left to answer it"]);
+        life.answer(desk, decided(Outcome::NoFurtherAction));
+        life.step(Event::SenderTold);
+        assert!(!life.case().is_open());
+    }
+    check(life.disagree(false), expect!["surprise: the disagreement has come to the last stage: no stage is above it"]);
+    // Each stage had a clock of its own, and what has changed since can be disputed anew.
+    check(
+        life.clocks().join("\n"),
+        expect![[r#"
+        la_ack_decision_1wd by 2026-11-25T00:00:00Z: met at 2026-11-23T10:00:00Z
+        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_answer by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_leads by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_heads_of_service by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_partners by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z"#]],
+    );
+    life.amend(2, |_| {});
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    assert_eq!(stage(&mut life), format!("tell the sender: the disagreement, stage 1, goes to {MANAGER}"));
+}
+
+#[test]
+fn a_disagreement_that_nobody_answers_in_time_is_told_to_both_sides_and_may_go_higher() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.disagree(false);
+    check(
+        life.wake("2026-12-01T00:00:00Z"),
+        expect![[r#"
+        tell the sender: disagreement_answer ran out at 2026-12-01T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock disagreement_answer ran out on a referral that is with the front door of Leeds. The referrer disagrees, and nobody has answered; they may take it to the next stage."#]],
+    );
+    check(
+        life.disagree(false),
+        expect![[r#"
+        notify la.E08000035.safeguarding-lead of Disagreement: The referrer disagrees about this referral, and nobody answered in time: stage 2 of 4 of the escalation procedure, for the safeguarding leads. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+        tell the sender: the disagreement, stage 2, goes to la.E08000035.safeguarding-lead"#]],
+    );
+    check(
+        life.wake("2026-12-09T00:00:00Z"),
+        expect![[r#"
+        tell the sender: disagreement_leads ran out at 2026-12-09T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock disagreement_leads ran out on a referral that is with the front door of Leeds. The referrer disagrees, and nobody has answered; they may take it to the next stage.
+        notify la.E08000035.safeguarding-lead of ClockBreached: The clock disagreement_leads ran out on a referral that is with the front door of Leeds. The referrer disagrees, and nobody has answered; they may take it to the next stage."#]],
+    );
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::SafeguardingLeads, DisagreementState::Late)));
+    // The manager answers late, and the authority has answered.
+    let asked = life.about(MANAGER, Matter::Disagreement);
+    life.answer_to(MANAGER, asked, digest_of(asked), decided(Outcome::S17Assessment));
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::SafeguardingLeads, DisagreementState::Answered)));
+}
+
+#[test]
+fn another_authority_that_took_it_over_is_disagreed_with_anew() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.disagree(false);
+    life.answer(MANAGER, decided(Outcome::NoFurtherAction));
+    life.hand_on(LEEDS, offered());
+    life.hand_on(KENT, Says::TransferAccepted);
+    // Nobody at Kent but its front door is connected.
+    check(
+        life.disagree(false),
+        expect![[r#"
+        ask a person at once: la.E10000016.front-door-manager is not connected
+        notify la.E10000016.front-door of Disagreement: The referrer disagrees with nothing having been decided about this referral: stage 1 of 4 of the escalation procedure, for the manager. There is no connection to them: hand it on to them. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+        tell the sender: the disagreement, stage 1, goes to la.E10000016.front-door"#]],
+    );
+}
+
+#[test]
+fn immediate_danger_waits_for_no_stage() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.disagree(false);
+    let told = life.disagree(true);
+    assert!(told.contains("the disagreement goes to whoever is on duty"), "{told}");
+    // The ladder stands where it stood, and one decision answers both.
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Open)));
+    life.answer(LEEDS, decided(Outcome::EmergencyAction));
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Answered)));
+    assert!(life.case().has_ended());
+    // Where the content was erased there is nothing to send, and somebody has to telephone.
+    let from = life.case().sender().clone();
+    let by = common::person("Dora Lead");
+    let disagreement = Disagreement { from, by, reason: "She is there now.".into(), is_immediate_danger: true };
+    check(
+        self::told(&life.step(Event::Disagreed { disagreement, referral: None })),
+        expect![[r#"
+        notify la.E08000035.front-door of Disagreement: The referrer says that the child is not safe now, and disagrees about this referral. Its content was erased: telephone them at once, then decide on this delivery.
+        notify la.E08000035.front-door-manager of Disagreement: The referrer says that the child is not safe now, and disagrees about this referral. Its content was erased: telephone them at once, then decide on this delivery.
+        ask a person at once: la.E08000035.front-door is not connected
+        tell the sender: the disagreement goes to whoever is on duty"#]],
     );
 }
 
@@ -1138,7 +1258,7 @@ fn in_immediate_danger_a_disagreement_goes_past_the_ladder_as_a_new_urgent_refer
     life.answer(LEEDS, decided(Outcome::NoFurtherAction));
     let told = life.disagree(true);
     for line in [
-        "tell the sender: the disagreement, stage 1, goes to whoever is on duty",
+        "tell the sender: the disagreement goes to whoever is on duty",
         "deliver Amendment to la.E08000035.front-door as Responsible",
         "deliver Referral to police.13 as Notified",
     ] {
@@ -1296,7 +1416,7 @@ const HOMES: [Option<&str>; 8] = [
     Some("E06999999"),
     None,
 ];
-const ANSWERING: [&str; 6] = [LEEDS, KENT, "la.E08000035.edt", "police.13", "la.E08000035.front-door-manager", "nhs.ZZ101"];
+const ANSWERING: [&str; 7] = [LEEDS, KENT, "la.E08000035.edt", "police.13", MANAGER, LEADS, "nhs.ZZ101"];
 
 /// Something is raised, or it is not, and then anything happens.
 fn stories() -> impl Strategy<Value = Vec<Happens>> {
@@ -1439,18 +1559,20 @@ fn rungs(case: Option<&Case>) -> BTreeMap<DeliveryId, Rung> {
     deliveries.map(|Delivered { id, rung, .. }| (*id, *rung)).collect()
 }
 
-/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and the manager of the
-/// authority that is responsible.
+/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and those at the authority that is
+/// responsible who answer a disagreement.
 fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
     let views = step.ruling.iter().flat_map(|ruling| ruling.views()).map(|view| view.to().clone());
     let earlier = before.into_iter().flat_map(Case::recipients).map(|recipient| recipient.to.clone());
-    let manager = before.and_then(|case| match case.standing() {
+    let desks = before.into_iter().flat_map(|case| match case.standing() {
         Standing::With { responsible: Endpoint::Authority(gss, _) } => {
-            Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager))
+            [Desk::FrontDoorManager, Desk::SafeguardingLead, Desk::HeadOfService, Desk::SafeguardingPartners]
+                .map(|desk| Endpoint::Authority(gss.clone(), desk))
+                .to_vec()
         }
-        _ => None,
+        _ => Vec::new(),
     });
-    views.chain(earlier).chain(manager).collect()
+    views.chain(earlier).chain(desks).collect()
 }
 
 proptest! {

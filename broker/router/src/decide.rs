@@ -407,6 +407,8 @@ impl<L: Ledger> Decider<L> {
             | Surprise::NothingOffered
             | Surprise::NotYoursToLift
             | Surprise::NotWithAnAuthority
+            | Surprise::AlreadyDisputed
+            | Surprise::NoStageAbove
             | Surprise::ContentErased => {
                 tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
             }
@@ -633,7 +635,9 @@ fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
             );
             !matches!(answer.says, Says::Collected | Says::Acknowledged) && is_about_its_moment
         }
-        Event::Disagreed { .. } => surprise == Surprise::NotWithAnAuthority,
+        Event::Disagreed { .. } => {
+            matches!(surprise, Surprise::NotWithAnAuthority | Surprise::AlreadyDisputed | Surprise::NoStageAbove)
+        }
         Event::Submitted(_)
         | Event::Amended(_)
         | Event::Delivered(_)
