@@ -68,6 +68,7 @@ impl Climb {
                 | Step::Reviewed(_)
                 | Step::Amended(_)
                 | Step::Withdrawn(_)
+                | Step::ConsentWithdrawn(_)
                 | Step::ClockBreached(_)
                 | Step::NotConnected(_)
                 | Step::Quarantined(_)
@@ -171,6 +172,12 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             rung(&mut text, "amended", &format!("a changed version was received{key}"));
         }
         Some(Step::Withdrawn(_)) => rung(&mut text, "withdrawn", "by you; those who received it are told"),
+        Some(Step::ConsentWithdrawn(withdrawn)) => {
+            let name = withdrawn.withdrawn_by().as_str_name().trim_start_matches("AGREEMENT_HOLDER_");
+            let holder = name.to_ascii_lowercase().replace('_', " ");
+            let on = &withdrawn.withdrawn_on;
+            rung(&mut text, "agreement", &format!("withdrawn on {on} ({holder}); those who received it are told"));
+        }
         Some(Step::ClockBreached(breached)) => {
             let clock = breached.clock.as_ref();
             let name = clock.map(|clock| clock.name.as_str()).unwrap_or_default();

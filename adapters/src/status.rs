@@ -52,6 +52,8 @@ pub enum Refusal {
     TransferPending,
     /// No authority has the referral, so there is nobody whose decision could be disputed.
     NobodyHasIt,
+    /// The referral came back to its sender, so there is nobody to tell.
+    CameBack,
     /// The disagreement lies before somebody who has time left to answer it.
     DisagreementOpen,
     /// The disagreement has come to the last stage.
@@ -92,6 +94,7 @@ impl Refusal {
             Refusal::BrokerAway => "BROKER_AWAY",
             Refusal::TooMuch => "TOO_MUCH",
             Refusal::NobodyHasIt => "NOBODY_HAS_IT",
+            Refusal::CameBack => "CAME_BACK",
             Refusal::DisagreementOpen => "DISAGREEMENT_OPEN",
             Refusal::NoStageAbove => "NO_STAGE_ABOVE",
             Refusal::NotResponsible => "NOT_RESPONSIBLE",
@@ -108,6 +111,7 @@ impl Refusal {
             Refusal::OtherContent
             | Refusal::MarkedTooHigh
             | Refusal::NobodyHasIt
+            | Refusal::CameBack
             | Refusal::DisagreementOpen
             | Refusal::NoStageAbove
             | Refusal::NotResponsible
@@ -169,6 +173,7 @@ impl Refusal {
                  child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
                     .to_owned()
             }
+            Refusal::CameBack => "it came back to you, so nobody has it who could be told. Nothing was stored".to_owned(),
             Refusal::DisagreementOpen => {
                 "your disagreement lies before them and their time to answer has not passed: its clock says until when. Then, or \
                  once they answered, you can take it to the next stage. If the child is not safe now, say so with \
@@ -198,6 +203,7 @@ impl Refusal {
             | Refusal::TooMuch
             | Refusal::NobodyHasIt
             | Refusal::NoStageAbove
+            | Refusal::CameBack
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
@@ -219,6 +225,7 @@ impl Refusal {
             Refusal::NotReceived(_) => "P1",
             Refusal::NobodyHasIt | Refusal::DisagreementOpen | Refusal::NoStageAbove => "FB-03",
             Refusal::NotResponsible | Refusal::NothingOffered | Refusal::TransferPending => "RA-02",
+            Refusal::CameBack => "TC-11",
             Refusal::BrokerAway | Refusal::TooMuch => "",
         }
     }
@@ -238,6 +245,7 @@ impl Refusal {
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
+            | Refusal::CameBack
             | Refusal::DisagreementOpen
             | Refusal::NoStageAbove
             | Refusal::NobodyHasIt => None,
@@ -350,6 +358,7 @@ mod tests {
             Refusal::OtherContent,
             Refusal::NotReceived(NotConfirmed::TooLong),
             Refusal::NobodyHasIt,
+            Refusal::CameBack,
             Refusal::DisagreementOpen,
             Refusal::NoStageAbove,
             Refusal::NotResponsible,

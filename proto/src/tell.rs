@@ -96,6 +96,7 @@ fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
         remark: disclosure.remark().map(remark),
         child_status: disclosure.status().map(child_status),
         disagreement_stage: 0,
+        replaces_delivery_id: disclosure.replaces().map(|before| before.to_string()).unwrap_or_default(),
     }
 }
 
@@ -154,6 +155,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
             Step::Amended(common::Amended { content_digest: digest.to_string(), under_the_same_key: *same_key })
         }
         News::Withdrawn => Step::Withdrawn(common::Withdrawn {}),
+        News::ConsentWithdrawn { holder, on } => {
+            Step::ConsentWithdrawn(common::ConsentWithdrawn { withdrawn_by: holder.number(), withdrawn_on: on.to_string() })
+        }
         News::Delivered(to) => Step::Delivered(common::Delivered { endpoint: to.to_string() }),
         News::NotConnected(to) => Step::NotConnected(common::NotConnected { endpoint: to.to_string() }),
         News::Collected(at) => Step::Collected(common::Collected { endpoint: at.to_string() }),
@@ -226,6 +230,7 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
             content_digest: case.digest().map(|digest| digest.to_string()).unwrap_or_default(),
             level: case.level().number(),
             withdrawn: case.is_withdrawn(),
+            consent_withdrawn: case.is_consent_withdrawn(),
             ..common::ReferralStatus::default()
         };
     }
@@ -261,6 +266,7 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
             } as i32,
             may_be_raised: case.next_stage().is_ok(),
         }),
+        consent_withdrawn: case.is_consent_withdrawn(),
     }
 }
 
@@ -483,6 +489,8 @@ fn matter(matter: Matter) -> wire::Matter {
     match matter {
         Matter::Referral => wire::Matter::Referral,
         Matter::Amendment => wire::Matter::Amendment,
+        Matter::Correction => wire::Matter::Correction,
+        Matter::ConsentWithdrawn => wire::Matter::ConsentWithdrawn,
         Matter::Withdrawal => wire::Matter::Withdrawal,
         Matter::ClockBreached => wire::Matter::ClockBreached,
         Matter::TransferOffer => wire::Matter::TransferOffer,
@@ -500,6 +508,8 @@ fn how_to_answer(role: Role, matter: Matter) -> &'static str {
         Matter::Disagreement => HOW_TO_ANSWER,
         Matter::Referral
         | Matter::Amendment
+        | Matter::Correction
+        | Matter::ConsentWithdrawn
         | Matter::Withdrawal
         | Matter::ClockBreached
         | Matter::TransferAccepted

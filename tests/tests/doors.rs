@@ -390,6 +390,91 @@ async fn a_strategy_discussion_starts_its_clock_and_a_service_is_asked_to_help()
     assert!(early_help.next().await.delivery.matter() == Matter::HandlingLifted);
 }
 
+// ---------------------------------------------------------------- what was wrong, and what is agreed no longer
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_goes_to_everybody_who_was_told_what_was_wrong_and_says_what_it_replaces() {
+    let stack = Stack::start("correct").await;
+    let mut at_school = Sender::of(&stack, "school.999001").await;
+    let mut leeds = FrontDoor::of(&stack, LEEDS).await;
+    let mut on_patrol = FrontDoor::of(&stack, "police.13").await;
+    let danger = common::Submission { level: common::Level::ImmediateDanger as i32, ..content("Plover", "He has a knife.") };
+    let id = at_school.submit(&key(), danger).await.expect("accepted").referral_id;
+    let first = on_patrol.next().await;
+
+    // It was somebody else's child, and police would not be told of this today.
+    let corrected = common::Submission { kind: 0, ..in_need("Plover") };
+    let correct = |content: common::Submission| referral::CorrectRequest {
+        referral_id: id.clone(),
+        idempotency_key: key(),
+        content: Some(content),
+        sender: String::new(),
+    };
+    let other_kind = common::Submission { kind: common::EventKind::Allegation as i32, ..corrected.clone() };
+    assert_eq!(fields(at_school.referrals.correct(correct(other_kind)).await.err().expect("refused")), ["content.kind"]);
+    at_school.referrals.correct(correct(corrected)).await.expect("received");
+    let replaced = on_patrol.next().await;
+    assert!(replaced.delivery.matter() == Matter::Correction);
+    assert_eq!(replaced.delivery.replaces_delivery_id, first.delivery.delivery_id);
+    assert!(!replaced.delivery.items.iter().filter_map(text_of).any(|text| text.contains("knife")));
+    // At night it had gone to whoever was on duty, so that to the front door it is new.
+    let mut at_leeds = leeds.next().await;
+    if at_leeds.delivery.kind() == common::EventKind::Referral {
+        at_leeds = leeds.next().await;
+    }
+    assert_eq!(at_leeds.delivery.matter() == Matter::Correction, !at_leeds.delivery.replaces_delivery_id.is_empty());
+    assert!(at_leeds.delivery.kind() == common::EventKind::Correction);
+    assert!(at_leeds.delivery.flags.iter().any(|flag| flag == "supersedes_earlier"), "{:?}", at_leeds.delivery.flags);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agreement_that_is_withdrawn_is_told_to_everybody_who_helps_and_stops_what_rests_on_it() {
+    let stack = Stack::start("consent").await;
+    let mut at_school = Sender::of(&stack, "school.999001").await;
+    let mut leeds = FrontDoor::of(&stack, LEEDS).await;
+    let mut early_help = FrontDoor::of(&stack, "la.E08000035.early-help").await;
+    let mut leeds_desk = desk_of(&stack, LEEDS).await;
+    let id = at_school.submit(&key(), in_need("Wheatear")).await.expect("accepted").referral_id;
+    let received = leeds.next().await;
+    leeds.decide(received.answer("Priya Shah"), common::Outcome::S17Assessment, "It begins.").await.expect("decided");
+    let refer_on = desk::ReferOnRequest {
+        answer: Some(received.answer("Priya Shah")),
+        to: "la.E08000035.early-help".to_owned(),
+        reason: "Help with the mornings.".to_owned(),
+    };
+    leeds_desk.refer_on(refer_on).await.expect("referred on");
+    let helping = early_help.next().await;
+
+    let withdraw = referral::WithdrawConsentRequest {
+        referral_id: id.clone(),
+        by: Some(person("Morag Ellwood")),
+        withdrawn_by: common::AgreementHolder::ParentalResponsibility as i32,
+        withdrawn_on: "2026-11-24".to_owned(),
+        reason: "She wants to manage alone.".to_owned(),
+    };
+    let unsaid = referral::WithdrawConsentRequest { withdrawn_by: 0, withdrawn_on: String::new(), by: None, ..withdraw.clone() };
+    let refused = fields(at_school.referrals.withdraw_consent(unsaid).await.err().expect("refused"));
+    assert_eq!(refused, ["by", "withdrawn_by", "withdrawn_on"]);
+    let ahead = referral::WithdrawConsentRequest { withdrawn_on: "2999-01-01".to_owned(), ..withdraw.clone() };
+    assert_eq!(fields(at_school.referrals.withdraw_consent(ahead).await.err().expect("refused")), ["withdrawn_on"]);
+    let mut stranger = Sender::of(&stack, "school.999002").await;
+    assert_eq!(stranger.referrals.withdraw_consent(withdraw.clone()).await.err().expect("refused").code(), Code::NotFound);
+
+    at_school.referrals.withdraw_consent(withdraw).await.expect("received");
+    let told = early_help.next().await;
+    assert!(told.delivery.matter() == Matter::ConsentWithdrawn);
+    assert_eq!(told.delivery.replaces_delivery_id, helping.delivery.delivery_id);
+    let remark = told.delivery.remark.expect("who and when");
+    assert!(remark.text.contains("holder of parental responsibility") && remark.text.contains("2026-11-24"), "{}", remark.text);
+    let at_leeds = leeds.next().await;
+    assert!(at_leeds.delivery.kind() == common::EventKind::ConsentWithdrawn);
+    assert!(at_leeds.delivery.flags.iter().any(|flag| flag == "agreement_withdrawn"), "{:?}", at_leeds.delivery.flags);
+    let status = reaches(&at_school, &id, "without agreement", |status| status.consent_withdrawn).await;
+    assert!(has(&status, |step| matches!(step, Step::ConsentWithdrawn(withdrawn) if withdrawn.withdrawn_on == "2026-11-24")));
+    let assessment = |clock: &&common::ClockStatus| clock.clock.as_ref().is_some_and(|clock| clock.name == "assessment_45wd");
+    assert!(status.clocks.iter().find(assessment).is_some_and(|clock| clock.stopped));
+}
+
 // ---------------------------------------------------------------- the loop
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,17 +13,19 @@ pub use disagreement::{DisagreementStage, DisagreementState};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disclosure::{Disclosure, Matter, Notice};
+use crate::disclosure::{Disclosure, Matter, Notice, Remark};
 use crate::identifiers::{DeliveryId, Digest, GssCode, ReferralId};
 use crate::rules::explain::{Sentence, Withheld, explain, name_of};
 use crate::rules::pack::{ClockEnd, ClockName, Extent, LawfulBasis};
 use crate::rules::review::{Choice, Review, Reviewer};
 use crate::rules::table::Reason;
 use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
-use crate::submission::{ChildStatus, Disagreement, FrontDoorAnswer, Practitioner, Referral};
+use crate::submission::{ChildStatus, ConsentWithdrawal, Disagreement, FrontDoorAnswer, Practitioner, Referral};
 use crate::time::Due;
-use crate::vocab::{Category, Desk, HandlingFlag, Level, Outcome};
+use crate::vocab::{AgreementHolder, Category, Desk, EventKind, HandlingFlag, Level, Outcome, Vocabulary};
 use crate::{Endpoint, Moment, Sealed};
+use jiff::civil::Date;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One child's referral, as far as it has come.
@@ -34,6 +36,9 @@ pub struct Case {
     linked: Vec<ReferralId>,
     received: Moment,
     level: Level,
+    /// What kind of message the first version was.
+    #[serde(default)]
+    kind: Option<EventKind>,
     /// The digests of every version received, the first one first (DQ-01).
     versions: Vec<Digest>,
     /// The digests of the messages that were taken in. One that the intake brings again changes nothing, whatever
@@ -66,6 +71,9 @@ pub struct Case {
     /// Conditions that the authority lifted; no later version brings them back (HR-04).
     #[serde(default)]
     lifted: Vec<HandlingFlag>,
+    /// Whoever had agreed agrees no longer, and no later version said otherwise (TC-11).
+    #[serde(default)]
+    consent_withdrawn: bool,
     /// How the child stands with the authority, as far as that said so.
     #[serde(default)]
     status: Option<ChildStatus>,
@@ -267,6 +275,13 @@ pub enum Event {
         /// The version that counts, as it was received.
         referral: Box<Referral>,
     },
+    /// Whoever had agreed agrees no longer (TC-11).
+    ConsentWithdrawn {
+        /// What the sender says of it.
+        withdrawal: ConsentWithdrawal,
+        /// The version that counts, as it was received; none where its content was erased.
+        referral: Option<Box<Referral>>,
+    },
     /// The sender disagrees (FB-03).
     Disagreed {
         /// What it says.
@@ -333,6 +348,13 @@ pub enum News {
     },
     /// It was taken back, and the recipients are told.
     Withdrawn,
+    /// Agreement was withdrawn, and the recipients are told.
+    ConsentWithdrawn {
+        /// Who withdrew it.
+        holder: AgreementHolder,
+        /// When, the London date.
+        on: Date,
+    },
     /// A recipient's queue has it. Nobody there has read it.
     Delivered(Endpoint),
     /// It cannot be delivered: this broker has no connection to that party. A person must.
@@ -429,7 +451,12 @@ impl News {
     /// whose post the person under suspicion reads (DM-09).
     fn is_receipt(&self) -> bool {
         match self {
-            News::Accepted | News::Amended { .. } | News::Withdrawn | News::ReturnedToSender(_) | News::Refused(_) => true,
+            News::Accepted
+            | News::Amended { .. }
+            | News::Withdrawn
+            | News::ConsentWithdrawn { .. }
+            | News::ReturnedToSender(_)
+            | News::Refused(_) => true,
             News::Routed(_)
             | News::Held(_)
             | News::Reviewed(_)
@@ -695,6 +722,7 @@ fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step
             | Event::Withdrawn { .. }
             | Event::Answered(_)
             | Event::HandedOn { .. }
+            | Event::ConsentWithdrawn { .. }
             | Event::Disagreed { .. }
             | Event::Delivered(_)
             | Event::Opened { .. }
@@ -707,6 +735,9 @@ fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step
         (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
         (Some(case), Event::Answered(answer)) => case.answer(answer, None, now, rules),
         (Some(case), Event::HandedOn { answer, referral }) => case.answer(answer, Some(&referral), now, rules),
+        (Some(case), Event::ConsentWithdrawn { withdrawal, referral }) => {
+            case.withdraw_consent(withdrawal, referral.as_deref(), now, rules)
+        }
         (Some(case), Event::Disagreed { disagreement, referral }) => case.disagree(disagreement, referral.as_deref(), now, rules),
         (Some(case), Event::Delivered(delivery)) => case.delivered(delivery),
         (Some(case), Event::Opened { number, .. }) => case.opened(number),
@@ -735,12 +766,23 @@ impl Goes {
         }
     }
 
-    fn matter(&self, had_it: bool) -> Matter {
+    fn matter(&self, had_it: bool, kind: EventKind) -> Matter {
         match self {
             Goes::ToAllAs(matter) => *matter,
-            Goes::ByWhatEachHad | Goes::ToThese(_) if had_it => Matter::Amendment,
+            Goes::ByWhatEachHad | Goes::ToThese(_) if had_it => change(kind),
             Goes::ByWhatEachHad | Goes::ToThese(_) => Matter::Referral,
         }
+    }
+}
+
+/// As what a changed version is told to those who had an earlier one.
+fn change(kind: EventKind) -> Matter {
+    if kind == EventKind::Correction {
+        Matter::Correction
+    } else if kind == EventKind::ConsentWithdrawn {
+        Matter::ConsentWithdrawn
+    } else {
+        Matter::Amendment
     }
 }
 
@@ -752,6 +794,7 @@ impl Case {
             linked: referral.linked.clone(),
             received: referral.received,
             level: referral.level,
+            kind: Some(referral.kind),
             versions: vec![referral.digest],
             heard: Vec::new(),
             standing: Standing::Held { intended: None },
@@ -767,12 +810,13 @@ impl Case {
             transfer: None,
             taken_over: None,
             lifted: Vec::new(),
+            consent_withdrawn: false,
             status: None,
             disagreement: None,
             urgently_disputed: false,
             feedback_suppressed: false,
         };
-        case.ruled(referral, Matter::Referral, vec![Effect::TellSender(News::Accepted)], rules)
+        case.ruled(referral, Goes::ToAllAs(Matter::Referral), vec![Effect::TellSender(News::Accepted)], rules)
     }
 
     /// A changed version is ruled on its own date and goes to everybody who had an earlier one (RK-02).
@@ -787,8 +831,9 @@ impl Case {
         self.told = false;
         // Whoever changes it wants it again.
         self.withdrawn = false;
+        self.consent_withdrawn = referral.kind == EventKind::ConsentWithdrawn;
         self.begin_ladder_anew();
-        self.ruled(referral, Matter::Amendment, vec![Effect::TellSender(News::Amended { same_key })], rules)
+        self.ruled(referral, Goes::ByWhatEachHad, vec![Effect::TellSender(News::Amended { same_key })], rules)
     }
 
     /// Opening changes nothing; that it happened is what is recorded.
@@ -818,7 +863,7 @@ impl Case {
         let Some(waiting) = self.waiting.take_if(is_it) else {
             return Step::surprise(Some(self), Surprise::VersionChanged);
         };
-        let referral = &self.without_what_was_lifted(referral);
+        let referral = &self.as_it_stands(referral);
         let (ruling, goes) = match self.lifted(&review.choice, &waiting, referral, rules) {
             Ok(lifted) => lifted,
             Err(surprise) => return Step::surprise(Some(Case { waiting: Some(waiting), ..self }), surprise),
@@ -857,7 +902,7 @@ impl Case {
             }
             (Choice::Return, _) if !waiting.items.is_empty() => return Ok((None, Goes::ByWhatEachHad)),
             (Choice::Release, Standing::With { responsible }) if !waiting.items.is_empty() => {
-                let ruling = rules.rule_items_reviewed(referral, &earlier, responsible);
+                let ruling = rules.rule_items_reviewed(&self.as_ruled(referral), &earlier, responsible);
                 let gets = |item: &&HeldItem| {
                     let view = ruling.views().iter().find(|view| *view.to() == item.from);
                     view.is_some_and(|view| view.given().contains(&item.category))
@@ -866,7 +911,7 @@ impl Case {
                 return if to.is_empty() { Err(Surprise::NoBasis) } else { Ok((Some(ruling), Goes::ToThese(to))) };
             }
             (Choice::Release | Choice::Redirect { .. } | Choice::Return, _) => {
-                rules.rule_reviewed(referral, &earlier, self.taken_over.as_ref(), choice)
+                rules.rule_reviewed(&self.as_ruled(referral), &earlier, self.taken_over.as_ref(), choice)
             }
         };
         match ruling.decision() {
@@ -875,23 +920,50 @@ impl Case {
         }
     }
 
+    /// A version waits for a person, and nothing of it went.
+    fn is_whole_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.items.is_empty())
+    }
+
+    /// The last delivery by which `to` had a version of it.
+    fn last_content_of(&self, to: &Endpoint) -> Option<DeliveryId> {
+        let recipient = self.recipients.iter().find(|recipient| recipient.to == *to)?;
+        recipient.deliveries.iter().rfind(|delivery| delivery.matter.has_content()).map(|delivery| delivery.id)
+    }
+
     /// Those who had a version of it. A manager who was told of a breach had none.
     fn had_content(&self) -> Vec<Endpoint> {
         let had_content = |recipient: &&Recipient| recipient.deliveries.iter().any(|delivery| delivery.matter.has_content());
         self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect()
     }
 
-    fn ruled(self, referral: &Referral, matter: Matter, effects: Vec<Effect>, rules: &Rulebook) -> Step {
+    fn ruled(self, referral: &Referral, goes: Goes, effects: Vec<Effect>, rules: &Rulebook) -> Step {
         // Those who had a version of it get the change.
-        let referral = self.without_what_was_lifted(referral);
+        let referral = self.as_it_stands(referral);
         let ruling = self.rule(&referral, rules);
-        self.carry_out(ruling, &referral, Goes::ToAllAs(matter), effects, rules)
+        self.carry_out(ruling, &referral, goes, effects, rules)
     }
 
     fn rule(&self, referral: &Referral, rules: &Rulebook) -> Ruling {
+        let referral = &self.as_ruled(referral);
         match &self.taken_over {
             Some(by) => rules.rule_taken_over(referral, &self.had_content(), by),
             None => rules.rule(referral, &self.had_content()),
+        }
+    }
+
+    /// The referral as the kind of message that the rules look at. A correction of what no authority was to read gives it
+    /// to none, nor does agreement to it that is withdrawn; and what waits for a person does not go because of that.
+    fn as_ruled<'a>(&self, referral: &'a Referral) -> Cow<'a, Referral> {
+        let is_about_a_referral = matches!(self.kind, None | Some(EventKind::Referral | EventKind::ServiceRequest));
+        let keeps_its_kind = match (referral.kind == EventKind::ConsentWithdrawn, referral.kind == EventKind::Correction) {
+            (true, _) => is_about_a_referral && !self.had_content().is_empty() && !self.is_whole_waiting(),
+            (_, true) => is_about_a_referral,
+            (false, false) => true,
+        };
+        match self.kind {
+            Some(kind) if !keeps_its_kind => Cow::Owned(Referral { kind, ..referral.clone() }),
+            Some(_) | None => Cow::Borrowed(referral),
         }
     }
 
@@ -942,9 +1014,10 @@ impl Case {
                 effects.push(Effect::AskPerson(Question::NotConnected { to: view.to().clone(), urgent }));
                 continue;
             }
-            let matter = goes.matter(earlier.contains(view.to()));
+            let matter = goes.matter(earlier.contains(view.to()), referral.kind);
+            let before = self.last_content_of(view.to());
             let delivery = self.owe(view.to(), view.role(), matter);
-            let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);
+            let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory).replacing(before);
             effects.push(Effect::Deliver(Box::new(disclosure)));
         }
         self.start_clocks(ruling.clocks(), is_raised);
@@ -1060,6 +1133,70 @@ impl Case {
             told.iter().map(|(to, role)| self.notice(to, *role, Matter::Withdrawal, text.to_owned(), None)).collect();
         effects.push(Effect::TellSender(News::Withdrawn));
         Step::changed(self, effects)
+    }
+
+    /// TC-11: what goes on under another basis goes on, and everybody who received it is told. What rests on agreement
+    /// alone stops: below significant harm that is the assessment, a voluntary service. That the authority decides what
+    /// follows does not rest on it.
+    fn withdraw_consent(
+        mut self,
+        withdrawal: ConsentWithdrawal,
+        referral: Option<&Referral>,
+        now: Moment,
+        rules: &Rulebook,
+    ) -> Step {
+        let ConsentWithdrawal { from, by, holder, on, reason } = withdrawal;
+        if from != self.sender {
+            return Step::surprise(Some(self), Surprise::NotYours);
+        }
+        if self.consent_withdrawn {
+            return Step::surprise(Some(self), Surprise::Duplicate);
+        }
+        if matches!(self.standing, Standing::Returned | Standing::Refused) {
+            return Step::surprise(Some(self), Surprise::NotWithAnAuthority);
+        }
+        self.consent_withdrawn = true;
+        let why = reason.map(|reason| format!(" {}", reason.open())).unwrap_or_default();
+        let remark = Remark { by, text: Sealed::new(format!("The {} withdrew agreement on {on}.{why}", holder.words())) };
+        let news = Effect::TellSender(News::ConsentWithdrawn { holder, on });
+        let had_it: Vec<(Endpoint, Role)> = self
+            .recipients
+            .iter()
+            .filter(|recipient| recipient.deliveries.iter().any(|delivery| delivery.matter.has_content()))
+            .map(|recipient| (recipient.to.clone(), recipient.role))
+            .collect();
+        let mut step = match referral {
+            Some(referral) => {
+                let referral = Referral { kind: EventKind::ConsentWithdrawn, received: now, ..self.as_it_stands(referral) };
+                let ruling = self.rule(&referral, rules);
+                self.stop_what_rests_on_agreement(ruling.is_significant_harm_or_above());
+                self.carry_out(ruling, &referral, Goes::ByWhatEachHad, vec![news], rules)
+            }
+            None => {
+                self.stop_what_rests_on_agreement(self.level.is_significant_harm_or_above());
+                Step::changed(self, vec![news])
+            }
+        };
+        let mut told = Vec::new();
+        for effect in &mut step.effects {
+            if let Effect::Deliver(disclosure) = effect {
+                told.push(disclosure.to().clone());
+                **disclosure = (**disclosure).clone().with_remark(remark.clone());
+            }
+        }
+        // Whose version was erased, or waits for a person, hears of it all the same.
+        for (to, role) in had_it.iter().filter(|(to, _)| !told.contains(to)) {
+            let text = "Agreement to this referral was withdrawn. Nothing that you were given is erased. A voluntary service is to \
+                        stop; what you do under a duty goes on.";
+            let notice = |case: &mut Case| case.remark(to, *role, Matter::ConsentWithdrawn, text.to_owned(), remark.clone());
+            step.effects.extend(step.case.as_mut().map(notice));
+        }
+        step
+    }
+
+    fn stop_what_rests_on_agreement(&mut self, goes_on: bool) {
+        let rests = |clock: &&mut Clock| clock.name == ClockName::Assessment45Wd && clock.state == ClockState::Running;
+        self.clocks.iter_mut().filter(rests).filter(|_| !goes_on).for_each(|clock| clock.state = ClockState::Stopped);
     }
 
     fn delivered(mut self, delivery: DeliveryId) -> Step {
@@ -1230,6 +1367,10 @@ impl Case {
             Standing::Returned | Standing::Refused => true,
         };
         ended && !self.is_disputed()
+    }
+    /// Whoever had agreed agrees no longer, and no later version said otherwise (TC-11).
+    pub fn is_consent_withdrawn(&self) -> bool {
+        self.consent_withdrawn
     }
     /// Nothing but that it was received goes back to the sender (DM-09).
     pub fn is_feedback_suppressed(&self) -> bool {

@@ -27,6 +27,10 @@ pub enum Matter {
     Referral,
     /// A changed one: it replaces what was delivered before, which stays on record.
     Amendment,
+    /// What was delivered before was wrong: this replaces it, and the wrong version stays on record (RK-02).
+    Correction,
+    /// Whoever had agreed agrees no longer: what rests on that alone stops, and nothing is erased (TC-11).
+    ConsentWithdrawn,
     /// The sender took it back.
     Withdrawal,
     /// A clock ran out.
@@ -49,7 +53,12 @@ impl Matter {
     /// What it says of the referral itself: who received it hears of every change (RK-02).
     pub fn has_content(self) -> bool {
         match self {
-            Matter::Referral | Matter::Amendment | Matter::TransferOffer | Matter::ReferredOn => true,
+            Matter::Referral
+            | Matter::Amendment
+            | Matter::Correction
+            | Matter::ConsentWithdrawn
+            | Matter::TransferOffer
+            | Matter::ReferredOn => true,
             Matter::Withdrawal
             | Matter::ClockBreached
             | Matter::TransferAccepted
@@ -84,6 +93,7 @@ pub struct Disclosure {
     pack: Option<PackId>,
     remark: Option<Remark>,
     status: Option<ChildStatus>,
+    replaces: Option<DeliveryId>,
 }
 
 /// An item, or what may be given of it.
@@ -139,7 +149,13 @@ impl Disclosure {
             pack: ruling.pack().cloned(),
             remark: None,
             status: None,
+            replaces: None,
         }
+    }
+
+    /// In place of what `before` brought to the same recipient.
+    pub(crate) fn replacing(self, before: Option<DeliveryId>) -> Disclosure {
+        Disclosure { replaces: before, ..self }
     }
 
     /// With what a named person wrote to whoever receives it.
@@ -231,6 +247,10 @@ impl Disclosure {
     /// How the child stands with the authority that hands it on.
     pub fn status(&self) -> Option<ChildStatus> {
         self.status
+    }
+    /// Which delivery to the same recipient it takes the place of (RK-02).
+    pub fn replaces(&self) -> Option<DeliveryId> {
+        self.replaces
     }
     /// Which rules ruled.
     pub fn pack(&self) -> Option<&PackId> {

@@ -369,6 +369,18 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// Who can agree, and so withdraw it (TC-07).
+    pub enum AgreementHolder = "agreement_holder" {
+        /// Somebody who holds parental responsibility; one of them is enough (Children Act 1989 s2(7)).
+        ParentalResponsibility => "holder_of_parental_responsibility",
+        /// The young person, from 16.
+        YoungPerson => "young_person",
+        /// A younger child who is competent to decide (Gillick).
+        CompetentChild => "competent_child",
+    }
+}
+
+vocabulary! {
     /// Whether the sender is in scope of the duty to share (Children Act 2004 s16LA).
     pub enum DutyScope = "duty" {
         /// A person in s11(1), or designated under s16E.

@@ -15,7 +15,7 @@ use referral::case::{
 use referral::disclosure::{Disclosure, Matter};
 use referral::identifiers::{NhsNumber, Postcode, Upn};
 use referral::rules::review::{Choice, Review, Reviewer};
-use referral::rules::{Role, Rulebook};
+use referral::rules::{Decision, Role, Rulebook};
 use referral::submission::*;
 use referral::vocab::*;
 use referral::{DeliveryId, Digest, Endpoint, Moment, ReferralId, Sealed};
@@ -51,10 +51,14 @@ impl Life {
 
     /// One step; the shell says what each delivery was encoded to, as it does before it commits.
     fn step(&mut self, event: Event) -> Step {
-        if let Event::Submitted(referral) | Event::Amended(referral) = &event {
-            self.versions.push((**referral).clone());
-        }
+        let version = match &event {
+            Event::Submitted(referral) | Event::Amended(referral) => Some((**referral).clone()),
+            _ => None,
+        };
         let mut next = step(self.case.take(), event, self.now, &RULES);
+        // What was refused, or changed nothing, is not kept.
+        let is_refused = next.ruling.as_ref().is_some_and(|ruling| *ruling.decision() == Decision::Refuse);
+        self.versions.extend(version.filter(|_| next.surprise.is_none() && !is_refused));
         for effect in &next.effects {
             let delivery = match effect {
                 Effect::Deliver(disclosure) => {
@@ -142,6 +146,14 @@ impl Life {
         told(&self.step(Event::Disagreed { disagreement, referral }))
     }
 
+    fn withdraw_consent(&mut self, from: &str) -> String {
+        let (from, by, on) = (endpoint(from), common::person("Dora Lead"), jiff::civil::date(2026, 11, 23));
+        let (holder, reason) = (AgreementHolder::ParentalResponsibility, Some("She wants to manage alone.".into()));
+        let withdrawal = ConsentWithdrawal { from, by, holder, on, reason };
+        let referral = self.newest();
+        told(&self.step(Event::ConsentWithdrawn { withdrawal, referral }))
+    }
+
     fn delivered(&mut self, to: &str) -> String {
         let delivery = self.last_to(to);
         told(&self.step(Event::Delivered(delivery)))
@@ -203,6 +215,7 @@ fn of_news(news: &News) -> String {
         News::Refused(_) => "refused".to_owned(),
         News::Amended { same_key } => format!("amended{}", if *same_key { ", under the first key" } else { "" }),
         News::Withdrawn => "withdrawn".to_owned(),
+        News::ConsentWithdrawn { holder, on } => format!("agreement was withdrawn by the {} on {on}", holder.words()),
         News::Delivered(to) => format!("delivered to {to}"),
         News::NotConnected(to) => format!("not connected to {to}"),
         News::Collected(at) => format!("collected at {at}"),
@@ -369,7 +382,7 @@ fn an_amendment_goes_to_everybody_who_had_an_earlier_version() {
         expect![[r#"
             tell the sender: amended
             tell the sender: routed by RA-03 RA-20.below
-            deliver Amendment to la.E10000016.front-door as Responsible
+            deliver Referral to la.E10000016.front-door as Responsible
             deliver Amendment to la.E08000035.front-door as EarlierRecipient
             deliver Amendment to police.13 as EarlierRecipient"#]],
     );
@@ -407,9 +420,9 @@ fn a_held_referral_that_becomes_significant_harm_goes_at_once() {
     check(
         life.amend(2, |referral| referral.level = Level::SignificantHarm),
         expect![[r#"
-        tell the sender: amended
-        tell the sender: routed by RA-01 RA-20.open
-        deliver Amendment to la.E08000035.front-door as Responsible"#]],
+            tell the sender: amended
+            tell the sender: routed by RA-01 RA-20.open
+            deliver Referral to la.E08000035.front-door as Responsible"#]],
     );
     assert_eq!(life.case().stage(), Stage::Routed);
 }
@@ -1309,8 +1322,29 @@ fn a_correction_reaches_everybody_who_had_what_it_corrects() {
         (referral.kind, referral.level, referral.harm) = (EventKind::Correction, Level::InNeed, HarmType::OtherWelfare);
     });
     for to in ["la.E08000035.front-door as Responsible", "police.13 as EarlierRecipient"] {
-        assert!(told.contains(&format!("deliver Amendment to {to}")), "{to} is not among\n{told}");
+        assert!(told.contains(&format!("deliver Correction to {to}")), "{to} is not among\n{told}");
     }
+    // Each reads which delivery of its own it takes the place of.
+    for disclosure in life.sent.iter().filter(|sent| sent.matter() == Matter::Correction) {
+        let first = life.sent.iter().find(|sent| sent.matter() == Matter::Referral && sent.to() == disclosure.to()).unwrap();
+        assert_eq!(disclosure.replaces(), Some(first.delivery()));
+    }
+}
+
+#[test]
+fn a_correction_of_what_no_authority_was_to_read_gives_it_to_none() {
+    let mut life = Life::new(|referral| {
+        (referral.kind, referral.level, referral.harm) =
+            (EventKind::OperationEncompass, Level::Information, HarmType::DomesticAbuse);
+        referral.sender = endpoint("police.13");
+        referral.child.school = Some(referral::identifiers::Urn::parse("999001").unwrap());
+    });
+    life.raise();
+    let to: BTreeSet<Endpoint> = life.sent.iter().map(|sent| sent.to().clone()).collect();
+    assert!(!to.contains(&endpoint(LEEDS)), "{to:?}");
+    life.amend(2, |referral| referral.kind = EventKind::Correction);
+    assert_eq!(life.sent.last().unwrap().matter(), Matter::Correction);
+    assert_eq!(life.sent.iter().map(|sent| sent.to().clone()).collect::<BTreeSet<_>>(), to);
 }
 
 #[test]
@@ -1320,8 +1354,99 @@ fn consent_that_is_withdrawn_reaches_everybody_who_had_the_referral() {
     let told = life.amend(2, |referral| {
         (referral.kind, referral.agreement) = (EventKind::ConsentWithdrawn, Agreement::Refused);
     });
-    assert!(told.contains("deliver Amendment to la.E08000035.early-help"), "{told}");
+    assert!(told.contains("deliver ConsentWithdrawn to la.E08000035.early-help"), "{told}");
     assert_eq!(life.sent.last().unwrap().kind(), EventKind::ConsentWithdrawn);
+}
+
+#[test]
+fn where_agreement_is_withdrawn_a_voluntary_service_stops_and_everybody_is_told_by_whom_and_when() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Given));
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    let early_help = "la.E08000035.early-help";
+    life.hand_on(LEEDS, Says::ReferredOn { to: endpoint(early_help), reason: "A mentor would help.".into() });
+    check(life.withdraw_consent("police.13"), expect!["surprise: there is no such referral of yours"]);
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        tell the sender: routed by RA-03 RA-20.below
+        deliver ConsentWithdrawn to la.E08000035.front-door as Responsible
+        deliver ConsentWithdrawn to la.E08000035.early-help as EarlierRecipient"#]],
+    );
+    let remark = life.sent.last().unwrap().remark().unwrap();
+    assert_eq!(
+        remark.text.open(),
+        "The holder of parental responsibility withdrew agreement on 2026-11-23. She wants to manage alone."
+    );
+    assert!(life.clocks().iter().any(|clock| clock.starts_with("assessment_45wd") && clock.ends_with("stopped")));
+    check(life.withdraw_consent("school.999001"), expect!["surprise: this was received before"]);
+    // Whoever is asked to help from now on is not told that anybody agreed, until a later version says so.
+    assert!(life.case().is_consent_withdrawn());
+    life.amend(2, |_| {});
+    assert!(!life.case().is_consent_withdrawn());
+}
+
+#[test]
+fn at_significant_harm_agreement_that_is_withdrawn_stops_nothing() {
+    let mut life = Life::new(|referral| referral.agreement = Agreement::Given);
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    let clocks = life.clocks();
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        tell the sender: routed by RA-01 RA-20.open
+        deliver ConsentWithdrawn to la.E08000035.front-door as Responsible"#]],
+    );
+    assert_eq!(life.clocks(), clocks);
+}
+
+#[test]
+fn what_waits_for_agreement_and_loses_it_goes_to_nobody() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::EarlyHelp, Agreement::Awaited));
+    let raised = life.raise();
+    assert!(raised.contains("held"), "{raised}");
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        ask a person: RA-03 TC-04.since-duty
+        tell the sender: held"#]],
+    );
+    assert_eq!(life.sent.len(), 0);
+}
+
+#[test]
+fn agreement_that_is_withdrawn_where_the_content_was_erased_is_told_without_it() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Given));
+    life.raise();
+    life.versions.clear();
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        notify la.E08000035.front-door of ConsentWithdrawn: Agreement to this referral was withdrawn. Nothing that you were given is erased. A voluntary service is to stop; what you do under a duty goes on."#]],
+    );
+}
+
+#[test]
+fn a_changed_version_that_waits_for_a_person_does_not_go_because_agreement_is_withdrawn() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::EarlyHelp, Agreement::Given));
+    life.raise();
+    let held = life.amend(2, |referral| referral.agreement = Agreement::Awaited);
+    assert!(held.contains("held"), "{held}");
+    // Those who had the first version are told.
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        ask a person: RA-03 TC-04.since-duty
+        tell the sender: held
+        notify la.E08000035.early-help of ConsentWithdrawn: Agreement to this referral was withdrawn. Nothing that you were given is erased. A voluntary service is to stop; what you do under a duty goes on."#]],
+    );
+    assert_eq!(life.sent.len(), 1);
 }
 
 // ---------------------------------------------------------------- whatever the order
@@ -1397,6 +1522,7 @@ enum Happens {
     Amended { version: u8, level: usize, home: usize, agreement: usize, stranger: bool, hours_later: u8 },
     Withdrawn { stranger: bool },
     Disagreed { stranger: bool, danger: bool },
+    ConsentWithdrawn { stranger: bool },
     Answered { from: usize, delivery: usize, wrong_digest: bool, says: usize },
     Delivered { delivery: usize },
     Opened,
@@ -1447,6 +1573,7 @@ fn happens() -> impl Strategy<Value = Happens> {
             Happens::Reviewed { choice, to, an_older_one: older == 0 }
         }),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(stranger, danger)| Happens::Disagreed { stranger, danger }),
+        1 => any::<bool>().prop_map(|stranger| Happens::ConsentWithdrawn { stranger }),
         2 => Just(Happens::SenderTold),
         2 => (0u8..4).prop_map(|days_later| Happens::Woken { days_later }),
     ]
@@ -1545,6 +1672,13 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
             let by = Practitioner { name: "Petronella".into(), ..common::person("") };
             let disagreement = Disagreement { from, by, reason: "hid under the stairs".into(), is_immediate_danger };
             Event::Disagreed { disagreement, referral: life.newest() }
+        }
+        Happens::ConsentWithdrawn { stranger } => {
+            let from = endpoint(if stranger { "police.13" } else { "school.999001" });
+            let by = Practitioner { name: "Petronella".into(), ..common::person("") };
+            let (holder, on) = (AgreementHolder::YoungPerson, jiff::civil::date(2026, 11, 23));
+            let withdrawal = ConsentWithdrawal { from, by, holder, on, reason: Some("hid under the stairs".into()) };
+            Event::ConsentWithdrawn { withdrawal, referral: life.newest() }
         }
         Happens::SenderTold => Event::SenderTold,
         Happens::Woken { days_later } => {

@@ -122,6 +122,7 @@ fn follows(step: &Step) -> String {
             | News::StrategyDiscussionHeld { .. }
             | News::ReferredOn { .. }
             | News::HandlingLifted { .. }
+            | News::ConsentWithdrawn { .. }
             | News::Disagreed { .. } => "tell: something else".to_owned(),
         },
     };

@@ -11,7 +11,7 @@ use crate::rules::pack::{ClockEnd, ClockName};
 use crate::rules::{Role, Rulebook};
 use crate::submission::{ChildStatus, FrontDoorAnswer, Practitioner, Referral, Says};
 use crate::time::{Amount, london_date, start_of_london_day};
-use crate::vocab::{Desk, HandlingFlag, Outcome, Vocabulary};
+use crate::vocab::{Agreement, Desk, HandlingFlag, Outcome, Vocabulary};
 use crate::{Endpoint, Moment, Sealed};
 use jiff::civil::Date;
 
@@ -168,7 +168,7 @@ impl Case {
         if self.transfer.is_some() {
             return Step::surprise(Some(self), Surprise::TransferPending);
         }
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         self.heard_from(&answering, Rung::Acknowledged, None, now);
@@ -181,7 +181,7 @@ impl Case {
             let told = self.notice(&at, Role::Responsible, Matter::TransferRefused, why.to_owned(), None);
             return Step::changed(self, vec![told]);
         };
-        let ruling = rules.rule_handed_on(&referral, &at, std::slice::from_ref(&to));
+        let ruling = rules.rule_handed_on(&self.as_ruled(&referral), &at, std::slice::from_ref(&to));
         let view = ruling.told(&to).filter(|_| rules.directory.party(&to).is_some());
         let Some(view) = view else {
             let urgent = self.level.is_significant_harm_or_above();
@@ -202,7 +202,7 @@ impl Case {
 
     /// RA-02, P8: from now on the other authority answers for the child, and has what time is left.
     fn accept_transfer(mut self, answering: Answering, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         let Some(transfer) = self.transfer.take_if(|transfer| answering.answers(transfer)) else {
@@ -219,7 +219,7 @@ impl Case {
         self.outcome = None;
         self.told = false;
         self.begin_ladder_anew();
-        let ruling = rules.rule_handed_on(&referral, &to, &[]);
+        let ruling = rules.rule_handed_on(&self.as_ruled(&referral), &to, &[]);
         let mut effects = Vec::new();
         if let Some(view) = ruling.told(&to) {
             let delivery = self.owe(&to, Role::Responsible, Matter::Referral);
@@ -312,7 +312,7 @@ impl Case {
         now: Moment,
         rules: &Rulebook,
     ) -> Step {
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         if to == self.sender || to == answering.at {
@@ -320,7 +320,7 @@ impl Case {
         }
         self.heard_from(&answering, Rung::Acknowledged, None, now);
         let Answering { at, by, .. } = answering;
-        let ruling = rules.rule_handed_on(&referral, &at, std::slice::from_ref(&to));
+        let ruling = rules.rule_handed_on(&self.as_ruled(&referral), &at, std::slice::from_ref(&to));
         let view = ruling.told(&to).filter(|view| view.role() != Role::Responsible && rules.directory.party(&to).is_some());
         let Some(view) = view else {
             let urgent = self.level.is_significant_harm_or_above();
@@ -385,12 +385,16 @@ impl Case {
         }
     }
 
-    /// The referral as those who handle it now have to: without the conditions that the authority lifted.
-    pub(super) fn without_what_was_lifted(&self, referral: &Referral) -> Referral {
+    /// The referral as those who handle it now have to: without the conditions that the authority lifted, and without
+    /// the agreement that was withdrawn.
+    pub(super) fn as_it_stands(&self, referral: &Referral) -> Referral {
         let stays = |flag: &HandlingFlag| !self.lifted.contains(flag);
         let mut referral = referral.clone();
         referral.handling.retain(stays);
         referral.items.iter_mut().for_each(|item| item.handling.retain(stays));
+        if self.consent_withdrawn {
+            referral.agreement = Agreement::Refused;
+        }
         referral
     }
 }

@@ -223,7 +223,7 @@ impl Case {
         let news = Effect::TellSender(News::Disagreed { before: None });
         if let Some(referral) = referral {
             self.dispute_urgently();
-            let urgent = self.without_what_was_lifted(referral).made_urgent(&remark.text, now);
+            let urgent = self.as_it_stands(referral).made_urgent(&remark.text, now);
             let ruling = self.rule(&urgent, rules);
             return self.carry_out(ruling, &urgent, Goes::ByWhatEachHad, vec![news], rules);
         }

@@ -226,9 +226,9 @@ impl Oracle {
     fn only_whom_the_rules_name(&self, before: Option<&Case>, next: &Consequence) -> Complaints {
         let had = |to: &Endpoint| {
             let recipients = before.into_iter().flat_map(|case| case.recipients()).filter(|recipient| recipient.to == *to);
-            recipients
-                .flat_map(|recipient| &recipient.deliveries)
-                .any(|delivery| matches!(delivery.matter, Matter::Referral | Matter::Amendment))
+            recipients.flat_map(|recipient| &recipient.deliveries).any(|delivery| {
+                matches!(delivery.matter, Matter::Referral | Matter::Amendment | Matter::Correction | Matter::ConsentWithdrawn)
+            })
         };
         let mut complaints = Complaints::new();
         for effect in &next.effects {
@@ -505,6 +505,7 @@ fn kind_of(event: &Event) -> &'static str {
             | Says::HandlingLifted { .. } => "another answer",
         },
         Event::HandedOn { .. } => "handed-on",
+        Event::ConsentWithdrawn { .. } => "consent-withdrawn",
         Event::Disagreed { .. } => "disagreed",
         Event::Delivered(_) => "delivered",
         Event::Opened { .. } => "opened",
@@ -522,6 +523,7 @@ fn is_marked_secret(event: &Event) -> bool {
         Event::Withdrawn { .. }
         | Event::Answered(_)
         | Event::HandedOn { .. }
+        | Event::ConsentWithdrawn { .. }
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }
