@@ -2,7 +2,6 @@
 //! sent, and the digest of what it said. An answer to anything else is refused here, and nothing is published.
 //! Whoever else has a queue may say that it has what lay there; only a council decides, transfers, refers on.
 
-use jiff::civil::Date;
 use proto::read::{self, Invalid, Violation};
 use proto::wire::broker::v1::MayAnswer;
 use proto::wire::childrens_services::v1 as wire;
@@ -12,14 +11,13 @@ use proto::wire::events::v1 as events;
 use proto::wire::events::v1::answered::Says;
 use proto::wire::events::v1::event::Event;
 use referral::submission::{Says as Said, What};
-use referral::time::london_date;
-use referral::{Endpoint, Moment, ReferralId};
+use referral::{Endpoint, ReferralId};
 use tonic::{Request, Response, Status};
 
 use crate::follow::Found;
 use crate::sender::Door;
 use crate::status::Refusal;
-use crate::submit::Doors;
+use crate::submit::{Doors, not_ahead, wrong};
 
 impl Doors {
     /// Publishes what `front_door` says about a delivery to it.
@@ -152,7 +150,7 @@ impl FrontDoorService for FrontDoor {
     ) -> Result<Response<wire::RecordStrategyDiscussionResponse>, Status> {
         let work = |doors: Doors, front_door: Endpoint, request: wire::RecordStrategyDiscussionRequest| async move {
             let wire::RecordStrategyDiscussionRequest { answer, held_on, enquiries_started } = request;
-            not_ahead(&held_on, doors.clock.now())?;
+            not_ahead("held_on", "CL-03", &held_on, doors.clock.now())?;
             let says = Says::StrategyDiscussionHeld(events::StrategyDiscussionHeld { held_on, enquiries_started });
             let referral = doors.answer_delivery(&front_door, answer, says).await?;
             Ok(wire::RecordStrategyDiscussionResponse { referral_id: referral.to_string() })
@@ -214,24 +212,12 @@ impl FrontDoorService for FrontDoor {
     }
 }
 
-/// What was held was held today or before. What is no date at all, the reading says.
-fn not_ahead(held_on: &str, now: Moment) -> Result<(), Refusal> {
-    match held_on.parse::<Date>() {
-        Ok(held) if held > london_date(now) => Err(wrong("held_on", "CL-03", "is in the future")),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 /// Every other condition is its originator's (HR-01, HR-02). What is no condition at all, the reading says.
 fn is_an_authoritys_to_lift(condition: i32) -> Result<(), Refusal> {
     match common::HandlingFlag::try_from(condition) {
         Ok(common::HandlingFlag::DoNotInformParents | common::HandlingFlag::Unspecified) | Err(_) => Ok(()),
         Ok(_) => Err(wrong("condition", "HR-02", "is its originator's to lift: ask whoever set it")),
     }
-}
-
-fn wrong(field: &str, rule: &'static str, because: &str) -> Refusal {
-    Refusal::Invalid(Invalid(vec![Violation { field: field.to_owned(), rule, because: because.to_owned() }]))
 }
 
 /// In the request to transfer, the area is the other authority.
@@ -272,8 +258,8 @@ mod tests {
     #[test]
     fn a_discussion_that_is_dated_ahead_is_turned_back_by_the_london_date() {
         let late_in_june = "2026-06-10T23:30:00Z".parse().unwrap();
-        assert!(not_ahead("2026-06-11", late_in_june).is_ok());
-        assert!(matches!(not_ahead("2026-06-12", late_in_june), Err(Refusal::Invalid(_))));
+        assert!(not_ahead("held_on", "CL-03", "2026-06-11", late_in_june).is_ok());
+        assert!(matches!(not_ahead("held_on", "CL-03", "2026-06-12", late_in_june), Err(Refusal::Invalid(_))));
     }
 
     #[test]

@@ -229,6 +229,27 @@ impl ReferralService for ReferralDoor {
         self.doors.answer("Watch", Door::Referral, request, work).await
     }
 
+    async fn correct(&self, request: Request<wire::CorrectRequest>) -> Result<Response<wire::CorrectResponse>, Status> {
+        let work = |doors: Doors, sender: Endpoint, request: wire::CorrectRequest| async move {
+            let receipt = doors.correct(&sender, request).await?;
+            Ok(wire::CorrectResponse { receipt: Some(receipt) })
+        };
+        self.doors.answer("Correct", Door::Referral, request, work).await
+    }
+
+    async fn withdraw_consent(
+        &self,
+        request: Request<wire::WithdrawConsentRequest>,
+    ) -> Result<Response<wire::WithdrawConsentResponse>, Status> {
+        let work = |doors: Doors, sender: Endpoint, request: wire::WithdrawConsentRequest| async move {
+            let referral = doors.withdraw_consent(&sender, request).await?;
+            let meaning = "Received. Everybody who received the referral is told. What rests on agreement alone stops; what is done \
+                           under a duty, and everything at significant harm or above, goes on. Nothing is erased.";
+            Ok(wire::WithdrawConsentResponse { referral_id: referral.to_string(), meaning: meaning.to_owned() })
+        };
+        self.doors.answer("WithdrawConsent", Door::Referral, request, work).await
+    }
+
     async fn disagree(&self, request: Request<wire::DisagreeRequest>) -> Result<Response<wire::DisagreeResponse>, Status> {
         let work = |doors: Doors, sender: Endpoint, request: wire::DisagreeRequest| async move {
             let meaning = match request.immediate_danger {
@@ -237,8 +258,8 @@ impl ReferralService for ReferralDoor {
                      now, call 999: this does not replace it."
                 }
                 false => {
-                    "Received. The front door's manager answers it; you hear what they decide. If the child is not safe now, \
-                     say so, and call 999."
+                    "Received. It goes to the front door's manager, or to the next stage after the last answer; you hear before \
+                     whom it lies, and what they decide. If the child is not safe now, say so, and call 999."
                 }
             };
             let referral = doors.disagree(&sender, request).await?;

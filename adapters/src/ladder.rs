@@ -68,6 +68,7 @@ impl Climb {
                 | Step::Reviewed(_)
                 | Step::Amended(_)
                 | Step::Withdrawn(_)
+                | Step::ConsentWithdrawn(_)
                 | Step::ClockBreached(_)
                 | Step::NotConnected(_)
                 | Step::Quarantined(_)
@@ -174,6 +175,12 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             rung(&mut text, "amended", &format!("a changed version was received{key}"));
         }
         Some(Step::Withdrawn(_)) => rung(&mut text, "withdrawn", "by you; those who received it are told"),
+        Some(Step::ConsentWithdrawn(withdrawn)) => {
+            let name = withdrawn.withdrawn_by().as_str_name().trim_start_matches("AGREEMENT_HOLDER_");
+            let holder = name.to_ascii_lowercase().replace('_', " ");
+            let on = &withdrawn.withdrawn_on;
+            rung(&mut text, "agreement", &format!("withdrawn on {on} ({holder}); those who received it are told"));
+        }
         Some(Step::ClockBreached(breached)) => {
             let clock = breached.clock.as_ref();
             let name = clock.map(|clock| clock.name.as_str()).unwrap_or_default();
@@ -218,8 +225,11 @@ pub fn words(entry: &common::ProgressEntry) -> String {
             rung(&mut text, "lifted", &format!("{condition}: {} says that it need not be kept any longer", lifted.endpoint));
         }
         Some(Step::Disagreed(disagreed)) => {
-            let to = if disagreed.endpoint.is_empty() { "whoever is on duty, as urgent" } else { disagreed.endpoint.as_str() };
-            rung(&mut text, "disagreed", &format!("your disagreement (stage {}) goes to {to}", disagreed.stage));
+            let words = match disagreed.stage {
+                0 => "your disagreement goes to whoever is on duty, as urgent".to_owned(),
+                stage => format!("your disagreement ({}) goes to {}", stage_of_disagreement(stage), disagreed.endpoint),
+            };
+            rung(&mut text, "disagreed", &words);
         }
     }
     printable(&text)
@@ -277,6 +287,18 @@ fn by(person: Option<&common::Practitioner>) -> String {
 
 fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A stage of the escalation procedure (FB-03).
+fn stage_of_disagreement(stage: u32) -> String {
+    let before = match stage {
+        1 => ", the manager",
+        2 => ", the safeguarding leads",
+        3 => ", the heads of service",
+        4 => ", the safeguarding partners",
+        _ => "",
+    };
+    format!("stage {stage}{before}")
 }
 
 /// A stage in a word or two.

@@ -85,6 +85,9 @@ mod tests {
             "front-door-manager",
             "allocated-worker",
             "child-protection",
+            "safeguarding-lead",
+            "head-of-service",
+            "safeguarding-partners",
         ] {
             assert_eq!(doors_of(&format!("la.E08000035.{desk}")), [Door::Referral, Door::FrontDoor, Door::Delivery], "{desk}");
         }

@@ -52,6 +52,12 @@ pub enum Refusal {
     TransferPending,
     /// No authority has the referral, so there is nobody whose decision could be disputed.
     NobodyHasIt,
+    /// The referral came back to its sender, so there is nobody to tell.
+    CameBack,
+    /// The disagreement lies before somebody who has time left to answer it.
+    DisagreementOpen,
+    /// The disagreement has come to the last stage.
+    NoStageAbove,
 }
 
 /// Who has to act.
@@ -59,6 +65,7 @@ pub enum Refusal {
 enum WhoActs {
     Sender,
     Broker,
+    Receiver,
 }
 
 impl WhoActs {
@@ -66,6 +73,7 @@ impl WhoActs {
         match self {
             WhoActs::Sender => "SENDER",
             WhoActs::Broker => "BROKER",
+            WhoActs::Receiver => "RECEIVER",
         }
     }
 }
@@ -86,6 +94,9 @@ impl Refusal {
             Refusal::BrokerAway => "BROKER_AWAY",
             Refusal::TooMuch => "TOO_MUCH",
             Refusal::NobodyHasIt => "NOBODY_HAS_IT",
+            Refusal::CameBack => "CAME_BACK",
+            Refusal::DisagreementOpen => "DISAGREEMENT_OPEN",
+            Refusal::NoStageAbove => "NO_STAGE_ABOVE",
             Refusal::NotResponsible => "NOT_RESPONSIBLE",
             Refusal::NothingOffered => "NOTHING_OFFERED",
             Refusal::TransferPending => "TRANSFER_PENDING",
@@ -100,6 +111,9 @@ impl Refusal {
             Refusal::OtherContent
             | Refusal::MarkedTooHigh
             | Refusal::NobodyHasIt
+            | Refusal::CameBack
+            | Refusal::DisagreementOpen
+            | Refusal::NoStageAbove
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending => Code::FailedPrecondition,
@@ -159,6 +173,18 @@ impl Refusal {
                  child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
                     .to_owned()
             }
+            Refusal::CameBack => "it came back to you, so nobody has it who could be told. Nothing was stored".to_owned(),
+            Refusal::DisagreementOpen => {
+                "your disagreement lies before them and their time to answer has not passed: its clock says until when. Then, or \
+                 once they answered, you can take it to the next stage. If the child is not safe now, say so with \
+                 immediate_danger, and call 999. Nothing was stored"
+                    .to_owned()
+            }
+            Refusal::NoStageAbove => {
+                "your disagreement has come to the safeguarding partners, above whom there is no stage. What is new goes as a \
+                 changed version. If the child is not safe now, say so with immediate_danger, and call 999. Nothing was stored"
+                    .to_owned()
+            }
         }
     }
 
@@ -166,6 +192,7 @@ impl Refusal {
         match self {
             Refusal::NotReceived(NotConfirmed::TooLong) => WhoActs::Sender,
             Refusal::NotReceived(_) | Refusal::BrokerAway => WhoActs::Broker,
+            Refusal::DisagreementOpen => WhoActs::Receiver,
             Refusal::Invalid(_)
             | Refusal::Nobody
             | Refusal::WrongDoor
@@ -175,6 +202,8 @@ impl Refusal {
             | Refusal::OtherContent
             | Refusal::TooMuch
             | Refusal::NobodyHasIt
+            | Refusal::NoStageAbove
+            | Refusal::CameBack
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
@@ -194,8 +223,9 @@ impl Refusal {
             Refusal::MarkedTooHigh => "HR-08",
             Refusal::OtherContent => "P7",
             Refusal::NotReceived(_) => "P1",
-            Refusal::NobodyHasIt => "FB-03",
+            Refusal::NobodyHasIt | Refusal::DisagreementOpen | Refusal::NoStageAbove => "FB-03",
             Refusal::NotResponsible | Refusal::NothingOffered | Refusal::TransferPending => "RA-02",
+            Refusal::CameBack => "TC-11",
             Refusal::BrokerAway | Refusal::TooMuch => "",
         }
     }
@@ -215,6 +245,9 @@ impl Refusal {
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
+            | Refusal::CameBack
+            | Refusal::DisagreementOpen
+            | Refusal::NoStageAbove
             | Refusal::NobodyHasIt => None,
         }
     }
@@ -325,6 +358,9 @@ mod tests {
             Refusal::OtherContent,
             Refusal::NotReceived(NotConfirmed::TooLong),
             Refusal::NobodyHasIt,
+            Refusal::CameBack,
+            Refusal::DisagreementOpen,
+            Refusal::NoStageAbove,
             Refusal::NotResponsible,
             Refusal::NothingOffered,
             Refusal::TransferPending,

@@ -7,6 +7,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use jiff::civil::Date;
 use prost::Message as _;
 use proto::wire::common::v1 as common;
 use proto::wire::events::v1 as events;
@@ -20,6 +21,7 @@ use proto::wire::school::v1 as school_v1;
 use proto::wire::school::v1::school_service_server::SchoolService;
 use proto::{CONTENT_TYPE, read, write};
 use referral::submission::{Submission, What};
+use referral::time::london_date;
 use referral::vocab::HandlingFlag;
 use referral::{Digest, Endpoint, Moment, ReferralId};
 use tonic::{Request, Response, Status};
@@ -168,6 +170,38 @@ impl Doors {
         })
     }
 
+    /// Publishes a correction of a referral, if it is the sender's: a change that says so (RK-02).
+    pub async fn correct(
+        &self,
+        sender: &Endpoint,
+        request: referral_v1::CorrectRequest,
+    ) -> Result<referral_v1::Receipt, Refusal> {
+        let referral_v1::CorrectRequest { referral_id, idempotency_key, mut content, sender: named } = request;
+        if let Some(content) = &mut content {
+            is_a_correction(content)?;
+        }
+        self.amend(sender, referral_v1::AmendRequest { referral_id, idempotency_key, content, sender: named }).await
+    }
+
+    /// Publishes that agreement to a referral was withdrawn, if the referral is the sender's and somebody may have it.
+    pub async fn withdraw_consent(
+        &self,
+        sender: &Endpoint,
+        request: referral_v1::WithdrawConsentRequest,
+    ) -> Result<ReferralId, Refusal> {
+        let referral_v1::WithdrawConsentRequest { referral_id, by, withdrawn_by, withdrawn_on, reason } = request;
+        let event = events::ConsentWithdrawn { referral_id, by, withdrawn_by, withdrawn_on, reason };
+        let now = self.clock.now();
+        let referral = read::consent_withdrawn(sender, &event).map_err(Refusal::Invalid)?.referral();
+        not_ahead("withdrawn_on", "TC-11", &event.withdrawn_on, now)?;
+        let stage = self.broker.get(sender, referral).await?.stage();
+        if [common::Stage::ReturnedToSender, common::Stage::Refused].contains(&stage) {
+            return Err(Refusal::CameBack);
+        }
+        self.publish(sender, referral, now, Event::ConsentWithdrawn(event)).await?;
+        Ok(referral)
+    }
+
     /// Publishes that a sender takes a referral back, if it is the sender's.
     pub async fn withdraw(&self, sender: &Endpoint, request: referral_v1::WithdrawRequest) -> Result<ReferralId, Refusal> {
         let event = events::Withdrawn { referral_id: request.referral_id, by: request.by, reason: request.reason };
@@ -177,15 +211,15 @@ impl Doors {
         Ok(referral)
     }
 
-    /// Publishes that a sender disagrees, if the referral is its own and somebody has it who could be disagreed with.
+    /// Publishes that a sender disagrees, if the referral is its own, somebody has it who could be disagreed with, and
+    /// nobody has time left to answer an earlier disagreement. In immediate danger only the first is asked.
     pub async fn disagree(&self, sender: &Endpoint, request: referral_v1::DisagreeRequest) -> Result<ReferralId, Refusal> {
         let referral_v1::DisagreeRequest { referral_id, by, reason, immediate_danger } = request;
         let event = events::Disagreed { referral_id, by, reason, immediate_danger };
         let referral = read::disagreed(sender, &event).map_err(Refusal::Invalid)?.referral();
-        let stage = self.broker.get(sender, referral).await?.stage();
-        let nobody_has_it = [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&stage);
-        if nobody_has_it && !immediate_danger {
-            return Err(Refusal::NobodyHasIt);
+        let status = self.broker.get(sender, referral).await?;
+        if !immediate_danger {
+            may_be_disputed(&status)?;
         }
         self.publish(sender, referral, self.clock.now(), Event::Disagreed(event)).await?;
         Ok(referral)
@@ -209,6 +243,43 @@ fn may_be_held(submission: &Submission) -> Result<(), Refusal> {
     if all.into_iter().any(|flag| *flag == HandlingFlag::Secret) { Err(Refusal::MarkedTooHigh) } else { Ok(()) }
 }
 
+/// A correction says so. Who leaves the kind out means one, for that is what was called.
+fn is_a_correction(content: &mut common::Submission) -> Result<(), Refusal> {
+    match common::EventKind::try_from(content.kind) {
+        Ok(common::EventKind::Unspecified) => content.kind = common::EventKind::Correction as i32,
+        Ok(common::EventKind::Correction) => {}
+        Ok(_) | Err(_) => return Err(wrong("content.kind", "RK-02", "is not a correction: leave it out, or call Amend")),
+    }
+    Ok(())
+}
+
+/// What was said was said today or before. What is no date at all, the reading says.
+pub(crate) fn not_ahead(field: &str, rule: &'static str, on: &str, now: Moment) -> Result<(), Refusal> {
+    match on.parse::<Date>() {
+        Ok(on) if on > london_date(now) => Err(wrong(field, rule, "is in the future")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+pub(crate) fn wrong(field: &str, rule: &'static str, because: &str) -> Refusal {
+    Refusal::Invalid(read::Invalid(vec![read::Violation { field: field.to_owned(), rule, because: because.to_owned() }]))
+}
+
+fn may_be_disputed(status: &common::ReferralStatus) -> Result<(), Refusal> {
+    if [common::Stage::Held, common::Stage::ReturnedToSender, common::Stage::Refused].contains(&status.stage()) {
+        return Err(Refusal::NobodyHasIt);
+    }
+    match &status.disagreement {
+        Some(disagreement) if !disagreement.may_be_raised => Err(match disagreement.state() {
+            common::DisagreementState::Open => Refusal::DisagreementOpen,
+            common::DisagreementState::Late | common::DisagreementState::Answered | common::DisagreementState::Unspecified => {
+                Refusal::NoStageAbove
+            }
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The receipt follows from the content alone: it is the same whenever and however often it is asked for.
 fn receipt(submission: &Submission) -> referral_v1::Receipt {
     let first = submission.referral_id();
@@ -228,6 +299,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Withdrawn(_) => "safeguarding.events.v1.Withdrawn",
         Event::Answered(_) => "safeguarding.events.v1.Answered",
         Event::Disagreed(_) => "safeguarding.events.v1.Disagreed",
+        Event::ConsentWithdrawn(_) => "safeguarding.events.v1.ConsentWithdrawn",
     }
 }
 

@@ -31,9 +31,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use prost::Message as _;
-use proto::wire::common::v1::Submission;
+use proto::wire::common::v1::{EventKind, Submission};
 use proto::wire::referral::v1::referral_service_client::ReferralServiceClient;
-use proto::wire::referral::v1::{AmendRequest, Receipt, SubmitRequest};
+use proto::wire::referral::v1::{
+    AmendRequest, CorrectRequest, DisagreeRequest, DisagreeResponse, Receipt, SubmitRequest, WithdrawConsentRequest,
+    WithdrawConsentResponse, WithdrawRequest, WithdrawResponse,
+};
 use referral::{Digest, Endpoint, IdempotencyKey};
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -165,6 +168,54 @@ impl Client {
             async move { service.amend(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
         };
         self.send(&what, key, send).await
+    }
+
+    /// Sends a correction of a referral: the whole as it should have been (RK-02). Its kind is a correction's, whatever it
+    /// says.
+    pub async fn correct(&self, referral: &str, content: &Submission, key: Key) -> Result<Receipt, Failed> {
+        let content = Submission { kind: EventKind::Correction as i32, ..content.clone() };
+        let what = Digest::of(&[b"correct", referral.as_bytes(), &content.encode_to_vec()]);
+        // As with a change: only one that was cut off is the same again.
+        let key = if matches!(key, Key::Kept) { Key::Anew } else { key };
+        let send = |idempotency_key| {
+            let (referral_id, content, sender) = (referral.to_owned(), Some(content.clone()), String::new());
+            let request = CorrectRequest { referral_id, idempotency_key, content, sender };
+            let (mut service, request) = (self.referrals(), self.ask(request));
+            async move { service.correct(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
+        };
+        self.send(&what, key, send).await
+    }
+
+    /// Says that agreement to a referral was withdrawn (TC-11). Said again, it is the same.
+    pub async fn withdraw_consent(&self, request: WithdrawConsentRequest) -> Result<WithdrawConsentResponse, Failed> {
+        let call = || {
+            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
+            async move { Ok(service.withdraw_consent(request).await?.into_inner()) }
+        };
+        self.call(call).await
+    }
+
+    /// Takes a referral back. Said again, it is the same.
+    pub async fn withdraw(&self, request: WithdrawRequest) -> Result<WithdrawResponse, Failed> {
+        let call = || {
+            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
+            async move { Ok(service.withdraw(request).await?.into_inner()) }
+        };
+        self.call(call).await
+    }
+
+    /// Disagrees with what was decided, or with nothing having been decided (FB-03). After the answer, or when nobody
+    /// answered in time, the next call takes the disagreement one stage higher.
+    ///
+    /// # Errors
+    ///
+    /// `DISAGREEMENT_OPEN` too where the line broke and the first try had been received.
+    pub async fn disagree(&self, request: DisagreeRequest) -> Result<DisagreeResponse, Failed> {
+        let call = || {
+            let (mut service, request) = (self.referrals(), self.ask(request.clone()));
+            async move { Ok(service.disagree(request).await?.into_inner()) }
+        };
+        self.call(call).await
     }
 
     /// Sends by `send` what has the digest `what`, as often as it takes and under one key, which is on the disk

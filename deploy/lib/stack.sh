@@ -8,13 +8,15 @@
 senders=(school.999001 school.999002 nhs.ZZ304)
 councils=(la.E08000035 la.E10000016 la.E09000025)
 desks=(front-door edt early-help front-door-manager)
+# Only Leeds has connected those who answer a disagreement above its manager.
+above_the_manager=(la.E08000035.safeguarding-lead la.E08000035.head-of-service la.E08000035.safeguarding-partners)
 forces=(police.13 police.46)
 # Whoever runs the broker: no party, sends and receives nothing.
 operator=operator.desk
 
 parties() {
     local council desk
-    printf '%s\n' "${senders[@]}" "${forces[@]}"
+    printf '%s\n' "${senders[@]}" "${forces[@]}" "${above_the_manager[@]}"
     for council in "${councils[@]}"; do
         for desk in "${desks[@]}"; do printf '%s.%s\n' "$council" "$desk"; done
     done

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use prost::Message;
 use referral::identifiers::{GssCode, Malformed, NhsNumber, Postcode, Upn, Uprn, Urn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, Disagreement, Field,
-    FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, ConsentWithdrawal, Disagreement,
+    Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
 };
 use referral::time::london_date;
 use referral::vocab::{Category, HandlingFlag, Level};
@@ -142,6 +142,7 @@ pub fn arrival(bytes: &[u8]) -> Result<Arrival, Unreadable> {
         events::event::Event::Withdrawn(event) => withdrawn(event),
         events::event::Event::Answered(event) => answered(&from, event),
         events::event::Event::Disagreed(event) => disagreed(&from, event),
+        events::event::Event::ConsentWithdrawn(event) => consent_withdrawn(&from, event),
     };
     let what = what.map_err(Unreadable::Invalid)?;
     if what.referral() != labelled {
@@ -252,6 +253,21 @@ pub fn answered(from: &Endpoint, event: &events::Answered) -> Result<What, Inval
     }
     let read = referral.zip(delivery).zip(digest).zip(by).zip(says).map(|((((referral, delivery), digest), by), says)| {
         What::Answered { referral, answer: FrontDoorAnswer { from: from.clone(), delivery, digest, by, says } }
+    });
+    faults.or(read)
+}
+
+/// Reads that agreement was withdrawn.
+pub fn consent_withdrawn(from: &Endpoint, event: &events::ConsentWithdrawn) -> Result<What, Invalid> {
+    let mut faults = Faults::default();
+    let referral = faults.parsed("referral_id", &event.referral_id, ReferralId::parse);
+    let by = read_practitioner(&mut faults, "by", event.by.as_ref());
+    let holder = faults.word("withdrawn_by", event.withdrawn_by);
+    let on = read_date(&mut faults, "withdrawn_on", &event.withdrawn_on);
+    let reason = faults.text("reason", &event.reason, TEXT_BYTES_MAX);
+    let read = referral.zip(by).zip(holder).zip(on).map(|(((referral, by), holder), on)| What::ConsentWithdrawn {
+        referral,
+        withdrawal: ConsentWithdrawal { from: from.clone(), by, holder, on, reason },
     });
     faults.or(read)
 }

@@ -15,6 +15,7 @@ use referral::{Endpoint, Moment};
 pub(crate) fn of_disclosure(disclosure: &Disclosure, how_to_answer: &str) -> String {
     let mut page = Page(heading(disclosure.matter(), disclosure.sender(), disclosure.received(), disclosure.to()));
     page.line(&format!("You receive it as {}", role_words(disclosure.role())));
+    disclosure.replaces().into_iter().for_each(|before| page.line(&format!("It replaces delivery {before}")));
     page.line(&format!("How serious, in the sender's view: {}", disclosure.level().words()));
     page.line(&format!("Kind of harm: {}", disclosure.harm().words()));
     disclosure.remark().into_iter().for_each(|remark| page.remark(remark));
@@ -107,6 +108,8 @@ fn heading(matter: Matter, sender: &Endpoint, received: Moment, to: &Endpoint) -
     let what = match matter {
         Matter::Referral => "SAFEGUARDING REFERRAL",
         Matter::Amendment => "SAFEGUARDING REFERRAL, CHANGED: it replaces what you were sent before",
+        Matter::Correction => "SAFEGUARDING REFERRAL, CORRECTED: what you were sent before was wrong, and this replaces it",
+        Matter::ConsentWithdrawn => "SAFEGUARDING REFERRAL, AGREEMENT WITHDRAWN: what rests on agreement alone stops",
         Matter::Withdrawal => "SAFEGUARDING REFERRAL, WITHDRAWN by its sender",
         Matter::ClockBreached => "SAFEGUARDING REFERRAL, LATE",
         Matter::TransferOffer => "SAFEGUARDING REFERRAL, OFFERED to you by the authority that answers for the child",

@@ -2,7 +2,8 @@
 
 use prost::Message as _;
 use referral::case::{
-    Case, Clock, ClockState, Delivered, HeldBy, News, Recipient, RecipientNews, ReviewNews, Routing, Rung, Stage,
+    Case, Clock, ClockState, Delivered, DisagreementState, HeldBy, News, Recipient, RecipientNews, ReviewNews, Routing, Rung,
+    Stage,
 };
 use referral::directory::Format;
 use referral::disclosure::{DisclosedItem, Disclosure, Matter, Notice, Remark};
@@ -97,6 +98,8 @@ fn delivery_of(disclosure: &Disclosure, sequence: u32) -> wire::Delivery {
         sequence,
         remark: disclosure.remark().map(remark),
         child_status: disclosure.status().map(child_status),
+        disagreement_stage: 0,
+        replaces_delivery_id: disclosure.replaces().map(|before| before.to_string()).unwrap_or_default(),
     }
 }
 
@@ -123,6 +126,7 @@ fn delivery_of_notice(notice: &Notice, sequence: u32) -> wire::Delivery {
         rendering: rendering::of_notice(notice, how_to_answer(Role::Notified, notice.matter)),
         sequence,
         remark: notice.remark.as_ref().map(remark),
+        disagreement_stage: notice.stage.map_or(0, |stage| u32::from(stage.number())),
         ..wire::Delivery::default()
     }
 }
@@ -154,6 +158,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
             Step::Amended(common::Amended { content_digest: digest.to_string(), under_the_same_key: *same_key })
         }
         News::Withdrawn => Step::Withdrawn(common::Withdrawn {}),
+        News::ConsentWithdrawn { holder, on } => {
+            Step::ConsentWithdrawn(common::ConsentWithdrawn { withdrawn_by: holder.number(), withdrawn_on: on.to_string() })
+        }
         News::Delivered(to) => Step::Delivered(common::Delivered { endpoint: to.to_string() }),
         News::NotConnected(to) => Step::NotConnected(common::NotConnected { endpoint: to.to_string() }),
         News::Collected(at) => Step::Collected(common::Collected { endpoint: at.to_string() }),
@@ -196,10 +203,10 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::HandlingLifted { at, condition } => {
             Step::HandlingLifted(common::HandlingLifted { endpoint: at.to_string(), condition: condition.number() })
         }
-        News::Disagreed { to, stage } => Step::Disagreed(common::Disagreed {
-            endpoint: to.as_ref().map(ToString::to_string).unwrap_or_default(),
-            stage: u32::from(*stage),
-        }),
+        News::Disagreed { before: Some((to, stage)) } => {
+            Step::Disagreed(common::Disagreed { endpoint: to.to_string(), stage: u32::from(stage.number()) })
+        }
+        News::Disagreed { before: None } => Step::Disagreed(common::Disagreed::default()),
     }
 }
 
@@ -229,6 +236,7 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
             content_digest: case.digest().map(|digest| digest.to_string()).unwrap_or_default(),
             level: case.level().number(),
             withdrawn: case.is_withdrawn(),
+            consent_withdrawn: case.is_consent_withdrawn(),
             ..common::ReferralStatus::default()
         };
     }
@@ -255,6 +263,16 @@ pub fn status(case: &Case, ladder: Vec<common::ProgressEntry>) -> common::Referr
         outcome: case.outcome().map_or(0, Word::number),
         withdrawn: case.is_withdrawn(),
         edition: case.edition().map(edition),
+        disagreement: case.disagreement().map(|(stage, state)| common::DisagreementStatus {
+            stage: u32::from(stage.number()),
+            state: match state {
+                DisagreementState::Open => common::DisagreementState::Open,
+                DisagreementState::Late => common::DisagreementState::Late,
+                DisagreementState::Answered => common::DisagreementState::Answered,
+            } as i32,
+            may_be_raised: case.next_stage().is_ok(),
+        }),
+        consent_withdrawn: case.is_consent_withdrawn(),
     }
 }
 
@@ -511,6 +529,8 @@ fn matter(matter: Matter) -> wire::Matter {
     match matter {
         Matter::Referral => wire::Matter::Referral,
         Matter::Amendment => wire::Matter::Amendment,
+        Matter::Correction => wire::Matter::Correction,
+        Matter::ConsentWithdrawn => wire::Matter::ConsentWithdrawn,
         Matter::Withdrawal => wire::Matter::Withdrawal,
         Matter::ClockBreached => wire::Matter::ClockBreached,
         Matter::TransferOffer => wire::Matter::TransferOffer,
@@ -529,6 +549,8 @@ fn how_to_answer(role: Role, matter: Matter) -> &'static str {
         Matter::Disagreement => HOW_TO_ANSWER,
         Matter::Referral
         | Matter::Amendment
+        | Matter::Correction
+        | Matter::ConsentWithdrawn
         | Matter::Withdrawal
         | Matter::ClockBreached
         | Matter::TransferAccepted

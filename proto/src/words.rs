@@ -58,6 +58,7 @@ same_words! {
 }
 same_words!(HarmPlace: Home Found Elsewhere NotStated);
 same_words!(Agreement: Given Refused Awaited NotSoughtWithReason NotSoughtNoReason NotStated GivenWithoutStanding);
+same_words!(AgreementHolder: ParentalResponsibility YoungPerson CompetentChild);
 same_words!(DutyDecision: Share MoreDetrimental NotRecorded);
 same_words! {
     Category:

@@ -64,6 +64,13 @@ pub fn event(what: &What) -> events::event::Event {
             reason: reason.open().clone(),
         }),
         What::Answered { referral, answer } => events::event::Event::Answered(answered(*referral, answer)),
+        What::ConsentWithdrawn { referral, withdrawal } => events::event::Event::ConsentWithdrawn(events::ConsentWithdrawn {
+            referral_id: referral.to_string(),
+            by: Some(practitioner(&withdrawal.by)),
+            withdrawn_by: withdrawal.holder.number(),
+            withdrawn_on: withdrawal.on.to_string(),
+            reason: or_empty(&withdrawal.reason),
+        }),
         What::Disagreed { referral, disagreement } => events::event::Event::Disagreed(events::Disagreed {
             referral_id: referral.to_string(),
             by: Some(practitioner(&disagreement.by)),

@@ -168,6 +168,19 @@ fn arrivals() -> Vec<(&'static str, Arrival)> {
             }),
         ),
         (
+            "consent_withdrawn",
+            by_school(What::ConsentWithdrawn {
+                referral: id,
+                withdrawal: ConsentWithdrawal {
+                    from: Endpoint::parse("school.999001").unwrap(),
+                    by: person("Morag Ellwood"),
+                    holder: AgreementHolder::ParentalResponsibility,
+                    on: date(2026, 11, 24),
+                    reason: Some(Sealed::from("She wants to manage alone.")),
+                },
+            }),
+        ),
+        (
             "disagreed",
             by_school(What::Disagreed {
                 referral: id,

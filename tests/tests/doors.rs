@@ -20,6 +20,7 @@ use tonic_types::StatusExt;
 
 const LEEDS: &str = "la.E08000035.front-door";
 const LEEDS_MANAGER: &str = "la.E08000035.front-door-manager";
+const LEEDS_LEADS: &str = "la.E08000035.safeguarding-lead";
 const KENT: &str = "la.E10000016.front-door";
 const KENT_MANAGER: &str = "la.E10000016.front-door-manager";
 
@@ -389,13 +390,99 @@ async fn a_strategy_discussion_starts_its_clock_and_a_service_is_asked_to_help()
     assert!(early_help.next().await.delivery.matter() == Matter::HandlingLifted);
 }
 
+// ---------------------------------------------------------------- what was wrong, and what is agreed no longer
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_goes_to_everybody_who_was_told_what_was_wrong_and_says_what_it_replaces() {
+    let stack = Stack::start("correct").await;
+    let mut at_school = Sender::of(&stack, "school.999001").await;
+    let mut leeds = FrontDoor::of(&stack, LEEDS).await;
+    let mut on_patrol = FrontDoor::of(&stack, "police.13").await;
+    let danger = common::Submission { level: common::Level::ImmediateDanger as i32, ..content("Plover", "He has a knife.") };
+    let id = at_school.submit(&key(), danger).await.expect("accepted").referral_id;
+    let first = on_patrol.next().await;
+
+    // It was somebody else's child, and police would not be told of this today.
+    let corrected = common::Submission { kind: 0, ..in_need("Plover") };
+    let correct = |content: common::Submission| referral::CorrectRequest {
+        referral_id: id.clone(),
+        idempotency_key: key(),
+        content: Some(content),
+        sender: String::new(),
+    };
+    let other_kind = common::Submission { kind: common::EventKind::Allegation as i32, ..corrected.clone() };
+    assert_eq!(fields(at_school.referrals.correct(correct(other_kind)).await.err().expect("refused")), ["content.kind"]);
+    at_school.referrals.correct(correct(corrected)).await.expect("received");
+    let replaced = on_patrol.next().await;
+    assert!(replaced.delivery.matter() == Matter::Correction);
+    assert_eq!(replaced.delivery.replaces_delivery_id, first.delivery.delivery_id);
+    assert!(!replaced.delivery.items.iter().filter_map(text_of).any(|text| text.contains("knife")));
+    // At night it had gone to whoever was on duty, so that to the front door it is new.
+    let mut at_leeds = leeds.next().await;
+    if at_leeds.delivery.kind() == common::EventKind::Referral {
+        at_leeds = leeds.next().await;
+    }
+    assert_eq!(at_leeds.delivery.matter() == Matter::Correction, !at_leeds.delivery.replaces_delivery_id.is_empty());
+    assert!(at_leeds.delivery.kind() == common::EventKind::Correction);
+    assert!(at_leeds.delivery.flags.iter().any(|flag| flag == "supersedes_earlier"), "{:?}", at_leeds.delivery.flags);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agreement_that_is_withdrawn_is_told_to_everybody_who_helps_and_stops_what_rests_on_it() {
+    let stack = Stack::start("consent").await;
+    let mut at_school = Sender::of(&stack, "school.999001").await;
+    let mut leeds = FrontDoor::of(&stack, LEEDS).await;
+    let mut early_help = FrontDoor::of(&stack, "la.E08000035.early-help").await;
+    let mut leeds_desk = desk_of(&stack, LEEDS).await;
+    let id = at_school.submit(&key(), in_need("Wheatear")).await.expect("accepted").referral_id;
+    let received = leeds.next().await;
+    leeds.decide(received.answer("Priya Shah"), common::Outcome::S17Assessment, "It begins.").await.expect("decided");
+    let refer_on = desk::ReferOnRequest {
+        answer: Some(received.answer("Priya Shah")),
+        to: "la.E08000035.early-help".to_owned(),
+        reason: "Help with the mornings.".to_owned(),
+    };
+    leeds_desk.refer_on(refer_on).await.expect("referred on");
+    let helping = early_help.next().await;
+
+    let withdraw = referral::WithdrawConsentRequest {
+        referral_id: id.clone(),
+        by: Some(person("Morag Ellwood")),
+        withdrawn_by: common::AgreementHolder::ParentalResponsibility as i32,
+        withdrawn_on: "2026-11-24".to_owned(),
+        reason: "She wants to manage alone.".to_owned(),
+    };
+    let unsaid = referral::WithdrawConsentRequest { withdrawn_by: 0, withdrawn_on: String::new(), by: None, ..withdraw.clone() };
+    let refused = fields(at_school.referrals.withdraw_consent(unsaid).await.err().expect("refused"));
+    assert_eq!(refused, ["by", "withdrawn_by", "withdrawn_on"]);
+    let ahead = referral::WithdrawConsentRequest { withdrawn_on: "2999-01-01".to_owned(), ..withdraw.clone() };
+    assert_eq!(fields(at_school.referrals.withdraw_consent(ahead).await.err().expect("refused")), ["withdrawn_on"]);
+    let mut stranger = Sender::of(&stack, "school.999002").await;
+    assert_eq!(stranger.referrals.withdraw_consent(withdraw.clone()).await.err().expect("refused").code(), Code::NotFound);
+
+    at_school.referrals.withdraw_consent(withdraw).await.expect("received");
+    let told = early_help.next().await;
+    assert!(told.delivery.matter() == Matter::ConsentWithdrawn);
+    assert_eq!(told.delivery.replaces_delivery_id, helping.delivery.delivery_id);
+    let remark = told.delivery.remark.expect("who and when");
+    assert!(remark.text.contains("holder of parental responsibility") && remark.text.contains("2026-11-24"), "{}", remark.text);
+    let at_leeds = leeds.next().await;
+    assert!(at_leeds.delivery.kind() == common::EventKind::ConsentWithdrawn);
+    assert!(at_leeds.delivery.flags.iter().any(|flag| flag == "agreement_withdrawn"), "{:?}", at_leeds.delivery.flags);
+    let status = reaches(&at_school, &id, "without agreement", |status| status.consent_withdrawn).await;
+    assert!(has(&status, |step| matches!(step, Step::ConsentWithdrawn(withdrawn) if withdrawn.withdrawn_on == "2026-11-24")));
+    let assessment = |clock: &&common::ClockStatus| clock.clock.as_ref().is_some_and(|clock| clock.name == "assessment_45wd");
+    assert!(status.clocks.iter().find(assessment).is_some_and(|clock| clock.stopped));
+}
+
 // ---------------------------------------------------------------- the loop
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disagreement_is_answered_by_the_manager_and_in_danger_by_whoever_is_on_duty() {
+async fn a_disagreement_rises_from_the_manager_and_in_danger_goes_to_whoever_is_on_duty() {
     let stack = Stack::start("disagree").await;
     let mut at_school = Sender::of(&stack, "school.999001").await;
     let (mut leeds, mut manager) = (FrontDoor::of(&stack, LEEDS).await, FrontDoor::of(&stack, LEEDS_MANAGER).await);
+    let mut leads = FrontDoor::of(&stack, LEEDS_LEADS).await;
     let mut on_patrol = FrontDoor::of(&stack, "police.13").await;
     let id = at_school.submit(&key(), in_need("Curlew")).await.expect("accepted").referral_id;
     let received = leeds.next().await;
@@ -418,6 +505,30 @@ async fn a_disagreement_is_answered_by_the_manager_and_in_danger_by_whoever_is_o
         .await
         .expect("decided");
     reaches(&at_school, &id, "closed again", |status| !status.open).await;
+
+    // Still dissatisfied, it goes one stage higher, and there again it first has to be answered.
+    at_school.referrals.disagree(disagree(false)).await.expect("received");
+    let raised = leads.next().await;
+    assert!(raised.delivery.matter() == Matter::Disagreement && raised.delivery.disagreement_stage == 2);
+    let before_the_leads = |status: &common::ReferralStatus| {
+        status.disagreement.is_some_and(|disagreement| {
+            disagreement.stage == 2 && disagreement.state() == common::DisagreementState::Open && !disagreement.may_be_raised
+        })
+    };
+    let open = reaches(&at_school, &id, "before the leads", before_the_leads).await;
+    assert!(has(
+        &open,
+        |step| matches!(step, Step::Disagreed(disagreed) if disagreed.stage == 2 && disagreed.endpoint == LEEDS_LEADS)
+    ));
+    let runs = |clock: &common::ClockStatus| clock.clock.as_ref().is_some_and(|clock| clock.name == "disagreement_leads");
+    assert!(open.clocks.iter().any(|clock| runs(clock) && clock.met.is_none()));
+    turned_back(at_school.referrals.disagree(disagree(false)).await, "DISAGREEMENT_OPEN");
+    leads
+        .decide(raised.answer("Ines Marlow"), common::Outcome::EarlyHelp, "She needs more than nothing.")
+        .await
+        .expect("decided");
+    reaches(&at_school, &id, "answered by the leads", |status| status.outcome() == common::Outcome::EarlyHelp && !status.open)
+        .await;
 
     at_school.referrals.disagree(disagree(true)).await.expect("received");
     let urgent = on_patrol.next().await;

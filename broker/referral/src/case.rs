@@ -7,22 +7,26 @@
 
 mod again;
 mod answers;
+mod disagreement;
 
 pub use answers::MayAnswer;
+pub use disagreement::{DisagreementStage, DisagreementState};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disclosure::{Disclosure, Matter, Notice};
+use crate::disclosure::{Disclosure, Matter, Notice, Remark};
 use crate::identifiers::{DeliveryId, Digest, GssCode, ReferralId};
 use crate::rules::explain::{Sentence, Withheld, explain, name_of};
 use crate::rules::pack::{ClockEnd, ClockName, Extent, LawfulBasis};
 use crate::rules::review::{Choice, Review, Reviewer};
 use crate::rules::table::Reason;
 use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
-use crate::submission::{ChildStatus, Disagreement, FrontDoorAnswer, Practitioner, Referral};
+use crate::submission::{ChildStatus, ConsentWithdrawal, Disagreement, FrontDoorAnswer, Practitioner, Referral};
 use crate::time::Due;
-use crate::vocab::{Category, Desk, HandlingFlag, Level, Outcome};
+use crate::vocab::{AgreementHolder, Category, Desk, EventKind, HandlingFlag, Level, Outcome, Vocabulary};
 use crate::{Endpoint, Moment, Sealed};
+use jiff::civil::Date;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One child's referral, as far as it has come.
@@ -33,6 +37,9 @@ pub struct Case {
     linked: Vec<ReferralId>,
     received: Moment,
     level: Level,
+    /// What kind of message the first version was.
+    #[serde(default)]
+    kind: Option<EventKind>,
     /// The digests of every version received, the first one first (DQ-01).
     versions: Vec<Digest>,
     /// The newest version that the rules, or a person, sent to somebody who answers for the child. One that waits, came
@@ -69,15 +76,18 @@ pub struct Case {
     /// Conditions that the authority lifted; no later version brings them back (HR-04).
     #[serde(default)]
     lifted: Vec<HandlingFlag>,
+    /// Whoever had agreed agrees no longer, and no later version said otherwise (TC-11).
+    #[serde(default)]
+    consent_withdrawn: bool,
     /// How the child stands with the authority, as far as that said so.
     #[serde(default)]
     status: Option<ChildStatus>,
-    /// How often the sender disagreed: the stage on the local ladder (FB-03).
+    /// The sender's disagreement: how high it has come, and whether it was answered there (FB-03).
     #[serde(default)]
-    disagreements: u8,
-    /// The sender disagrees, and nobody has decided since.
-    #[serde(default)]
-    disputed: bool,
+    disagreement: Option<disagreement::Raised>,
+    /// The sender disagrees about a child who is not safe now, and nobody has decided since.
+    #[serde(default, alias = "disputed")]
+    urgently_disputed: bool,
     /// The person under suspicion reads what goes back to the sender: only that it was received does (DM-09).
     #[serde(default)]
     feedback_suppressed: bool,
@@ -276,6 +286,13 @@ pub enum Event {
         /// The version that counts, as it was received.
         referral: Box<Referral>,
     },
+    /// Whoever had agreed agrees no longer (TC-11).
+    ConsentWithdrawn {
+        /// What the sender says of it.
+        withdrawal: ConsentWithdrawal,
+        /// The version that counts, as it was received; none where its content was erased.
+        referral: Option<Box<Referral>>,
+    },
     /// The sender disagrees (FB-03).
     Disagreed {
         /// What it says.
@@ -347,6 +364,13 @@ pub enum News {
     },
     /// It was taken back, and the recipients are told.
     Withdrawn,
+    /// Agreement was withdrawn, and the recipients are told.
+    ConsentWithdrawn {
+        /// Who withdrew it.
+        holder: AgreementHolder,
+        /// When, the London date.
+        on: Date,
+    },
     /// A recipient's queue has it. Nobody there has read it.
     Delivered(Endpoint),
     /// It cannot be delivered: this broker has no connection to that party. A person must.
@@ -440,10 +464,8 @@ pub enum News {
     },
     /// The sender's disagreement is on its way to whoever answers it.
     Disagreed {
-        /// To whom.
-        to: Option<Endpoint>,
-        /// The stage on the local ladder, from 1.
-        stage: u8,
+        /// Before whom, and at which stage; none where it goes past every stage, as urgent.
+        before: Option<(Endpoint, DisagreementStage)>,
     },
 }
 
@@ -452,7 +474,12 @@ impl News {
     /// whose post the person under suspicion reads (DM-09).
     fn is_receipt(&self) -> bool {
         match self {
-            News::Accepted | News::Amended { .. } | News::Withdrawn | News::ReturnedToSender(_) | News::Refused(_) => true,
+            News::Accepted
+            | News::Amended { .. }
+            | News::Withdrawn
+            | News::ConsentWithdrawn { .. }
+            | News::ReturnedToSender(_)
+            | News::Refused(_) => true,
             News::Routed(_)
             | News::Held(_)
             | News::Reviewed(_)
@@ -627,6 +654,10 @@ pub enum Surprise {
     NotYoursToLift,
     /// No authority has it, so there is nothing to disagree with.
     NotWithAnAuthority,
+    /// The disagreement lies before somebody whose time to answer has not passed.
+    AlreadyDisputed,
+    /// The disagreement has come to the last stage.
+    NoStageAbove,
     /// Its content was erased, so nobody can be given it any more.
     ContentErased,
 }
@@ -662,6 +693,8 @@ impl Surprise {
                 "this condition is its originator's: only do_not_inform_parents is the authority's to lift"
             }
             Surprise::NotWithAnAuthority => "no authority has it, so there is nothing to disagree with yet",
+            Surprise::AlreadyDisputed => "the disagreement lies before somebody who has time left to answer it",
+            Surprise::NoStageAbove => "the disagreement has come to the last stage: no stage is above it",
             Surprise::ContentErased => "its content was erased, so nobody can be given it any more",
         }
     }
@@ -713,6 +746,7 @@ fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step
             | Event::Withdrawn { .. }
             | Event::Answered(_)
             | Event::HandedOn { .. }
+            | Event::ConsentWithdrawn { .. }
             | Event::Disagreed { .. }
             | Event::Delivered(_)
             | Event::Opened { .. }
@@ -726,6 +760,9 @@ fn next(case: Option<Case>, event: Event, now: Moment, rules: &Rulebook) -> Step
         (Some(case), Event::Withdrawn { from, .. }) => case.withdraw(&from),
         (Some(case), Event::Answered(answer)) => case.answer(answer, None, now, rules),
         (Some(case), Event::HandedOn { answer, referral }) => case.answer(answer, Some(&referral), now, rules),
+        (Some(case), Event::ConsentWithdrawn { withdrawal, referral }) => {
+            case.withdraw_consent(withdrawal, referral.as_deref(), now, rules)
+        }
         (Some(case), Event::Disagreed { disagreement, referral }) => case.disagree(disagreement, referral.as_deref(), now, rules),
         (Some(case), Event::Delivered(delivery)) => case.delivered(delivery),
         (Some(case), Event::Opened { number, .. }) => case.opened(number),
@@ -755,12 +792,23 @@ impl Goes {
         }
     }
 
-    fn matter(&self, had_it: bool) -> Matter {
+    fn matter(&self, had_it: bool, kind: EventKind) -> Matter {
         match self {
             Goes::ToAllAs(matter) => *matter,
-            Goes::ByWhatEachHad | Goes::ToThese(_) if had_it => Matter::Amendment,
+            Goes::ByWhatEachHad | Goes::ToThese(_) if had_it => change(kind),
             Goes::ByWhatEachHad | Goes::ToThese(_) => Matter::Referral,
         }
+    }
+}
+
+/// As what a changed version is told to those who had an earlier one.
+fn change(kind: EventKind) -> Matter {
+    if kind == EventKind::Correction {
+        Matter::Correction
+    } else if kind == EventKind::ConsentWithdrawn {
+        Matter::ConsentWithdrawn
+    } else {
+        Matter::Amendment
     }
 }
 
@@ -772,6 +820,7 @@ impl Case {
             linked: referral.linked.clone(),
             received: referral.received,
             level: referral.level,
+            kind: Some(referral.kind),
             versions: vec![referral.digest],
             routed: None,
             heard: Vec::new(),
@@ -788,13 +837,14 @@ impl Case {
             transfer: None,
             taken_over: None,
             lifted: Vec::new(),
+            consent_withdrawn: false,
             status: None,
-            disagreements: 0,
-            disputed: false,
+            disagreement: None,
+            urgently_disputed: false,
             feedback_suppressed: false,
             not_connected: Vec::new(),
         };
-        case.ruled(referral, Matter::Referral, vec![Effect::TellSender(News::Accepted)], rules)
+        case.ruled(referral, Goes::ToAllAs(Matter::Referral), vec![Effect::TellSender(News::Accepted)], rules)
     }
 
     /// A changed version is ruled on its own date and goes to everybody who had an earlier one (RK-02).
@@ -809,7 +859,9 @@ impl Case {
         self.told = false;
         // Whoever changes it wants it again.
         self.withdrawn = false;
-        self.ruled(referral, Matter::Amendment, vec![Effect::TellSender(News::Amended { same_key })], rules)
+        self.consent_withdrawn = referral.kind == EventKind::ConsentWithdrawn;
+        self.begin_ladder_anew();
+        self.ruled(referral, Goes::ByWhatEachHad, vec![Effect::TellSender(News::Amended { same_key })], rules)
     }
 
     /// Opening changes nothing; that it happened is what is recorded.
@@ -839,7 +891,7 @@ impl Case {
         let Some(waiting) = self.waiting.take_if(is_it) else {
             return Step::surprise(Some(self), Surprise::VersionChanged);
         };
-        let referral = &self.without_what_was_lifted(referral);
+        let referral = &self.as_it_stands(referral);
         let (ruling, goes) = match self.lifted(&review.choice, &waiting, referral, rules) {
             Ok(lifted) => lifted,
             Err(surprise) => return Step::surprise(Some(Case { waiting: Some(waiting), ..self }), surprise),
@@ -878,7 +930,7 @@ impl Case {
             }
             (Choice::Return, _) if !waiting.items.is_empty() => return Ok((None, Goes::ByWhatEachHad)),
             (Choice::Release, Standing::With { responsible }) if !waiting.items.is_empty() => {
-                let ruling = rules.rule_items_reviewed(referral, &earlier, responsible);
+                let ruling = rules.rule_items_reviewed(&self.as_ruled(referral), &earlier, responsible);
                 let gets = |item: &&HeldItem| {
                     let view = ruling.views().iter().find(|view| *view.to() == item.from);
                     view.is_some_and(|view| view.given().contains(&item.category))
@@ -887,7 +939,7 @@ impl Case {
                 return if to.is_empty() { Err(Surprise::NoBasis) } else { Ok((Some(ruling), Goes::ToThese(to))) };
             }
             (Choice::Release | Choice::Redirect { .. } | Choice::Return, _) => {
-                rules.rule_reviewed(referral, &earlier, self.taken_over.as_ref(), choice)
+                rules.rule_reviewed(&self.as_ruled(referral), &earlier, self.taken_over.as_ref(), choice)
             }
         };
         match ruling.decision() {
@@ -896,23 +948,50 @@ impl Case {
         }
     }
 
+    /// A version waits for a person, and nothing of it went.
+    fn is_whole_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.items.is_empty())
+    }
+
+    /// The last delivery by which `to` had a version of it.
+    fn last_content_of(&self, to: &Endpoint) -> Option<DeliveryId> {
+        let recipient = self.recipients.iter().find(|recipient| recipient.to == *to)?;
+        recipient.deliveries.iter().rfind(|delivery| delivery.matter.has_content()).map(|delivery| delivery.id)
+    }
+
     /// Those who had a version of it. A manager who was told of a breach had none.
     fn had_content(&self) -> Vec<Endpoint> {
         let had_content = |recipient: &&Recipient| recipient.deliveries.iter().any(|delivery| delivery.matter.has_content());
         self.recipients.iter().filter(had_content).map(|recipient| recipient.to.clone()).collect()
     }
 
-    fn ruled(self, referral: &Referral, matter: Matter, effects: Vec<Effect>, rules: &Rulebook) -> Step {
+    fn ruled(self, referral: &Referral, goes: Goes, effects: Vec<Effect>, rules: &Rulebook) -> Step {
         // Those who had a version of it get the change.
-        let referral = self.without_what_was_lifted(referral);
+        let referral = self.as_it_stands(referral);
         let ruling = self.rule(&referral, rules);
-        self.carry_out(ruling, &referral, Goes::ToAllAs(matter), effects, rules)
+        self.carry_out(ruling, &referral, goes, effects, rules)
     }
 
     fn rule(&self, referral: &Referral, rules: &Rulebook) -> Ruling {
+        let referral = &self.as_ruled(referral);
         match &self.taken_over {
             Some(by) => rules.rule_taken_over(referral, &self.had_content(), by),
             None => rules.rule(referral, &self.had_content()),
+        }
+    }
+
+    /// The referral as the kind of message that the rules look at. A correction of what no authority was to read gives it
+    /// to none, nor does agreement to it that is withdrawn; and what waits for a person does not go because of that.
+    fn as_ruled<'a>(&self, referral: &'a Referral) -> Cow<'a, Referral> {
+        let is_about_a_referral = matches!(self.kind, None | Some(EventKind::Referral | EventKind::ServiceRequest));
+        let keeps_its_kind = match (referral.kind == EventKind::ConsentWithdrawn, referral.kind == EventKind::Correction) {
+            (true, _) => is_about_a_referral && !self.had_content().is_empty() && !self.is_whole_waiting(),
+            (_, true) => is_about_a_referral,
+            (false, false) => true,
+        };
+        match self.kind {
+            Some(kind) if !keeps_its_kind => Cow::Owned(Referral { kind, ..referral.clone() }),
+            Some(_) | None => Cow::Borrowed(referral),
         }
     }
 
@@ -966,9 +1045,10 @@ impl Case {
                 continue;
             }
             self.not_connected.retain(|to| to != view.to());
-            let matter = goes.matter(earlier.contains(view.to()));
+            let matter = goes.matter(earlier.contains(view.to()), referral.kind);
+            let before = self.last_content_of(view.to());
             let delivery = self.owe(view.to(), view.role(), matter);
-            let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory);
+            let disclosure = Disclosure::under(&ruling, view, referral, delivery, matter, &rules.directory).replacing(before);
             effects.push(Effect::Deliver(Box::new(disclosure)));
         }
         self.start_clocks(ruling.clocks(), is_raised);
@@ -1055,7 +1135,8 @@ impl Case {
     fn notice(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, clock: Option<ClockName>) -> Effect {
         let delivery = self.owe(to, role, matter);
         let (referral, sender, received) = (self.id, self.sender.clone(), self.received);
-        Effect::Notify(Notice { delivery, matter, referral, to: to.clone(), role, sender, received, text, clock, remark: None })
+        let (to, remark, stage) = (to.clone(), None, None);
+        Effect::Notify(Notice { delivery, matter, referral, to, role, sender, received, text, clock, remark, stage })
     }
 
     /// TC-11: recipients are told, nothing is erased, and at significant harm everything goes on.
@@ -1085,6 +1166,70 @@ impl Case {
             told.iter().map(|(to, role)| self.notice(to, *role, Matter::Withdrawal, text.to_owned(), None)).collect();
         effects.push(Effect::TellSender(News::Withdrawn));
         Step::changed(self, effects)
+    }
+
+    /// TC-11: what goes on under another basis goes on, and everybody who received it is told. What rests on agreement
+    /// alone stops: below significant harm that is the assessment, a voluntary service. That the authority decides what
+    /// follows does not rest on it.
+    fn withdraw_consent(
+        mut self,
+        withdrawal: ConsentWithdrawal,
+        referral: Option<&Referral>,
+        now: Moment,
+        rules: &Rulebook,
+    ) -> Step {
+        let ConsentWithdrawal { from, by, holder, on, reason } = withdrawal;
+        if from != self.sender {
+            return Step::surprise(Some(self), Surprise::NotYours);
+        }
+        if self.consent_withdrawn {
+            return Step::surprise(Some(self), Surprise::Duplicate);
+        }
+        if matches!(self.standing, Standing::Returned | Standing::Refused) {
+            return Step::surprise(Some(self), Surprise::NotWithAnAuthority);
+        }
+        self.consent_withdrawn = true;
+        let why = reason.map(|reason| format!(" {}", reason.open())).unwrap_or_default();
+        let remark = Remark { by, text: Sealed::new(format!("The {} withdrew agreement on {on}.{why}", holder.words())) };
+        let news = Effect::TellSender(News::ConsentWithdrawn { holder, on });
+        let had_it: Vec<(Endpoint, Role)> = self
+            .recipients
+            .iter()
+            .filter(|recipient| recipient.deliveries.iter().any(|delivery| delivery.matter.has_content()))
+            .map(|recipient| (recipient.to.clone(), recipient.role))
+            .collect();
+        let mut step = match referral {
+            Some(referral) => {
+                let referral = Referral { kind: EventKind::ConsentWithdrawn, received: now, ..self.as_it_stands(referral) };
+                let ruling = self.rule(&referral, rules);
+                self.stop_what_rests_on_agreement(ruling.is_significant_harm_or_above());
+                self.carry_out(ruling, &referral, Goes::ByWhatEachHad, vec![news], rules)
+            }
+            None => {
+                self.stop_what_rests_on_agreement(self.level.is_significant_harm_or_above());
+                Step::changed(self, vec![news])
+            }
+        };
+        let mut told = Vec::new();
+        for effect in &mut step.effects {
+            if let Effect::Deliver(disclosure) = effect {
+                told.push(disclosure.to().clone());
+                **disclosure = (**disclosure).clone().with_remark(remark.clone());
+            }
+        }
+        // Whose version was erased, or waits for a person, hears of it all the same.
+        for (to, role) in had_it.iter().filter(|(to, _)| !told.contains(to)) {
+            let text = "Agreement to this referral was withdrawn. Nothing that you were given is erased. A voluntary service is to \
+                        stop; what you do under a duty goes on.";
+            let notice = |case: &mut Case| case.remark(to, *role, Matter::ConsentWithdrawn, text.to_owned(), remark.clone());
+            step.effects.extend(step.case.as_mut().map(notice));
+        }
+        step
+    }
+
+    fn stop_what_rests_on_agreement(&mut self, goes_on: bool) {
+        let rests = |clock: &&mut Clock| clock.name == ClockName::Assessment45Wd && clock.state == ClockState::Running;
+        self.clocks.iter_mut().filter(rests).filter(|_| !goes_on).for_each(|clock| clock.state = ClockState::Stopped);
     }
 
     fn delivered(mut self, delivery: DeliveryId) -> Step {
@@ -1120,12 +1265,6 @@ impl Case {
         if due.is_empty() {
             return Step::surprise(Some(self), Surprise::NothingDue);
         }
-        let manager = match &self.standing {
-            Standing::With { responsible: Endpoint::Authority(gss, _) } => {
-                Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager))
-            }
-            Standing::With { .. } | Standing::Held { .. } | Standing::Returned | Standing::Refused => None,
-        };
         let mut effects = Vec::new();
         for clock in due {
             self.clocks
@@ -1133,24 +1272,42 @@ impl Case {
                 .filter(|own| own.name == clock.name)
                 .for_each(|own| own.state = ClockState::Breached { at: now });
             effects.push(Effect::TellSender(News::ClockBreached { clock: clock.name, due: clock.due }));
-            if let Some(manager) = &manager {
-                if rules.directory.party(manager).is_some() {
-                    let with = match &self.standing {
-                        Standing::With { responsible } => name_of(responsible, &rules.directory),
-                        Standing::Held { .. } | Standing::Returned | Standing::Refused => String::new(),
-                    };
-                    let text = format!(
-                        "The clock {} ran out on a referral that is with {with}. Nobody there has said what was decided.",
-                        clock.name
-                    );
-                    effects.push(self.notice(manager, Role::Notified, Matter::ClockBreached, text, Some(clock.name)));
+            let (told, text) = self.told_of_breach(clock.name, rules);
+            for manager in told {
+                if rules.directory.party(&manager).is_some() {
+                    effects.push(self.notice(&manager, Role::Notified, Matter::ClockBreached, text.clone(), Some(clock.name)));
                 } else {
                     let urgent = self.level.is_significant_harm_or_above();
-                    effects.push(Effect::AskPerson(Question::NotConnected { to: manager.clone(), urgent }));
+                    effects.push(Effect::AskPerson(Question::NotConnected { to: manager, urgent }));
                 }
             }
         }
         Step::changed(self, effects)
+    }
+
+    /// Who at the authority is told that `clock` ran out, and in which words: the front door's manager, and whoever a
+    /// disagreement lies before.
+    fn told_of_breach(&self, clock: ClockName, rules: &Rulebook) -> (Vec<Endpoint>, String) {
+        let Standing::With { responsible } = &self.standing else { return (Vec::new(), String::new()) };
+        let with = name_of(responsible, &rules.directory);
+        let manager = |gss: &GssCode| Endpoint::Authority(gss.clone(), Desk::FrontDoorManager);
+        let mut told: Vec<Endpoint> = responsible.authority().map(manager).into_iter().collect();
+        let text = match DisagreementStage::of(clock) {
+            None => {
+                format!("The clock {clock} ran out on a referral that is with {with}. Nobody there has said what was decided.")
+            }
+            Some(stage) => {
+                let own = responsible.authority().and_then(|gss| self.within_reach(stage, gss, rules)).map(|(to, _)| to);
+                let is_news = own.as_ref().is_some_and(|own| !told.contains(own));
+                told.extend(own.filter(|_| is_news));
+                let next = if stage.above().is_some() { "; they may take it to the next stage" } else { "" };
+                format!(
+                    "The clock {clock} ran out on a referral that is with {with}. The referrer disagrees, and nobody has \
+                     answered{next}."
+                )
+            }
+        };
+        (told, text)
     }
 
     /// The shell encodes a disclosure once and says here what came out, which an answer must name, and whose inbox it
@@ -1252,7 +1409,11 @@ impl Case {
             Standing::Held { .. } => self.outcome.is_some(),
             Standing::Returned | Standing::Refused => true,
         };
-        ended && !self.disputed
+        ended && !self.is_disputed()
+    }
+    /// Whoever had agreed agrees no longer, and no later version said otherwise (TC-11).
+    pub fn is_consent_withdrawn(&self) -> bool {
+        self.consent_withdrawn
     }
     /// Nothing but that it was received goes back to the sender (DM-09).
     pub fn is_feedback_suppressed(&self) -> bool {

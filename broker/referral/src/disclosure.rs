@@ -10,6 +10,7 @@
 //! let forged = referral::rules::Ruling { ..todo!() };
 //! ```
 
+use crate::case::DisagreementStage;
 use crate::directory::Directory;
 use crate::rules::explain::{Sentence, Withheld, explain};
 use crate::rules::pack::{Extent, LawfulBasis};
@@ -26,6 +27,10 @@ pub enum Matter {
     Referral,
     /// A changed one: it replaces what was delivered before, which stays on record.
     Amendment,
+    /// What was delivered before was wrong: this replaces it, and the wrong version stays on record (RK-02).
+    Correction,
+    /// Whoever had agreed agrees no longer: what rests on that alone stops, and nothing is erased (TC-11).
+    ConsentWithdrawn,
     /// The sender took it back.
     Withdrawal,
     /// A clock ran out.
@@ -50,7 +55,12 @@ impl Matter {
     /// What it says of the referral itself: who received it hears of every change (RK-02).
     pub fn has_content(self) -> bool {
         match self {
-            Matter::Referral | Matter::Amendment | Matter::TransferOffer | Matter::ReferredOn => true,
+            Matter::Referral
+            | Matter::Amendment
+            | Matter::Correction
+            | Matter::ConsentWithdrawn
+            | Matter::TransferOffer
+            | Matter::ReferredOn => true,
             Matter::Withdrawal
             | Matter::ClockBreached
             | Matter::TransferAccepted
@@ -86,6 +96,7 @@ pub struct Disclosure {
     pack: Option<PackId>,
     remark: Option<Remark>,
     status: Option<ChildStatus>,
+    replaces: Option<DeliveryId>,
 }
 
 /// An item, or what may be given of it.
@@ -141,7 +152,13 @@ impl Disclosure {
             pack: ruling.pack().cloned(),
             remark: None,
             status: None,
+            replaces: None,
         }
+    }
+
+    /// In place of what `before` brought to the same recipient.
+    pub(crate) fn replacing(self, before: Option<DeliveryId>) -> Disclosure {
+        Disclosure { replaces: before, ..self }
     }
 
     /// With what a named person wrote to whoever receives it.
@@ -234,6 +251,10 @@ impl Disclosure {
     pub fn status(&self) -> Option<ChildStatus> {
         self.status
     }
+    /// Which delivery to the same recipient it takes the place of (RK-02).
+    pub fn replaces(&self) -> Option<DeliveryId> {
+        self.replaces
+    }
     /// Which rules ruled.
     pub fn pack(&self) -> Option<&PackId> {
         self.pack.as_ref()
@@ -290,6 +311,8 @@ pub struct Notice {
     pub clock: Option<crate::rules::pack::ClockName>,
     /// What a named person wrote to this recipient.
     pub remark: Option<Remark>,
+    /// The stage to which a disagreement has come.
+    pub stage: Option<DisagreementStage>,
 }
 
 /// What a named person wrote to somebody who receives the referral.

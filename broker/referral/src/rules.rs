@@ -29,7 +29,7 @@ use crate::identifiers::{ForceCode, GssCode};
 use crate::submission::Referral;
 use crate::time::{Amount, Calendar, Due, OpeningHours, london_date};
 use crate::vocab::*;
-use crate::{Digest, Endpoint};
+use crate::{Digest, Endpoint, Moment};
 pub use library::{Library, LibraryFault};
 use pack::{ClockAnchor, ClockEnd, ClockName, ClockSpec, Extent, Hold, LawfulBasis, NotifyTo, RouteTo, Tables};
 use review::Lift;
@@ -545,6 +545,7 @@ impl Rulebook {
             ClockAnchor::Receipt => referral.received,
             ClockAnchor::Event => said.happened.unwrap_or(referral.received),
             ClockAnchor::Referral => said.referral_received?,
+            ClockAnchor::Step => return None,
         };
         let due = match (amount, said.next_school_day) {
             (Amount::NextSchoolDay, Some(begins)) => Due { by: begins, date: None, provisional: false },
@@ -558,6 +559,18 @@ impl Rulebook {
             ) => self.calendar.due(from, amount),
         };
         Some(ClockStart { name, due, ends_with, by: row.reason.clone() })
+    }
+
+    /// Until when what the authority `gss` does at a step of the case is due, if that step is taken `now`: the tightest
+    /// limit of the rules in force there (FB-03: limits are local). None where the rules set none.
+    pub fn limit(&self, clock: ClockName, gss: &GssCode, now: Moment) -> Option<ClockStart> {
+        let pack = self.library.in_force_for(london_date(now), gss)?;
+        let rows = pack.tables.clock.0.iter().filter(|row| row.outcome.name == clock && row.outcome.starts == ClockAnchor::Step);
+        let limits = rows.map(|row| {
+            let ClockSpec { name, amount, ends_with, .. } = row.outcome;
+            ClockStart { name, due: self.calendar.due(now, amount), ends_with, by: row.reason.clone() }
+        });
+        limits.min_by_key(|limit| limit.due.by)
     }
 
     /// The directory on the London date of receipt.
@@ -807,7 +820,10 @@ fn kind_of(endpoint: &Endpoint, role: Role, responsible: Option<&GssCode>) -> Re
                 | Desk::Restricted
                 | Desk::FrontDoorManager
                 | Desk::ChildProtection
-                | Desk::ElectiveHomeEducation,
+                | Desk::ElectiveHomeEducation
+                | Desk::SafeguardingLead
+                | Desk::HeadOfService
+                | Desk::SafeguardingPartners,
                 Role::Notified | Role::EarlierRecipient,
             ) => RecipientKind::OtherAuthority,
         },

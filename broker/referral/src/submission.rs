@@ -592,6 +592,13 @@ pub enum What {
         /// The answer.
         answer: FrontDoorAnswer,
     },
+    /// Whoever had agreed agrees no longer (TC-11).
+    ConsentWithdrawn {
+        /// The referral.
+        referral: ReferralId,
+        /// What the sender says of it.
+        withdrawal: ConsentWithdrawal,
+    },
     /// The sender disagrees with what was decided, or with nothing being decided (FB-03).
     Disagreed {
         /// The referral.
@@ -609,9 +616,25 @@ impl What {
             What::Amended { referral, .. }
             | What::Withdrawn { referral, .. }
             | What::Answered { referral, .. }
+            | What::ConsentWithdrawn { referral, .. }
             | What::Disagreed { referral, .. } => *referral,
         }
     }
+}
+
+/// Agreement that was withdrawn (TC-11).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsentWithdrawal {
+    /// Who speaks, as its certificate says.
+    pub from: Endpoint,
+    /// The practitioner to whom it was said.
+    pub by: Practitioner,
+    /// Who withdrew it.
+    pub holder: AgreementHolder,
+    /// When, the London date.
+    pub on: Date,
+    /// Why, as far as they said: for those who received the referral.
+    pub reason: Option<Sealed<String>>,
 }
 
 /// A professional disagreement (FB-03).

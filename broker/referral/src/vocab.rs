@@ -369,6 +369,18 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// Who can agree, and so withdraw it (TC-07).
+    pub enum AgreementHolder = "agreement_holder" {
+        /// Somebody who holds parental responsibility; one of them is enough (Children Act 1989 s2(7)).
+        ParentalResponsibility => "holder_of_parental_responsibility",
+        /// The young person, from 16.
+        YoungPerson => "young_person",
+        /// A younger child who is competent to decide (Gillick).
+        CompetentChild => "competent_child",
+    }
+}
+
+vocabulary! {
     /// Whether the sender is in scope of the duty to share (Children Act 2004 s16LA).
     pub enum DutyScope = "duty" {
         /// A person in s11(1), or designated under s16E.
@@ -495,6 +507,12 @@ vocabulary! {
         ChildProtection => "child-protection",
         /// The officer for elective home education.
         ElectiveHomeEducation => "elective-home-education",
+        /// The named and designated safeguarding leads: a disagreement that the manager did not settle (FB-03).
+        SafeguardingLead => "safeguarding-lead",
+        /// The heads of service: a disagreement that the leads did not settle (FB-03).
+        HeadOfService => "head-of-service",
+        /// The area's safeguarding partners, or whoever acts for them: the last stage of a disagreement (FB-03).
+        SafeguardingPartners => "safeguarding-partners",
     }
 }
 

@@ -8,11 +8,14 @@ use std::sync::LazyLock;
 use common::{endpoint, gss};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use referral::case::{Case, ClockState, Delivered, Effect, Event, News, Question, Rung, Stage, Standing, Step, Surprise, step};
+use referral::case::{
+    Case, ClockState, Delivered, DisagreementStage, DisagreementState, Effect, Event, News, Question, Rung, Stage, Standing,
+    Step, Surprise, step,
+};
 use referral::disclosure::{Disclosure, Matter};
 use referral::identifiers::{NhsNumber, Postcode, Upn};
 use referral::rules::review::{Choice, Review, Reviewer};
-use referral::rules::{Role, Rulebook};
+use referral::rules::{Decision, Role, Rulebook};
 use referral::submission::*;
 use referral::vocab::*;
 use referral::{DeliveryId, Digest, Endpoint, Moment, ReferralId, Sealed};
@@ -48,10 +51,14 @@ impl Life {
 
     /// One step; the shell says what each delivery was encoded to, as it does before it commits.
     fn step(&mut self, event: Event) -> Step {
-        if let Event::Submitted(referral) | Event::Amended(referral) = &event {
-            self.versions.push((**referral).clone());
-        }
+        let version = match &event {
+            Event::Submitted(referral) | Event::Amended(referral) => Some((**referral).clone()),
+            _ => None,
+        };
         let mut next = step(self.case.take(), event, self.now, &RULES);
+        // What was refused, or changed nothing, is not kept.
+        let is_refused = next.ruling.as_ref().is_some_and(|ruling| *ruling.decision() == Decision::Refuse);
+        self.versions.extend(version.filter(|_| next.surprise.is_none() && !is_refused));
         for effect in &next.effects {
             let (to, delivery) = match effect {
                 Effect::Deliver(disclosure) => {
@@ -95,6 +102,12 @@ impl Life {
         recipient.deliveries.last().unwrap().id
     }
 
+    /// The last thing that was delivered to `to` about `matter`.
+    fn about(&self, to: &str, matter: Matter) -> DeliveryId {
+        let recipient = self.case.as_ref().unwrap().recipients().iter().find(|recipient| recipient.to == endpoint(to)).unwrap();
+        recipient.deliveries.iter().rfind(|delivery| delivery.matter == matter).unwrap().id
+    }
+
     fn answer(&mut self, from: &str, says: Says) -> String {
         let delivery = self.last_to(from);
         self.answer_to(from, delivery, digest_of(delivery), says)
@@ -132,6 +145,14 @@ impl Life {
         let disagreement = Disagreement { from, by: common::person("Dora Lead"), reason, is_immediate_danger };
         let referral = self.newest();
         told(&self.step(Event::Disagreed { disagreement, referral }))
+    }
+
+    fn withdraw_consent(&mut self, from: &str) -> String {
+        let (from, by, on) = (endpoint(from), common::person("Dora Lead"), jiff::civil::date(2026, 11, 23));
+        let (holder, reason) = (AgreementHolder::ParentalResponsibility, Some("She wants to manage alone.".into()));
+        let withdrawal = ConsentWithdrawal { from, by, holder, on, reason };
+        let referral = self.newest();
+        told(&self.step(Event::ConsentWithdrawn { withdrawal, referral }))
     }
 
     fn delivered(&mut self, to: &str) -> String {
@@ -195,6 +216,7 @@ fn of_news(news: &News) -> String {
         News::Refused(_) => "refused".to_owned(),
         News::Amended { same_key } => format!("amended{}", if *same_key { ", under the first key" } else { "" }),
         News::Withdrawn => "withdrawn".to_owned(),
+        News::ConsentWithdrawn { holder, on } => format!("agreement was withdrawn by the {} on {on}", holder.words()),
         News::Delivered(to) => format!("delivered to {to}"),
         News::NotConnected(to) => format!("not connected to {to}"),
         News::Collected(at) => format!("collected at {at}"),
@@ -212,12 +234,10 @@ fn of_news(news: &News) -> String {
         News::StrategyDiscussionHeld { at } => format!("a strategy discussion was held at {at}"),
         News::ReferredOn { at, to } => format!("{at} refers it on to {to}"),
         News::HandlingLifted { at, condition } => format!("{at} lifts {condition}"),
-        News::Disagreed { to, stage } => {
-            format!(
-                "the disagreement, stage {stage}, goes to {}",
-                to.as_ref().map_or("whoever is on duty".to_owned(), |to| to.to_string())
-            )
+        News::Disagreed { before: Some((to, stage)) } => {
+            format!("the disagreement, stage {}, goes to {to}", stage.number())
         }
+        News::Disagreed { before: None } => "the disagreement goes to whoever is on duty".to_owned(),
     }
 }
 
@@ -364,7 +384,7 @@ fn an_amendment_goes_to_everybody_who_had_an_earlier_version() {
         expect![[r#"
             tell the sender: amended
             tell the sender: routed by RA-03 RA-20.below
-            deliver Amendment to la.E10000016.front-door as Responsible
+            deliver Referral to la.E10000016.front-door as Responsible
             deliver Amendment to la.E08000035.front-door as EarlierRecipient
             deliver Amendment to police.13 as EarlierRecipient"#]],
     );
@@ -402,9 +422,9 @@ fn a_held_referral_that_becomes_significant_harm_goes_at_once() {
     check(
         life.amend(2, |referral| referral.level = Level::SignificantHarm),
         expect![[r#"
-        tell the sender: amended
-        tell the sender: routed by RA-01 RA-20.open
-        deliver Amendment to la.E08000035.front-door as Responsible"#]],
+            tell the sender: amended
+            tell the sender: routed by RA-01 RA-20.open
+            deliver Referral to la.E08000035.front-door as Responsible"#]],
     );
     assert_eq!(life.case().stage(), Stage::Routed);
 }
@@ -917,6 +937,8 @@ fn every_delivery_has_an_id_of_its_own_and_the_same_story_gives_the_same_ids() {
 
 const KENT_AREA: &str = "E10000016";
 const MANAGER: &str = "la.E08000035.front-door-manager";
+const LEADS: &str = "la.E08000035.safeguarding-lead";
+const PARTNERS: &str = "la.E08000035.safeguarding-partners";
 
 fn offered() -> Says {
     Says::TransferOffered { to: gss(KENT_AREA), reason: "The family has moved.".into() }
@@ -1166,7 +1188,7 @@ fn a_disagreement_goes_to_the_manager_whose_decision_closes_it() {
     check(
         life.disagree(false),
         expect![[r#"
-            notify la.E08000035.front-door-manager of Disagreement: The referrer disagrees with what was decided about this referral: stage 1 of your local escalation procedure. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+            notify la.E08000035.front-door-manager of Disagreement: The referrer disagrees with what was decided about this referral: stage 1 of 4 of the escalation procedure, for the manager. Speak with them, then decide on this delivery; the decision that stands may stay the same.
             tell the sender: the disagreement, stage 1, goes to la.E08000035.front-door-manager"#]],
     );
     assert!(life.case().is_open());
@@ -1186,8 +1208,119 @@ fn a_disagreement_goes_to_the_manager_whose_decision_closes_it() {
     );
     check(told(&life.step(Event::SenderTold)), expect!["tell the sender: outcome returned"]);
     check(
-        life.disagree(false).lines().last().unwrap().to_owned(),
-        expect!["tell the sender: the disagreement, stage 2, goes to la.E08000035.front-door-manager"],
+        life.disagree(false),
+        expect![[r#"
+        notify la.E08000035.safeguarding-lead of Disagreement: The referrer disagrees with the answer to an earlier disagreement about this referral: stage 2 of 4 of the escalation procedure, for the safeguarding leads. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+        tell the sender: the disagreement, stage 2, goes to la.E08000035.safeguarding-lead"#]],
+    );
+}
+
+#[test]
+fn who_stays_dissatisfied_takes_the_disagreement_stage_by_stage_to_the_partners_and_no_further() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    let stage = |life: &mut Life| life.disagree(false).lines().last().unwrap().to_owned();
+    for (number, desk) in [(1, MANAGER), (2, LEADS), (3, LEADS), (4, PARTNERS)] {
+        // Leeds has connected no head of service: the nearest beneath is asked to hand it on.
+        assert_eq!(stage(&mut life), format!("tell the sender: the disagreement, stage {number}, goes to {desk}"));
+        assert!(life.case().is_open());
+        check(life.disagree(false), expect!["surprise: the disagreement lies before somebody who has time left to answer it"]);
+        life.answer(desk, decided(Outcome::NoFurtherAction));
+        life.step(Event::SenderTold);
+        assert!(!life.case().is_open());
+    }
+    check(life.disagree(false), expect!["surprise: the disagreement has come to the last stage: no stage is above it"]);
+    // Each stage had a clock of its own, and what has changed since can be disputed anew.
+    check(
+        life.clocks().join("\n"),
+        expect![[r#"
+        la_ack_decision_1wd by 2026-11-25T00:00:00Z: met at 2026-11-23T10:00:00Z
+        referrer_followup_3wd by 2026-11-27T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_answer by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_leads by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_heads_of_service by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z
+        disagreement_partners by 2026-12-01T00:00:00Z: met at 2026-11-23T10:00:00Z"#]],
+    );
+    life.amend(2, |_| {});
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    assert_eq!(stage(&mut life), format!("tell the sender: the disagreement, stage 1, goes to {MANAGER}"));
+}
+
+#[test]
+fn a_disagreement_that_nobody_answers_in_time_is_told_to_both_sides_and_may_go_higher() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.disagree(false);
+    check(
+        life.wake("2026-12-01T00:00:00Z"),
+        expect![[r#"
+        tell the sender: disagreement_answer ran out at 2026-12-01T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock disagreement_answer ran out on a referral that is with the front door of Leeds. The referrer disagrees, and nobody has answered; they may take it to the next stage."#]],
+    );
+    check(
+        life.disagree(false),
+        expect![[r#"
+        notify la.E08000035.safeguarding-lead of Disagreement: The referrer disagrees about this referral, and nobody answered in time: stage 2 of 4 of the escalation procedure, for the safeguarding leads. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+        tell the sender: the disagreement, stage 2, goes to la.E08000035.safeguarding-lead"#]],
+    );
+    check(
+        life.wake("2026-12-09T00:00:00Z"),
+        expect![[r#"
+        tell the sender: disagreement_leads ran out at 2026-12-09T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock disagreement_leads ran out on a referral that is with the front door of Leeds. The referrer disagrees, and nobody has answered; they may take it to the next stage.
+        notify la.E08000035.safeguarding-lead of ClockBreached: The clock disagreement_leads ran out on a referral that is with the front door of Leeds. The referrer disagrees, and nobody has answered; they may take it to the next stage."#]],
+    );
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::SafeguardingLeads, DisagreementState::Late)));
+    // The manager answers late, and the authority has answered.
+    let asked = life.about(MANAGER, Matter::Disagreement);
+    life.answer_to(MANAGER, asked, digest_of(asked), decided(Outcome::S17Assessment));
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::SafeguardingLeads, DisagreementState::Answered)));
+}
+
+#[test]
+fn another_authority_that_took_it_over_is_disagreed_with_anew() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::NoFurtherAction));
+    life.disagree(false);
+    life.answer(MANAGER, decided(Outcome::NoFurtherAction));
+    life.hand_on(LEEDS, offered());
+    life.hand_on(KENT, Says::TransferAccepted);
+    // Nobody at Kent but its front door is connected.
+    check(
+        life.disagree(false),
+        expect![[r#"
+        ask a person at once: la.E10000016.front-door-manager is not connected
+        notify la.E10000016.front-door of Disagreement: The referrer disagrees with nothing having been decided about this referral: stage 1 of 4 of the escalation procedure, for the manager. There is no connection to them: hand it on to them. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+        tell the sender: the disagreement, stage 1, goes to la.E10000016.front-door"#]],
+    );
+}
+
+#[test]
+fn immediate_danger_waits_for_no_stage() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.disagree(false);
+    let told = life.disagree(true);
+    assert!(told.contains("the disagreement goes to whoever is on duty"), "{told}");
+    // The ladder stands where it stood, and one decision answers both.
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Open)));
+    life.answer(LEEDS, decided(Outcome::EmergencyAction));
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Answered)));
+    assert!(life.case().has_ended());
+    // Where the content was erased there is nothing to send, and somebody has to telephone.
+    let from = life.case().sender().clone();
+    let by = common::person("Dora Lead");
+    let disagreement = Disagreement { from, by, reason: "She is there now.".into(), is_immediate_danger: true };
+    check(
+        self::told(&life.step(Event::Disagreed { disagreement, referral: None })),
+        expect![[r#"
+        notify la.E08000035.front-door of Disagreement: The referrer says that the child is not safe now, and disagrees about this referral. Its content was erased: telephone them at once, then decide on this delivery.
+        notify la.E08000035.front-door-manager of Disagreement: The referrer says that the child is not safe now, and disagrees about this referral. Its content was erased: telephone them at once, then decide on this delivery.
+        ask a person at once: la.E08000035.front-door is not connected
+        tell the sender: the disagreement goes to whoever is on duty"#]],
     );
 }
 
@@ -1198,7 +1331,7 @@ fn in_immediate_danger_a_disagreement_goes_past_the_ladder_as_a_new_urgent_refer
     life.answer(LEEDS, decided(Outcome::NoFurtherAction));
     let told = life.disagree(true);
     for line in [
-        "tell the sender: the disagreement, stage 1, goes to whoever is on duty",
+        "tell the sender: the disagreement goes to whoever is on duty",
         "deliver Amendment to la.E08000035.front-door as Responsible",
         "deliver Referral to police.13 as Notified",
     ] {
@@ -1249,8 +1382,29 @@ fn a_correction_reaches_everybody_who_had_what_it_corrects() {
         (referral.kind, referral.level, referral.harm) = (EventKind::Correction, Level::InNeed, HarmType::OtherWelfare);
     });
     for to in ["la.E08000035.front-door as Responsible", "police.13 as EarlierRecipient"] {
-        assert!(told.contains(&format!("deliver Amendment to {to}")), "{to} is not among\n{told}");
+        assert!(told.contains(&format!("deliver Correction to {to}")), "{to} is not among\n{told}");
     }
+    // Each reads which delivery of its own it takes the place of.
+    for disclosure in life.sent.iter().filter(|sent| sent.matter() == Matter::Correction) {
+        let first = life.sent.iter().find(|sent| sent.matter() == Matter::Referral && sent.to() == disclosure.to()).unwrap();
+        assert_eq!(disclosure.replaces(), Some(first.delivery()));
+    }
+}
+
+#[test]
+fn a_correction_of_what_no_authority_was_to_read_gives_it_to_none() {
+    let mut life = Life::new(|referral| {
+        (referral.kind, referral.level, referral.harm) =
+            (EventKind::OperationEncompass, Level::Information, HarmType::DomesticAbuse);
+        referral.sender = endpoint("police.13");
+        referral.child.school = Some(referral::identifiers::Urn::parse("999001").unwrap());
+    });
+    life.raise();
+    let to: BTreeSet<Endpoint> = life.sent.iter().map(|sent| sent.to().clone()).collect();
+    assert!(!to.contains(&endpoint(LEEDS)), "{to:?}");
+    life.amend(2, |referral| referral.kind = EventKind::Correction);
+    assert_eq!(life.sent.last().unwrap().matter(), Matter::Correction);
+    assert_eq!(life.sent.iter().map(|sent| sent.to().clone()).collect::<BTreeSet<_>>(), to);
 }
 
 #[test]
@@ -1260,8 +1414,99 @@ fn consent_that_is_withdrawn_reaches_everybody_who_had_the_referral() {
     let told = life.amend(2, |referral| {
         (referral.kind, referral.agreement) = (EventKind::ConsentWithdrawn, Agreement::Refused);
     });
-    assert!(told.contains("deliver Amendment to la.E08000035.early-help"), "{told}");
+    assert!(told.contains("deliver ConsentWithdrawn to la.E08000035.early-help"), "{told}");
     assert_eq!(life.sent.last().unwrap().kind(), EventKind::ConsentWithdrawn);
+}
+
+#[test]
+fn where_agreement_is_withdrawn_a_voluntary_service_stops_and_everybody_is_told_by_whom_and_when() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Given));
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    let early_help = "la.E08000035.early-help";
+    life.hand_on(LEEDS, Says::ReferredOn { to: endpoint(early_help), reason: "A mentor would help.".into() });
+    check(life.withdraw_consent("police.13"), expect!["surprise: there is no such referral of yours"]);
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        tell the sender: routed by RA-03 RA-20.below
+        deliver ConsentWithdrawn to la.E08000035.front-door as Responsible
+        deliver ConsentWithdrawn to la.E08000035.early-help as EarlierRecipient"#]],
+    );
+    let remark = life.sent.last().unwrap().remark().unwrap();
+    assert_eq!(
+        remark.text.open(),
+        "The holder of parental responsibility withdrew agreement on 2026-11-23. She wants to manage alone."
+    );
+    assert!(life.clocks().iter().any(|clock| clock.starts_with("assessment_45wd") && clock.ends_with("stopped")));
+    check(life.withdraw_consent("school.999001"), expect!["surprise: this was received before"]);
+    // Whoever is asked to help from now on is not told that anybody agreed, until a later version says so.
+    assert!(life.case().is_consent_withdrawn());
+    life.amend(2, |_| {});
+    assert!(!life.case().is_consent_withdrawn());
+}
+
+#[test]
+fn at_significant_harm_agreement_that_is_withdrawn_stops_nothing() {
+    let mut life = Life::new(|referral| referral.agreement = Agreement::Given);
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::S17Assessment));
+    let clocks = life.clocks();
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        tell the sender: routed by RA-01 RA-20.open
+        deliver ConsentWithdrawn to la.E08000035.front-door as Responsible"#]],
+    );
+    assert_eq!(life.clocks(), clocks);
+}
+
+#[test]
+fn what_waits_for_agreement_and_loses_it_goes_to_nobody() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::EarlyHelp, Agreement::Awaited));
+    let raised = life.raise();
+    assert!(raised.contains("held"), "{raised}");
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        ask a person: RA-03 TC-04.since-duty
+        tell the sender: held"#]],
+    );
+    assert_eq!(life.sent.len(), 0);
+}
+
+#[test]
+fn agreement_that_is_withdrawn_where_the_content_was_erased_is_told_without_it() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::InNeed, Agreement::Given));
+    life.raise();
+    life.versions.clear();
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        notify la.E08000035.front-door of ConsentWithdrawn: Agreement to this referral was withdrawn. Nothing that you were given is erased. A voluntary service is to stop; what you do under a duty goes on."#]],
+    );
+}
+
+#[test]
+fn a_changed_version_that_waits_for_a_person_does_not_go_because_agreement_is_withdrawn() {
+    let mut life = Life::new(|referral| (referral.level, referral.agreement) = (Level::EarlyHelp, Agreement::Given));
+    life.raise();
+    let held = life.amend(2, |referral| referral.agreement = Agreement::Awaited);
+    assert!(held.contains("held"), "{held}");
+    // Those who had the first version are told.
+    check(
+        life.withdraw_consent("school.999001"),
+        expect![[r#"
+        tell the sender: agreement was withdrawn by the holder of parental responsibility on 2026-11-23
+        ask a person: RA-03 TC-04.since-duty
+        tell the sender: held
+        notify la.E08000035.early-help of ConsentWithdrawn: Agreement to this referral was withdrawn. Nothing that you were given is erased. A voluntary service is to stop; what you do under a duty goes on."#]],
+    );
+    assert_eq!(life.sent.len(), 1);
 }
 
 // ---------------------------------------------------------------- whatever the order
@@ -1337,6 +1582,7 @@ enum Happens {
     Amended { version: u8, level: usize, home: usize, agreement: usize, stranger: bool, hours_later: u8 },
     Withdrawn { stranger: bool },
     Disagreed { stranger: bool, danger: bool },
+    ConsentWithdrawn { stranger: bool },
     Answered { from: usize, delivery: usize, wrong_digest: bool, says: usize },
     Delivered { delivery: usize },
     Opened,
@@ -1356,7 +1602,7 @@ const HOMES: [Option<&str>; 8] = [
     Some("E06999999"),
     None,
 ];
-const ANSWERING: [&str; 6] = [LEEDS, KENT, "la.E08000035.edt", "police.13", "la.E08000035.front-door-manager", "nhs.ZZ101"];
+const ANSWERING: [&str; 7] = [LEEDS, KENT, "la.E08000035.edt", "police.13", MANAGER, LEADS, "nhs.ZZ101"];
 
 /// Something is raised, or it is not, and then anything happens.
 fn stories() -> impl Strategy<Value = Vec<Happens>> {
@@ -1387,6 +1633,7 @@ fn happens() -> impl Strategy<Value = Happens> {
             Happens::Reviewed { choice, to, an_older_one: older == 0 }
         }),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(stranger, danger)| Happens::Disagreed { stranger, danger }),
+        1 => any::<bool>().prop_map(|stranger| Happens::ConsentWithdrawn { stranger }),
         2 => Just(Happens::SenderTold),
         2 => (0u8..4).prop_map(|days_later| Happens::Woken { days_later }),
     ]
@@ -1486,6 +1733,13 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
             let disagreement = Disagreement { from, by, reason: "hid under the stairs".into(), is_immediate_danger };
             Event::Disagreed { disagreement, referral: life.newest() }
         }
+        Happens::ConsentWithdrawn { stranger } => {
+            let from = endpoint(if stranger { "police.13" } else { "school.999001" });
+            let by = Practitioner { name: "Petronella".into(), ..common::person("") };
+            let (holder, on) = (AgreementHolder::YoungPerson, jiff::civil::date(2026, 11, 23));
+            let withdrawal = ConsentWithdrawal { from, by, holder, on, reason: Some("hid under the stairs".into()) };
+            Event::ConsentWithdrawn { withdrawal, referral: life.newest() }
+        }
         Happens::SenderTold => Event::SenderTold,
         Happens::Woken { days_later } => {
             later(life, days_later * 24);
@@ -1499,18 +1753,20 @@ fn rungs(case: Option<&Case>) -> BTreeMap<DeliveryId, Rung> {
     deliveries.map(|Delivered { id, rung, .. }| (*id, *rung)).collect()
 }
 
-/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and the manager of the
-/// authority that is responsible.
+/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and those at the authority that is
+/// responsible who answer a disagreement.
 fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
     let views = step.ruling.iter().flat_map(|ruling| ruling.views()).map(|view| view.to().clone());
     let earlier = before.into_iter().flat_map(Case::recipients).map(|recipient| recipient.to.clone());
-    let manager = before.and_then(|case| match case.standing() {
+    let desks = before.into_iter().flat_map(|case| match case.standing() {
         Standing::With { responsible: Endpoint::Authority(gss, _) } => {
-            Some(Endpoint::Authority(gss.clone(), Desk::FrontDoorManager))
+            [Desk::FrontDoorManager, Desk::SafeguardingLead, Desk::HeadOfService, Desk::SafeguardingPartners]
+                .map(|desk| Endpoint::Authority(gss.clone(), desk))
+                .to_vec()
         }
-        _ => None,
+        _ => Vec::new(),
     });
-    views.chain(earlier).chain(manager).collect()
+    views.chain(earlier).chain(desks).collect()
 }
 
 proptest! {

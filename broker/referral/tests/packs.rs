@@ -4,7 +4,7 @@
 mod common;
 
 use expect_test::{Expect, expect};
-use referral::rules::pack::Draft;
+use referral::rules::pack::{ClockName, Draft};
 use referral::rules::table::*;
 use referral::rules::{Decision, Library};
 use referral::vocab::*;
@@ -1174,6 +1174,67 @@ fn an_areas_clock_is_due_first_where_it_is_responsible_and_nobody_elses_changes(
     };
     expect!["WT2026/1+ISD-2026-09-30/1+LEEDS/1: 2026-11-23T14:00:00Z by LEEDS-1"].assert_eq(&due("E08000035"));
     expect!["WT2026/1+ISD-2026-09-30/1: 2026-11-25T00:00:00Z by CL-01"].assert_eq(&due("E10000016"));
+}
+
+// ---------------------------------------------------------------- what a step of the case starts
+
+/// A row that says how long the leads have to answer a disagreement, and what else it says.
+fn leads(row: &str) -> String {
+    added("clock", "LEEDS-2", &format!("clock = \"disagreement_leads\"\nends_with = \"decided\"\n{row}"))
+}
+
+#[test]
+fn an_area_gives_a_stage_of_a_disagreement_less_time_and_never_more() {
+    let mut rules = common::rulebook();
+    let shorter = area("", &leads("starts = \"step\"\nworking_days = 2"));
+    rules.library = Library::parse([("a", EDITION), ("b", OVERLAY), ("c", &shorter)]).unwrap();
+    let limit = |gss: &str| {
+        let monday = "2026-11-23T10:00:00Z".parse().unwrap();
+        let limit = rules.limit(ClockName::DisagreementLeads, &common::gss(gss), monday).unwrap();
+        format!("{} by {}", limit.due.by, limit.by.rule)
+    };
+    expect!["2026-11-26T00:00:00Z by LEEDS-2"].assert_eq(&limit("E08000035"));
+    expect!["2026-12-01T00:00:00Z by FB-03.leads"].assert_eq(&limit("E10000016"));
+    check_area(
+        "",
+        &leads("starts = \"step\"\nworking_days = 6"),
+        expect![[r#"
+        the rules in force from 2026-10-01 break a promise:
+          No clock of an area runs longer, or ends otherwise, than the rules beneath it say. This breaks it: LEEDS-2 loosens FB-03.leads when always"#]],
+    );
+}
+
+#[test]
+fn a_clock_that_a_step_starts_asks_about_no_situation() {
+    check_area(
+        "",
+        &leads("starts = \"step\"\nlevel = [\"in_need\"]\nworking_days = 2"),
+        expect![[r#"
+        rule pack leeds.toml was refused:
+          line 17: a clock that a step of the case starts runs in every situation: this row can ask about none"#]],
+    );
+    check_area(
+        "",
+        &leads("working_days = 2"),
+        expect![[r#"
+        rule pack leeds.toml was refused:
+          line 14: a step of the case starts disagreement_leads: write starts = "step""#]],
+    );
+    let other = "clock = \"hub_red\"\nstarts = \"step\"\nelapsed_hours = 4\nends_with = \"decided\"";
+    check_area(
+        "",
+        &added("clock", "LEEDS-3", other),
+        expect![[r#"
+        rule pack leeds.toml was refused:
+          line 14: no step of the case starts hub_red"#]],
+    );
+}
+
+#[test]
+fn an_edition_that_leaves_a_stage_without_a_limit_is_refused() {
+    let without = EDITION.replacen("clock = \"disagreement_partners\"", "clock = \"disagreement_leads\"", 1);
+    let refusal = refusal(&[("edition.toml", &without)]);
+    assert!(refusal.contains("no row says how long disagreement_partners runs"), "{refusal}");
 }
 
 // ---------------------------------------------------------------- set algebra against plain enumeration

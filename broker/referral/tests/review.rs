@@ -123,6 +123,7 @@ fn follows(step: &Step) -> String {
             | News::StrategyDiscussionHeld { .. }
             | News::ReferredOn { .. }
             | News::HandlingLifted { .. }
+            | News::ConsentWithdrawn { .. }
             | News::Disagreed { .. } => "tell: something else".to_owned(),
         },
     };

@@ -74,6 +74,9 @@ impl<Token> Input<Token> {
                 .collect(),
             What::Withdrawn { referral, by, reason } => vec![(referral, Event::Withdrawn { from, by, reason })],
             What::Answered { referral, answer } => vec![(referral, Event::Answered(answer))],
+            What::ConsentWithdrawn { referral, withdrawal } => {
+                vec![(referral, Event::ConsentWithdrawn { withdrawal, referral: None })]
+            }
             What::Disagreed { referral, disagreement } => {
                 vec![(referral, Event::Disagreed { disagreement, referral: None })]
             }
@@ -409,6 +412,8 @@ impl<L: Ledger> Decider<L> {
             | Surprise::NothingOffered
             | Surprise::NotYoursToLift
             | Surprise::NotWithAnAuthority
+            | Surprise::AlreadyDisputed
+            | Surprise::NoStageAbove
             | Surprise::ContentErased => {
                 tracing::warn!(referral.id = %id, event.kind = kind_of(event).as_str(), "a message about referral {id} was not used: {}", surprise.words());
             }
@@ -487,6 +492,7 @@ fn holds_what_is_marked<Token>(input: &Input<Token>, directory: &Directory) -> b
         Event::Withdrawn { .. }
         | Event::Answered(_)
         | Event::HandedOn { .. }
+        | Event::ConsentWithdrawn { .. }
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }
@@ -513,7 +519,8 @@ pub async fn kept_version<L: Ledger>(ledger: &L, case: &Case, digest: Digest) ->
         let referrals = match arrival.map(|arrival| arrival.what) {
             Some(What::Submitted(submission)) => submission.split(),
             Some(What::Amended { referral, submission }) => submission.split_as(referral),
-            Some(What::Withdrawn { .. } | What::Answered { .. } | What::Disagreed { .. }) | None => continue,
+            Some(What::Withdrawn { .. } | What::Answered { .. } | What::ConsentWithdrawn { .. } | What::Disagreed { .. })
+            | None => continue,
         };
         let is_it = |referral: &Referral| referral.id == case.id() && referral.digest == digest;
         if let Some(found) = referrals.into_iter().find(is_it) {
@@ -527,6 +534,7 @@ pub async fn kept_version<L: Ledger>(ledger: &L, case: &Case, digest: Digest) ->
 fn needs_the_referral(event: &Event) -> bool {
     match event {
         Event::Answered(answer) => answer.says.hands_it_on(),
+        Event::ConsentWithdrawn { .. } => true,
         Event::Disagreed { disagreement, .. } => disagreement.is_immediate_danger,
         Event::LookedAgain { .. } => true,
         Event::Submitted(_)
@@ -549,6 +557,7 @@ fn version_in(event: &Event, id: ReferralId) -> Option<Referral> {
         Event::Withdrawn { .. }
         | Event::Answered(_)
         | Event::HandedOn { .. }
+        | Event::ConsentWithdrawn { .. }
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }
@@ -572,6 +581,7 @@ fn with_what_is_handed_on(
     let referral = versions.get(&id).and_then(|versions| versions.iter().find(counts)).cloned().map(Box::new);
     match (event, referral) {
         (Event::Answered(answer), Some(referral)) => Event::HandedOn { answer, referral },
+        (Event::ConsentWithdrawn { withdrawal, .. }, referral) => Event::ConsentWithdrawn { withdrawal, referral },
         (Event::Disagreed { disagreement, .. }, referral) => Event::Disagreed { disagreement, referral },
         (Event::LookedAgain { .. }, referral) => Event::LookedAgain { referral },
         (other, _) => other,
@@ -602,6 +612,7 @@ fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
             | Event::Withdrawn { .. }
             | Event::Answered(_)
             | Event::HandedOn { .. }
+            | Event::ConsentWithdrawn { .. }
             | Event::Disagreed { .. }
             | Event::Opened { .. }
             | Event::Reviewed { .. }
@@ -624,6 +635,7 @@ fn order_of(case: &Case, to: &Endpoint, delivery: referral::DeliveryId) -> u32 {
 fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
     match event {
         Event::Withdrawn { .. } => surprise == Surprise::Duplicate,
+        Event::ConsentWithdrawn { .. } => matches!(surprise, Surprise::Duplicate | Surprise::NotWithAnAuthority),
         Event::Answered(answer) | Event::HandedOn { answer, .. } => {
             let is_about_its_moment = matches!(
                 surprise,
@@ -635,7 +647,9 @@ fn could_be_news_later(event: &Event, surprise: Surprise) -> bool {
             );
             !matches!(answer.says, Says::Collected | Says::Acknowledged) && is_about_its_moment
         }
-        Event::Disagreed { .. } => surprise == Surprise::NotWithAnAuthority,
+        Event::Disagreed { .. } => {
+            matches!(surprise, Surprise::NotWithAnAuthority | Surprise::AlreadyDisputed | Surprise::NoStageAbove)
+        }
         Event::Submitted(_)
         | Event::Amended(_)
         | Event::Delivered(_)
@@ -666,6 +680,7 @@ fn kind_of(event: &Event) -> Kind {
     const STATUS_RECORDED: Kind = Kind::named("status-recorded");
     const REFERRED_ON: Kind = Kind::named("referred-on");
     const HANDLING_LIFTED: Kind = Kind::named("handling-lifted");
+    const CONSENT_WITHDRAWN: Kind = Kind::named("consent-withdrawn");
     const DISAGREED: Kind = Kind::named("disagreed");
     const OPENED: Kind = Kind::named("opened");
     const REVIEWED: Kind = Kind::named("reviewed");
@@ -689,6 +704,7 @@ fn kind_of(event: &Event) -> Kind {
             Says::ReferredOn { .. } => REFERRED_ON,
             Says::HandlingLifted { .. } => HANDLING_LIFTED,
         },
+        Event::ConsentWithdrawn { .. } => CONSENT_WITHDRAWN,
         Event::Disagreed { .. } => DISAGREED,
         Event::Delivered(_) => DELIVERED,
         Event::Opened { .. } => OPENED,
@@ -769,6 +785,7 @@ fn review_record<'a>(event: &'a Event, effects: &'a [Effect]) -> Option<ReviewRe
         | Event::Withdrawn { .. }
         | Event::Answered(_)
         | Event::HandedOn { .. }
+        | Event::ConsentWithdrawn { .. }
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::SenderTold
@@ -808,6 +825,7 @@ fn record(
         Event::Submitted(referral) | Event::Amended(referral) => (Some(referral.digest), None),
         Event::Withdrawn { by, .. } => (None, Some(person(by))),
         Event::Answered(answer) | Event::HandedOn { answer, .. } => (Some(answer.digest), Some(person(&answer.by))),
+        Event::ConsentWithdrawn { withdrawal, .. } => (None, Some(person(&withdrawal.by))),
         Event::Disagreed { disagreement, .. } => (None, Some(person(&disagreement.by))),
         Event::Opened { by, .. } => (None, Some(person(&by.person))),
         Event::Reviewed { review, referral } => (Some(referral.digest), Some(person(&review.by.person))),
@@ -846,6 +864,7 @@ pub fn news_word(news: &News) -> &'static str {
         News::Refused(_) => "refused",
         News::Amended { .. } => "amended",
         News::Withdrawn => "withdrawn",
+        News::ConsentWithdrawn { .. } => "consent_withdrawn",
         News::Delivered(_) => "delivered",
         News::NotConnected(_) => "not_connected",
         News::Collected(_) => "collected",

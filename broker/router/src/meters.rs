@@ -142,6 +142,8 @@ impl Meters {
             Surprise::NothingOffered => "nothing_offered",
             Surprise::NotYoursToLift => "not_yours_to_lift",
             Surprise::NotWithAnAuthority => "not_with_an_authority",
+            Surprise::AlreadyDisputed => "already_disputed",
+            Surprise::NoStageAbove => "no_stage_above",
             Surprise::ContentErased => "content_erased",
         };
         self.surprises.with_label_values(&[why]).inc();

@@ -9,8 +9,8 @@ use proptest::sample::select;
 use proto::{read, write};
 use referral::identifiers::{GssCode, NhsNumber, Postcode, Upn, Uprn, Urn};
 use referral::submission::{
-    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, Disagreement, Field,
-    FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
+    Address, Age, Arrival, Body, Checked, Child, ChildCircumstances, ChildStatus, Circumstances, ConsentWithdrawal, Disagreement,
+    Field, FrontDoorAnswer, Identity, Item, Places, Practitioner, Says, Submission, What,
 };
 use referral::vocab::*;
 use referral::{DeliveryId, Digest, Endpoint, IdempotencyKey, ReferralId, Sealed};
@@ -316,6 +316,11 @@ pub fn arrival() -> BoxedStrategy<Arrival> {
             received,
             what: What::Answered { referral, answer }
         }),
+        (endpoint(), received(), id(), practitioner(), word(), date("2027-01-01T00:00:00Z".parse().unwrap()), or_nothing())
+            .prop_map(|(from, received, referral, by, holder, on, reason)| {
+                let withdrawal = ConsentWithdrawal { from: from.clone(), by, holder, on: *on.open(), reason };
+                Arrival { from, received, what: What::ConsentWithdrawn { referral, withdrawal } }
+            }),
         (endpoint(), received(), id(), practitioner(), text(), any::<bool>()).prop_map(
             |(from, received, referral, by, reason, is_immediate_danger)| {
                 let disagreement = Disagreement { from: from.clone(), by, reason, is_immediate_danger };

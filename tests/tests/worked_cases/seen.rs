@@ -205,7 +205,12 @@ pub fn is_settled(status: &common::ReferralStatus, versions: usize) -> bool {
 
 fn has_content(delivery: &Delivery) -> bool {
     match delivery.matter() {
-        Matter::Referral | Matter::Amendment | Matter::TransferOffer | Matter::ReferredOn => true,
+        Matter::Referral
+        | Matter::Amendment
+        | Matter::Correction
+        | Matter::ConsentWithdrawn
+        | Matter::TransferOffer
+        | Matter::ReferredOn => true,
         Matter::Unspecified
         | Matter::Withdrawal
         | Matter::ClockBreached

@@ -21,8 +21,10 @@ impl Case {
     /// Whether the directory answers otherwise than it did, so that looking again would change something.
     pub fn wants_another_look(&self, today: Date, directory: &Directory) -> bool {
         let goes_on = match &self.standing {
-            // What was about something voluntary and was withdrawn goes nowhere any more (TC-11).
-            Standing::With { .. } | Standing::Held { .. } if self.withdrawn => self.level.is_significant_harm_or_above(),
+            // What was about something voluntary, and was withdrawn or agreed to no longer, goes nowhere any more (TC-11).
+            Standing::With { .. } | Standing::Held { .. } if self.withdrawn || self.consent_withdrawn => {
+                self.level.is_significant_harm_or_above()
+            }
             Standing::With { .. } | Standing::Held { .. } => self.is_open() || self.wake_at().is_some(),
             Standing::Returned | Standing::Refused => false,
         };
@@ -44,7 +46,7 @@ impl Case {
         if !self.wants_another_look(today, &rules.directory) {
             return Step::surprise(Some(self), Surprise::NothingDue);
         }
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         if !self.has_ended_since(today, &rules.directory) {

@@ -1,20 +1,17 @@
-//! What is said about a case once it was delivered: a front door's answers, and the sender who disagrees.
+//! What front doors say about a case once it was delivered.
 //!
 //! Each answer is bound to one delivery and its digest. Whoever answers for the child goes on doing so until
 //! another authority has explicitly accepted, and no clock that runs ever gets more time.
 
-use super::{
-    Case, Clock, ClockState, Delivered, Effect, Goes, News, Question, Recipient, Rung, Standing, Step, Surprise, Transfer,
-};
+use super::{Case, Clock, ClockState, Delivered, Effect, News, Question, Recipient, Rung, Standing, Step, Surprise, Transfer};
 use crate::disclosure::{Disclosure, Matter, Remark};
 use crate::identifiers::{DeliveryId, GssCode};
 use crate::rules::explain::name_of;
 use crate::rules::pack::{ClockEnd, ClockName};
 use crate::rules::{Role, Rulebook};
-use crate::submission::{Body, Item};
-use crate::submission::{ChildStatus, Disagreement, FrontDoorAnswer, Practitioner, Referral, Says};
+use crate::submission::{ChildStatus, FrontDoorAnswer, Practitioner, Referral, Says};
 use crate::time::{Amount, london_date, start_of_london_day};
-use crate::vocab::{Category, Desk, EventKind, HandlingFlag, Knowledge, Level, Outcome, Subject, Vocabulary};
+use crate::vocab::{Agreement, Desk, HandlingFlag, Outcome, Vocabulary};
 use crate::{Endpoint, Moment, Sealed};
 use jiff::civil::Date;
 
@@ -24,8 +21,6 @@ const CONFERENCE: Amount = Amount::WorkingDays(15);
 const ASSESSMENT: Amount = Amount::WorkingDays(45);
 /// The conference at which a plan is taken over, from acceptance (CL-08; local procedures differ).
 const TRANSFER_IN: Amount = Amount::WorkingDays(15);
-/// The manager's answer to a disagreement: a convention of this product, for the limits are local (FB-03).
-const DISAGREEMENT: Amount = Amount::WorkingDays(5);
 
 /// What a recipient may say about a delivery, beyond that it has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +152,7 @@ impl Case {
         }
         self.outcome = Some(outcome);
         self.told = false;
-        self.disputed = false;
+        self.answer_disagreement();
         self.heard_from(&answering, Rung::Decided, Some(outcome), now);
         if outcome == Outcome::S17Assessment {
             let due = rules.calendar.due(self.received, ASSESSMENT);
@@ -191,7 +186,7 @@ impl Case {
         if self.transfer.is_some() {
             return Step::surprise(Some(self), Surprise::TransferPending);
         }
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         self.heard_from(&answering, Rung::Acknowledged, None, now);
@@ -204,7 +199,7 @@ impl Case {
             let told = self.notice(&at, Role::Responsible, Matter::TransferRefused, why.to_owned(), None);
             return Step::changed(self, vec![told]);
         };
-        let ruling = rules.rule_handed_on(&referral, &at, std::slice::from_ref(&to));
+        let ruling = rules.rule_handed_on(&self.as_ruled(&referral), &at, std::slice::from_ref(&to));
         let view = ruling.told(&to).filter(|_| rules.directory.party(&to).is_some());
         let Some(view) = view else {
             let urgent = self.level.is_significant_harm_or_above();
@@ -225,7 +220,7 @@ impl Case {
 
     /// RA-02, P8: from now on the other authority answers for the child, and has what time is left.
     fn accept_transfer(mut self, answering: Answering, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         let Some(transfer) = self.transfer.take_if(|transfer| answering.answers(transfer)) else {
@@ -241,7 +236,8 @@ impl Case {
         // The one that was responsible decides no more; this one has not yet.
         self.outcome = None;
         self.told = false;
-        let ruling = rules.rule_handed_on(&referral, &to, &[]);
+        self.begin_ladder_anew();
+        let ruling = rules.rule_handed_on(&self.as_ruled(&referral), &to, &[]);
         let mut effects = Vec::new();
         if let Some(view) = ruling.told(&to) {
             let delivery = self.owe(&to, Role::Responsible, Matter::Referral);
@@ -334,7 +330,7 @@ impl Case {
         now: Moment,
         rules: &Rulebook,
     ) -> Step {
-        let Some(referral) = referral.map(|referral| self.without_what_was_lifted(referral)) else {
+        let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
         if to == self.sender || to == answering.at {
@@ -342,7 +338,7 @@ impl Case {
         }
         self.heard_from(&answering, Rung::Acknowledged, None, now);
         let Answering { at, by, .. } = answering;
-        let ruling = rules.rule_handed_on(&referral, &at, std::slice::from_ref(&to));
+        let ruling = rules.rule_handed_on(&self.as_ruled(&referral), &at, std::slice::from_ref(&to));
         let view = ruling.told(&to).filter(|view| view.role() != Role::Responsible && rules.directory.party(&to).is_some());
         let Some(view) = view else {
             let urgent = self.level.is_significant_harm_or_above();
@@ -381,67 +377,7 @@ impl Case {
         Step::changed(self, effects)
     }
 
-    /// FB-03: it goes to the front door's manager. In immediate danger it goes past every ladder, as a new urgent
-    /// referral to whoever is on duty, and to police.
-    pub(super) fn disagree(
-        mut self,
-        disagreement: Disagreement,
-        referral: Option<&Referral>,
-        now: Moment,
-        rules: &Rulebook,
-    ) -> Step {
-        let Disagreement { from, by, reason, is_immediate_danger } = disagreement;
-        if from != self.sender {
-            return Step::surprise(Some(self), Surprise::NotYours);
-        }
-        let responsible = self.standing.responsible().cloned();
-        if is_immediate_danger && let Some(referral) = referral {
-            self.dispute();
-            self.outcome = None;
-            let news = News::Disagreed { to: None, stage: self.disagreements };
-            let urgent = self.without_what_was_lifted(referral).made_urgent(&reason, now);
-            let ruling = self.rule(&urgent, rules);
-            return self.carry_out(ruling, &urgent, Goes::ByWhatEachHad, vec![Effect::TellSender(news)], rules);
-        }
-        let (Some(responsible), Some(gss)) = (&responsible, responsible.as_ref().and_then(Endpoint::authority)) else {
-            return Step::surprise(Some(self), Surprise::NotWithAnAuthority);
-        };
-        self.dispute();
-        let manager = Endpoint::Authority(gss.clone(), Desk::FrontDoorManager);
-        let is_connected = |to: &Endpoint| rules.directory.party(to).is_some();
-        let mut effects = Vec::new();
-        let to = [(manager.clone(), Role::Notified), (responsible.clone(), Role::Responsible)];
-        let to = to.into_iter().find(|(to, _)| is_connected(to));
-        if to.as_ref().is_none_or(|(to, _)| *to != manager) || is_immediate_danger {
-            let urgent = is_immediate_danger || self.level.is_significant_harm_or_above();
-            effects.push(Effect::AskPerson(Question::NotConnected { to: manager.clone(), urgent }));
-        }
-        let stage = self.disagreements;
-        if let Some((to, role)) = &to {
-            let decided = match self.outcome {
-                Some(_) => "with what was decided",
-                None => "with nothing having been decided",
-            };
-            let text = format!(
-                "The referrer disagrees {decided} about this referral: stage {stage} of your local escalation procedure. \
-                 Speak with them, then decide on this delivery; the decision that stands may stay the same."
-            );
-            effects.push(self.remark(to, *role, Matter::Disagreement, text, Remark { by, text: reason }));
-        }
-        let due = rules.calendar.due(now, DISAGREEMENT);
-        let (name, ends_with) = (ClockName::DisagreementAnswer, ClockEnd::Decided);
-        self.start_clock(Clock { name, due, ends_with, state: ClockState::Running });
-        effects.push(Effect::TellSender(News::Disagreed { to: Some(to.map_or(manager, |(to, _)| to)), stage }));
-        Step::changed(self, effects)
-    }
-
-    fn dispute(&mut self) {
-        self.disagreements = self.disagreements.saturating_add(1);
-        self.disputed = true;
-        self.told = false;
-    }
-
-    fn remark(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, remark: Remark) -> Effect {
+    pub(super) fn remark(&mut self, to: &Endpoint, role: Role, matter: Matter, text: String, remark: Remark) -> Effect {
         match self.notice(to, role, matter, text, None) {
             Effect::Notify(notice) => Effect::Notify(crate::disclosure::Notice { remark: Some(remark), ..notice }),
             other @ (Effect::Deliver(_) | Effect::TellSender(_) | Effect::AskPerson(_)) => other,
@@ -449,7 +385,7 @@ impl Case {
     }
 
     /// A clock that runs keeps its first due moment; one that ended starts again.
-    fn start_clock(&mut self, clock: Clock) {
+    pub(super) fn start_clock(&mut self, clock: Clock) {
         match self.clocks.iter_mut().find(|known| known.name == clock.name) {
             None => self.clocks.push(clock),
             Some(known) if known.state == ClockState::Running => {}
@@ -467,12 +403,16 @@ impl Case {
         }
     }
 
-    /// The referral as those who handle it now have to: without the conditions that the authority lifted.
-    pub(super) fn without_what_was_lifted(&self, referral: &Referral) -> Referral {
+    /// The referral as those who handle it now have to: without the conditions that the authority lifted, and without
+    /// the agreement that was withdrawn.
+    pub(super) fn as_it_stands(&self, referral: &Referral) -> Referral {
         let stays = |flag: &HandlingFlag| !self.lifted.contains(flag);
         let mut referral = referral.clone();
         referral.handling.retain(stays);
         referral.items.iter_mut().for_each(|item| item.handling.retain(stays));
+        if self.consent_withdrawn {
+            referral.agreement = Agreement::Refused;
+        }
         referral
     }
 }
@@ -499,22 +439,5 @@ impl Standing {
             Standing::With { responsible } => Some(responsible),
             Standing::Held { .. } | Standing::Returned | Standing::Refused => None,
         }
-    }
-}
-
-impl Referral {
-    /// The same as a disagreement about a child who is not safe now, made at `now`.
-    fn made_urgent(self, reason: &Sealed<String>, now: Moment) -> Referral {
-        let why = Item {
-            category: Category::ConcernNarrative,
-            subject: Subject::Child,
-            knowledge: Knowledge::NotStated,
-            handling: Vec::new(),
-            about_child: None,
-            body: Body::Text(Sealed::new(format!("The referrer disagrees with what was decided: {}", reason.open()))),
-            summary: None,
-        };
-        let items = self.items.into_iter().chain([why]).collect();
-        Referral { kind: EventKind::ProfessionalDisagreement, level: Level::ImmediateDanger, received: now, items, ..self }
     }
 }

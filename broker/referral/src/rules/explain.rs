@@ -97,6 +97,9 @@ fn desk_words(desk: Desk) -> &'static str {
         Desk::AllocatedWorker => "the allocated worker",
         Desk::ChildProtection => "the child protection team",
         Desk::ElectiveHomeEducation => "the officer for elective home education",
+        Desk::SafeguardingLead => "the safeguarding leads",
+        Desk::HeadOfService => "the head of service",
+        Desk::SafeguardingPartners => "the safeguarding partners",
     }
 }
 

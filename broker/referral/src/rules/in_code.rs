@@ -55,6 +55,12 @@ pub const RULES_IN_CODE: &[InCode] = &[
     ),
     rule("FB-01", "The referrer gets a receipt, then the decision and its reasons", "the life of a case"),
     rule("FB-02", "A breach is told to the manager and the referrer, without content", "the life of a case"),
+    rule(
+        "FB-03",
+        "A disagreement that was answered, or that nobody answered in time, may be taken to the next stage: the manager, the \
+         safeguarding leads, the heads of service, the safeguarding partners; immediate danger goes past all of them",
+        "the life of a case; how long each stage has is a row",
+    ),
     rule("RK-01", "What, whom, why, basis, rules, edition and a digest of the input are recorded, append only", "the ledger"),
     rule("RK-02", "A correction goes to every earlier recipient and erases nothing", "the life of a case"),
     rule("RK-03", "Content lives apart from the record and can be erased", "the ledger"),

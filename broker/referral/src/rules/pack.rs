@@ -225,7 +225,23 @@ crate::vocab::vocabulary! {
         CsaReport7D => "csa_report_7d",
         /// The front door's manager answers a professional disagreement (FB-03).
         DisagreementAnswer => "disagreement_answer",
+        /// The safeguarding leads answer it (FB-03).
+        DisagreementLeads => "disagreement_leads",
+        /// The heads of service answer it (FB-03).
+        DisagreementHeadsOfService => "disagreement_heads_of_service",
+        /// The safeguarding partners answer it (FB-03).
+        DisagreementPartners => "disagreement_partners",
     }
+}
+
+impl ClockName {
+    /// The clocks that a step of the case starts. How long each runs, every edition says.
+    pub(crate) const OF_STEPS: [ClockName; 4] = [
+        ClockName::DisagreementAnswer,
+        ClockName::DisagreementLeads,
+        ClockName::DisagreementHeadsOfService,
+        ClockName::DisagreementPartners,
+    ];
 }
 
 crate::vocab::vocabulary! {
@@ -247,6 +263,9 @@ crate::vocab::vocabulary! {
         Event => "event",
         /// From receipt of the referral that it is about. Where that is not said it does not start: it is not guessed.
         Referral => "referral",
+        /// From a step of the case: a disagreement reaches a stage. No ruling starts it, so it looks at nothing but whose
+        /// area it is.
+        Step => "step",
     }
 }
 
@@ -451,6 +470,7 @@ impl Reader<'_> {
                 |reader, row| {
                     let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
                     let starts = if row.contains_key("starts") { reader.word(row, "starts") } else { Some(ClockAnchor::Receipt) };
+                    reader.is_started_by_what_starts_it(row, name?, starts?);
                     Some(ClockSpec { name: name?, starts: starts?, amount: reader.amount(row)?, ends_with: ends_with? })
                 },
             ),
@@ -605,6 +625,24 @@ impl Reader<'_> {
             }
         }
         Table(table)
+    }
+
+    /// A clock is started by a ruling or by a step of the case, never by both. Where a step starts it, there is no
+    /// referral at hand whose situation a row could ask about.
+    fn is_started_by_what_starts_it(&mut self, row: &DeTable<'_>, name: ClockName, starts: ClockAnchor) {
+        let at = row.get("clock").map_or(0, |entry| entry.span().start);
+        match (ClockName::OF_STEPS.contains(&name), starts == ClockAnchor::Step) {
+            (true, false) => self.fault(at, format!("a step of the case starts {name}: write starts = \"step\"")),
+            (false, true) => self.fault(at, format!("no step of the case starts {name}")),
+            (false, false) => {}
+            (true, true) => {
+                let asks = |name: &str| name == "not" || Column::read(name).is_some();
+                for (key, _) in row.iter().filter(|(key, _)| asks(key.get_ref())) {
+                    let text = "a clock that a step of the case starts runs in every situation: this row can ask about none";
+                    self.fault(key.span().start, text);
+                }
+            }
+        }
     }
 
     fn reason(&mut self, row: &Entry<'_>, fields: &DeTable<'_>) -> Arc<Reason> {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::pack::{Extent, Hold, LawfulBasis, RouteTo, Tables};
+use super::pack::{ClockName, Extent, Hold, LawfulBasis, RouteTo, Tables};
 use super::table::{Column, Cube, Row, Table};
 use super::{PackId, RulePack};
 use crate::vocab::*;
@@ -92,12 +92,19 @@ pub fn examine(tables: &Tables) -> Vec<Examined> {
     check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(tables));
     check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(tables));
     check("No cell that must stay closed is opened", opened_bold_cells(tables));
+    check("Every stage of a disagreement has a time limit", without_limit(tables));
     check("Every disclosure has an Article 6 basis", without_basis(tables, LawfulBasis::is_article_6, None));
     check(
         "Every disclosure of special category data has an Article 9 condition",
         without_basis(tables, LawfulBasis::is_article_9, Some(SPECIAL)),
     );
     examined
+}
+
+/// The clocks of steps that no row lets run.
+fn without_limit(tables: &Tables) -> Vec<String> {
+    let runs = |name: &ClockName| tables.clock.0.iter().any(|row| row.outcome.name == *name);
+    ClockName::OF_STEPS.iter().filter(|name| !runs(name)).map(|name| format!("no row says how long {name} runs")).collect()
 }
 
 fn words(cubes: Vec<Cube>) -> Vec<String> {

@@ -176,6 +176,7 @@ pub(super) fn clock(clock: &ClockSpec) -> String {
         ClockAnchor::Receipt => "receipt",
         ClockAnchor::Event => "what is reported, or receipt where that is not said",
         ClockAnchor::Referral => "receipt of the referral that it is about",
+        ClockAnchor::Step => "the step of the case that it is about",
     };
     format!("the clock `{}` runs {length}, from {from}, until: {}", clock.name, clock.ends_with.words())
 }

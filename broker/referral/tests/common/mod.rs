@@ -17,6 +17,10 @@ name = "la.E08000035.early-help"
 [[endpoint]]
 name = "la.E08000035.front-door-manager"
 [[endpoint]]
+name = "la.E08000035.safeguarding-lead"
+[[endpoint]]
+name = "la.E08000035.safeguarding-partners"
+[[endpoint]]
 name = "la.E10000016.front-door"
 [[endpoint]]
 name = "police.13"

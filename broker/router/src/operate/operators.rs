@@ -180,6 +180,8 @@ fn refused(surprise: Surprise) -> Status {
         | Surprise::NothingOffered
         | Surprise::NotYoursToLift
         | Surprise::NotWithAnAuthority
+        | Surprise::AlreadyDisputed
+        | Surprise::NoStageAbove
         | Surprise::ContentErased
         | Surprise::NothingDue => (Code::FailedPrecondition, "NOTHING_CHANGED"),
     };

@@ -424,7 +424,10 @@ impl Pending {
         let kind = match (&event, surprise) {
             (event, None) => kind_of(event),
             (Event::Withdrawn { .. }, Some(Surprise::Duplicate)) => NOT_USED,
-            (Event::Disagreed { .. }, Some(Surprise::NotWithAnAuthority)) => NOT_USED,
+            (
+                Event::Disagreed { .. },
+                Some(Surprise::NotWithAnAuthority | Surprise::AlreadyDisputed | Surprise::NoStageAbove),
+            ) => NOT_USED,
             (Event::Answered(answer) | Event::HandedOn { answer, .. }, Some(surprise))
                 if !matches!(answer.says, Says::Collected | Says::Acknowledged)
                     && matches!(
@@ -541,6 +544,7 @@ fn kind_of(event: &Event) -> &'static str {
             Says::ReferredOn { .. } => "referred-on",
             Says::HandlingLifted { .. } => "handling-lifted",
         },
+        Event::ConsentWithdrawn { .. } => "consent-withdrawn",
         Event::Disagreed { .. } => "disagreed",
         Event::Delivered(_) => "delivered",
         Event::Opened { .. } => "opened",
@@ -559,6 +563,7 @@ fn is_marked_secret(event: &Event) -> bool {
         Event::Withdrawn { .. }
         | Event::Answered(_)
         | Event::HandedOn { .. }
+        | Event::ConsentWithdrawn { .. }
         | Event::Disagreed { .. }
         | Event::Delivered(_)
         | Event::Opened { .. }

@@ -389,6 +389,7 @@ fn word(what: &What) -> &'static str {
         What::Submitted(_) => "a submission",
         What::Amended { .. } => "an amendment",
         What::Withdrawn { .. } => "a withdrawal",
+        What::ConsentWithdrawn { .. } => "agreement withdrawn",
         What::Disagreed { .. } => "a disagreement",
         What::Answered { answer, .. } => match answer.says {
             Says::Collected => "a receipt",
