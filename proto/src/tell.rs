@@ -190,6 +190,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::TransferRefused { from, to } => {
             Step::TransferRefused(common::TransferRefused { from: from.to_string(), to: to.to_string() })
         }
+        News::TransferWithdrawn { from, to } => {
+            Step::TransferWithdrawn(common::TransferWithdrawn { from: from.to_string(), to: to.to_string() })
+        }
         News::StrategyDiscussionHeld { at } => {
             Step::StrategyDiscussionHeld(common::StrategyDiscussionHeld { endpoint: at.to_string() })
         }
@@ -460,6 +463,7 @@ fn stopped_by(end: ClockEnd) -> common::Stage {
     match end {
         ClockEnd::Acknowledged => common::Stage::Acknowledged,
         ClockEnd::Decided => common::Stage::Decided,
+        ClockEnd::Answered => common::Stage::Unspecified,
     }
 }
 
@@ -496,6 +500,8 @@ fn matter(matter: Matter) -> wire::Matter {
         Matter::TransferOffer => wire::Matter::TransferOffer,
         Matter::TransferAccepted => wire::Matter::TransferAccepted,
         Matter::TransferRefused => wire::Matter::TransferRefused,
+        Matter::TransferWithdrawn => wire::Matter::TransferWithdrawn,
+        Matter::NotReferredOn => wire::Matter::NotReferredOn,
         Matter::ReferredOn => wire::Matter::ReferredOn,
         Matter::HandlingLifted => wire::Matter::HandlingLifted,
         Matter::Disagreement => wire::Matter::Disagreement,
@@ -514,6 +520,8 @@ fn how_to_answer(role: Role, matter: Matter) -> &'static str {
         | Matter::ClockBreached
         | Matter::TransferAccepted
         | Matter::TransferRefused
+        | Matter::TransferWithdrawn
+        | Matter::NotReferredOn
         | Matter::ReferredOn
         | Matter::HandlingLifted => match role {
             Role::Responsible => HOW_TO_ANSWER,

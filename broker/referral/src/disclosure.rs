@@ -41,8 +41,12 @@ pub enum Matter {
     TransferAccepted,
     /// An offered case was refused, or could not be offered: it stays where it is.
     TransferRefused,
+    /// An offered case was taken back before it was answered: nothing is asked of whoever is told this any more.
+    TransferWithdrawn,
     /// The responsible authority asks a service to help.
     ReferredOn,
+    /// A service that was to help could not be asked: a person has to.
+    NotReferredOn,
     /// The authority lifted a condition.
     HandlingLifted,
     /// The referrer disagrees with what was decided.
@@ -63,6 +67,8 @@ impl Matter {
             | Matter::ClockBreached
             | Matter::TransferAccepted
             | Matter::TransferRefused
+            | Matter::TransferWithdrawn
+            | Matter::NotReferredOn
             | Matter::HandlingLifted
             | Matter::Disagreement => false,
         }

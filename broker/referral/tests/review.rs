@@ -119,6 +119,7 @@ fn follows(step: &Step) -> String {
             | News::TransferOffered { .. }
             | News::TransferAccepted { .. }
             | News::TransferRefused { .. }
+            | News::TransferWithdrawn { .. }
             | News::StrategyDiscussionHeld { .. }
             | News::ReferredOn { .. }
             | News::HandlingLifted { .. }

@@ -499,6 +499,7 @@ fn kind_of(event: &Event) -> &'static str {
             | Says::TransferOffered { .. }
             | Says::TransferAccepted
             | Says::TransferRefused { .. }
+            | Says::TransferWithdrawn { .. }
             | Says::StrategyDiscussionHeld { .. }
             | Says::StatusRecorded(_)
             | Says::ReferredOn { .. }
