@@ -57,6 +57,7 @@ fn would_be_heard(says: &Said, may_answer: MayAnswer, is_offered: bool) -> Resul
         (Said::TransferAccepted | Said::TransferRefused { .. }, MayAnswer::TheOffer | MayAnswer::ForTheChild) => Ok(()),
         (_, MayAnswer::Nothing) => Err(Refusal::NotResponsible),
         (Said::TransferOffered { .. }, MayAnswer::ForTheChild) if is_offered => Err(Refusal::TransferPending),
+        (Said::TransferWithdrawn { .. }, MayAnswer::ForTheChild) if !is_offered => Err(Refusal::NoOffer),
         (_, MayAnswer::TheOffer | MayAnswer::ForTheChild) => Ok(()),
     }
 }
@@ -142,6 +143,18 @@ impl FrontDoorService for FrontDoor {
             Ok(wire::RespondToTransferResponse { referral_id: referral.to_string() })
         };
         self.0.answer("RespondToTransfer", Door::FrontDoor, request, work).await
+    }
+
+    async fn withdraw_transfer(
+        &self,
+        request: Request<wire::WithdrawTransferRequest>,
+    ) -> Result<Response<wire::WithdrawTransferResponse>, Status> {
+        let work = |doors: Doors, front_door: Endpoint, request: wire::WithdrawTransferRequest| async move {
+            let says = Says::TransferWithdrawn(events::TransferWithdrawn { reason: request.reason });
+            let referral = doors.answer_delivery(&front_door, request.answer, says).await?;
+            Ok(wire::WithdrawTransferResponse { referral_id: referral.to_string() })
+        };
+        self.0.answer("WithdrawTransfer", Door::FrontDoor, request, work).await
     }
 
     async fn record_strategy_discussion(
@@ -250,6 +263,10 @@ mod tests {
         assert_eq!(refuses(offer(), MayAnswer::ForTheChild, true), Some("TRANSFER_PENDING"));
         assert_eq!(refuses(offer(), MayAnswer::ForTheChild, false), None);
         assert_eq!(refuses(Said::TransferAccepted, MayAnswer::Nothing, false), Some("NOTHING_OFFERED"));
+        let back = || Said::TransferWithdrawn { reason: "r".into() };
+        assert_eq!(refuses(back(), MayAnswer::ForTheChild, true), None);
+        assert_eq!(refuses(back(), MayAnswer::ForTheChild, false), Some("NO_OFFER"));
+        assert_eq!(refuses(back(), MayAnswer::Nothing, true), Some("NOT_RESPONSIBLE"));
         // The acceptance may still be on its way to the broker, or its answer to whoever accepted.
         assert_eq!(refuses(Said::TransferAccepted, MayAnswer::ForTheChild, false), None);
         assert_eq!(refuses(Said::AskedForMore { question: "q".into() }, MayAnswer::TheOffer, true), None);

@@ -75,6 +75,7 @@ impl Climb {
                 | Step::AskedForMore(_)
                 | Step::TransferOffered(_)
                 | Step::TransferRefused(_)
+                | Step::TransferWithdrawn(_)
                 | Step::StrategyDiscussionHeld(_)
                 | Step::ReferredOn(_)
                 | Step::HandlingLifted(_)
@@ -213,6 +214,10 @@ pub fn words(entry: &common::ProgressEntry) -> String {
         Some(Step::TransferRefused(refused)) => {
             rung(&mut text, "not taken", &format!("over by {}; {} answers for the child", refused.to, refused.from));
         }
+        Some(Step::TransferWithdrawn(withdrawn)) => {
+            let to = &withdrawn.to;
+            rung(&mut text, "not offered", &format!("to {to} any longer; {} answers for the child", withdrawn.from));
+        }
         Some(Step::StrategyDiscussionHeld(held)) => {
             rung(&mut text, "discussed", &format!("a strategy discussion was held at {}", held.endpoint));
         }
@@ -299,6 +304,18 @@ fn stage_of_disagreement(stage: u32) -> String {
         _ => "",
     };
     format!("stage {stage}{before}")
+}
+
+/// How a disagreement stands, in a line.
+pub fn disagreement_words(disagreement: &common::DisagreementStatus) -> String {
+    let stands = match disagreement.state() {
+        common::DisagreementState::Unspecified => "stands in a way that this program is too old to know",
+        common::DisagreementState::Open => "waits for an answer",
+        common::DisagreementState::Late => "was not answered in time",
+        common::DisagreementState::Answered => "was answered",
+    };
+    let higher = if disagreement.may_be_raised { "; it can go one stage higher" } else { "" };
+    format!("your disagreement ({}) {stands}{higher}", stage_of_disagreement(disagreement.stage))
 }
 
 /// A stage in a word or two.

@@ -50,6 +50,8 @@ pub enum Refusal {
     NothingOffered,
     /// Another authority was asked to take it over, and has not answered.
     TransferPending,
+    /// The case is offered to nobody, so no offer can be taken back.
+    NoOffer,
     /// No authority has the referral, so there is nobody whose decision could be disputed.
     NobodyHasIt,
     /// The referral came back to its sender, so there is nobody to tell.
@@ -100,6 +102,7 @@ impl Refusal {
             Refusal::NotResponsible => "NOT_RESPONSIBLE",
             Refusal::NothingOffered => "NOTHING_OFFERED",
             Refusal::TransferPending => "TRANSFER_PENDING",
+            Refusal::NoOffer => "NO_OFFER",
         }
     }
 
@@ -116,6 +119,7 @@ impl Refusal {
             | Refusal::NoStageAbove
             | Refusal::NotResponsible
             | Refusal::NothingOffered
+            | Refusal::NoOffer
             | Refusal::TransferPending => Code::FailedPrecondition,
             // No retry would be answered otherwise, so no client should be led to try one.
             Refusal::NotReceived(NotConfirmed::TooLong) => Code::InvalidArgument,
@@ -163,6 +167,9 @@ impl Refusal {
                 "nothing is offered to you by this delivery now: it was answered, or the referral has moved. Nothing was stored"
                     .to_owned()
             }
+            Refusal::NoOffer => {
+                "it is offered to nobody now: the other authority answered, or it never was offered. Nothing was stored".to_owned()
+            }
             Refusal::TransferPending => {
                 "another authority was asked to take it over and has not answered: telephone them. You answer for the child until \
                  one accepts. Nothing was stored"
@@ -206,6 +213,7 @@ impl Refusal {
             | Refusal::CameBack
             | Refusal::NotResponsible
             | Refusal::NothingOffered
+            | Refusal::NoOffer
             | Refusal::TransferPending
             | Refusal::MarkedTooHigh => WhoActs::Sender,
         }
@@ -224,7 +232,7 @@ impl Refusal {
             Refusal::OtherContent => "P7",
             Refusal::NotReceived(_) => "P1",
             Refusal::NobodyHasIt | Refusal::DisagreementOpen | Refusal::NoStageAbove => "FB-03",
-            Refusal::NotResponsible | Refusal::NothingOffered | Refusal::TransferPending => "RA-02",
+            Refusal::NotResponsible | Refusal::NothingOffered | Refusal::NoOffer | Refusal::TransferPending => "RA-02",
             Refusal::CameBack => "TC-11",
             Refusal::BrokerAway | Refusal::TooMuch => "",
         }
@@ -245,6 +253,7 @@ impl Refusal {
             | Refusal::NotResponsible
             | Refusal::NothingOffered
             | Refusal::TransferPending
+            | Refusal::NoOffer
             | Refusal::CameBack
             | Refusal::DisagreementOpen
             | Refusal::NoStageAbove
@@ -364,6 +373,7 @@ mod tests {
             Refusal::NotResponsible,
             Refusal::NothingOffered,
             Refusal::TransferPending,
+            Refusal::NoOffer,
             Refusal::Invalid(Invalid(vec![violation(0)])),
         ] {
             let reason = refusal.reason();

@@ -33,7 +33,17 @@ named! {
     wire::referral::v1::PreviewResponse = "safeguarding.referral.v1.PreviewResponse",
     wire::police::v1::PublicProtectionNotice = "safeguarding.police.v1.PublicProtectionNotice",
     wire::school::v1::ReferralForm = "safeguarding.school.v1.ReferralForm",
+    wire::police::v1::PoliceProtection = "safeguarding.police.v1.PoliceProtection",
+    wire::police::v1::MissingChild = "safeguarding.police.v1.MissingChild",
+    wire::police::v1::MissingChildReturn = "safeguarding.police.v1.MissingChildReturn",
+    wire::police::v1::OperationEncompass = "safeguarding.police.v1.OperationEncompass",
+    wire::health::v1::SafeguardingReferral = "safeguarding.health.v1.SafeguardingReferral",
+    wire::health::v1::FgmReport = "safeguarding.health.v1.FgmReport",
+    wire::health::v1::UnscheduledAttendance = "safeguarding.health.v1.UnscheduledAttendance",
     wire::school::v1::ConcernForm = "safeguarding.school.v1.ConcernForm",
+    wire::school::v1::LowLevelConcernForm = "safeguarding.school.v1.LowLevelConcernForm",
+    wire::school::v1::AllegationForm = "safeguarding.school.v1.AllegationForm",
+    wire::school::v1::FileTransferForm = "safeguarding.school.v1.FileTransferForm",
 }
 
 /// Why a text is not the message it should be.

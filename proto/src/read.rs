@@ -224,6 +224,9 @@ pub fn answered(from: &Endpoint, event: &events::Answered) -> Result<What, Inval
         Some(events::answered::Says::TransferRefused(refused)) => {
             faults.needed_text("reason", &refused.reason, TEXT_BYTES_MAX).map(|reason| Says::TransferRefused { reason })
         }
+        Some(events::answered::Says::TransferWithdrawn(withdrawn)) => {
+            faults.needed_text("reason", &withdrawn.reason, TEXT_BYTES_MAX).map(|reason| Says::TransferWithdrawn { reason })
+        }
         Some(events::answered::Says::StrategyDiscussionHeld(held)) => {
             let enquiries_started = held.enquiries_started;
             read_date(&mut faults, "held_on", &held.held_on).map(|held| Says::StrategyDiscussionHeld { held, enquiries_started })

@@ -116,6 +116,8 @@ fn heading(matter: Matter, sender: &Endpoint, received: Moment, to: &Endpoint) -
         Matter::TransferAccepted => "SAFEGUARDING REFERRAL, TAKEN OVER from you",
         Matter::TransferRefused => "SAFEGUARDING REFERRAL, NOT TAKEN OVER",
         Matter::PassedToSuccessor => "SAFEGUARDING REFERRAL, PASSED ON to the authority that follows you",
+        Matter::TransferWithdrawn => "SAFEGUARDING REFERRAL, OFFERED NO LONGER: the authority keeps it",
+        Matter::NotReferredOn => "SAFEGUARDING REFERRAL, NOT REFERRED ON: the service could not be asked",
         Matter::ReferredOn => "SAFEGUARDING REFERRAL, REFERRED ON to you by the authority that answers for the child",
         Matter::HandlingLifted => "SAFEGUARDING REFERRAL, A CONDITION LIFTED",
         Matter::Disagreement => "SAFEGUARDING REFERRAL, THE REFERRER DISAGREES",

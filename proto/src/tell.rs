@@ -196,6 +196,9 @@ fn step(digest: Digest, linked: &[ReferralId], news: &News) -> Step {
         News::PassedToSuccessor { from, to } => {
             Step::PassedToSuccessor(common::PassedToSuccessor { from: from.to_string(), to: to.to_string() })
         }
+        News::TransferWithdrawn { from, to } => {
+            Step::TransferWithdrawn(common::TransferWithdrawn { from: from.to_string(), to: to.to_string() })
+        }
         News::StrategyDiscussionHeld { at } => {
             Step::StrategyDiscussionHeld(common::StrategyDiscussionHeld { endpoint: at.to_string() })
         }
@@ -500,6 +503,7 @@ fn stopped_by(end: ClockEnd) -> common::Stage {
     match end {
         ClockEnd::Acknowledged => common::Stage::Acknowledged,
         ClockEnd::Decided => common::Stage::Decided,
+        ClockEnd::Answered => common::Stage::Unspecified,
     }
 }
 
@@ -537,6 +541,8 @@ fn matter(matter: Matter) -> wire::Matter {
         Matter::TransferAccepted => wire::Matter::TransferAccepted,
         Matter::TransferRefused => wire::Matter::TransferRefused,
         Matter::PassedToSuccessor => wire::Matter::PassedToSuccessor,
+        Matter::TransferWithdrawn => wire::Matter::TransferWithdrawn,
+        Matter::NotReferredOn => wire::Matter::NotReferredOn,
         Matter::ReferredOn => wire::Matter::ReferredOn,
         Matter::HandlingLifted => wire::Matter::HandlingLifted,
         Matter::Disagreement => wire::Matter::Disagreement,
@@ -556,6 +562,8 @@ fn how_to_answer(role: Role, matter: Matter) -> &'static str {
         | Matter::TransferAccepted
         | Matter::TransferRefused
         | Matter::PassedToSuccessor
+        | Matter::TransferWithdrawn
+        | Matter::NotReferredOn
         | Matter::ReferredOn
         | Matter::HandlingLifted => match role {
             Role::Responsible => HOW_TO_ANSWER,

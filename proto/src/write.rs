@@ -103,6 +103,7 @@ fn says(says: &Says) -> events::answered::Says {
         }
         Says::TransferAccepted => Wire::TransferAccepted(events::TransferAccepted {}),
         Says::TransferRefused { reason } => Wire::TransferRefused(events::TransferRefused { reason: text(reason) }),
+        Says::TransferWithdrawn { reason } => Wire::TransferWithdrawn(events::TransferWithdrawn { reason: text(reason) }),
         Says::StrategyDiscussionHeld { held, enquiries_started } => {
             Wire::StrategyDiscussionHeld(events::StrategyDiscussionHeld {
                 held_on: held.to_string(),

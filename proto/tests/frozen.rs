@@ -148,6 +148,7 @@ fn arrivals() -> Vec<(&'static str, Arrival)> {
         ),
         ("transfer_accepted", by_council(Says::TransferAccepted)),
         ("transfer_refused", by_council(Says::TransferRefused { reason: Sealed::from("They have moved back.") })),
+        ("transfer_withdrawn", by_council(Says::TransferWithdrawn { reason: Sealed::from("They have moved back.") })),
         (
             "strategy_discussion_held",
             by_council(Says::StrategyDiscussionHeld { held: date(2026, 11, 24), enquiries_started: true }),

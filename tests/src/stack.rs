@@ -437,6 +437,25 @@ impl Stack {
         said(Command::new(program("safeguarding-broker")).args(arguments).arg("--config").arg(config))
     }
 
+    /// Runs one of the parties' own programs, `safeguarding-send` or `safeguarding-front-door`, as `party`, and gives its
+    /// status and everything it printed.
+    pub fn at_the_command_line(&self, program_name: &str, party: &str, arguments: &[&str]) -> (bool, String) {
+        let certificates = self.node.certificates();
+        let path = |file: String| certificates.join(file).display().to_string();
+        let config = self.folder.join(format!("{party}.party.toml"));
+        let text = format!(
+            "[gateway]\naddress = {:?}\n[rabbitmq]\nnodes = [{:?}]\nvhost = {:?}\n[tls]\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            self.gateway(),
+            self.node.amqps(),
+            self.vhost,
+            path("ca.pem".to_owned()),
+            path(format!("{party}.pem")),
+            path(format!("{party}.key")),
+        );
+        fs::write(&config, text).expect("the party's configuration");
+        said(Command::new(program(program_name)).arg("--config").arg(config).args(arguments))
+    }
+
     /// Everything both programs logged.
     pub fn logs(&self) -> String {
         ["safeguarding-broker", "safeguarding-adapter"]

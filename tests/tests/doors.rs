@@ -312,6 +312,26 @@ async fn a_case_is_asked_about_offered_refused_offered_again_and_taken_over() {
         assert_eq!(told.delivery.remark.expect("why").text, "They have moved back.");
     }
 
+    // Whoever offered it takes it back until it is answered.
+    let back =
+        desk::WithdrawTransferRequest { answer: Some(received.answer("Priya Shah")), reason: "They came home.".to_owned() };
+    turned_back(leeds_desk.withdraw_transfer(back.clone()).await, "NO_OFFER");
+    offer(&mut leeds_desk, &received).await;
+    let offered = kent.next().await;
+    let answer_due = |status: &common::ReferralStatus| {
+        status.clocks.iter().any(|clock| clock.clock.as_ref().is_some_and(|clock| clock.name == "transfer_answer"))
+    };
+    reaches(&at_school, &id, "offered again", answer_due).await;
+    let unsaid = desk::WithdrawTransferRequest { reason: String::new(), ..back.clone() };
+    assert_eq!(fields(leeds_desk.withdraw_transfer(unsaid).await.err().expect("refused")), ["reason"]);
+    leeds_desk.withdraw_transfer(back).await.expect("taken back");
+    let told = kent.next().await;
+    assert!(told.delivery.matter() == Matter::TransferWithdrawn);
+    assert_eq!(told.delivery.remark.expect("why").text, "They came home.");
+    let accept_late =
+        desk::RespondToTransferRequest { answer: Some(offered.answer("Tobias Field")), accepted: true, reason: String::new() };
+    turned_back(kent_desk.respond_to_transfer(accept_late).await, "NOTHING_OFFERED");
+
     offer(&mut leeds_desk, &received).await;
     let offered = kent.next().await;
     // One offer at a time; and until it accepts, the other area decides nothing.
@@ -336,7 +356,8 @@ async fn a_case_is_asked_about_offered_refused_offered_again_and_taken_over() {
     turned_back(leeds_desk.respond_to_transfer(accept(received.answer("Priya Shah"))).await, "NOTHING_OFFERED");
     let moved =
         reaches(&at_school, &id, "taken over", |status| has(status, |step| matches!(step, Step::TransferAccepted(_)))).await;
-    let still_due: Vec<_> = moved.clocks.iter().filter_map(|clock| clock.clock.clone()).collect();
+    let is_own = |clock: &common::Clock| clock.name != "transfer_answer";
+    let still_due: Vec<_> = moved.clocks.iter().filter_map(|clock| clock.clock.clone()).filter(is_own).collect();
     assert!(still_due == due, "the clocks went along as they were");
     kent.decide(whole.answer("Tobias Field"), common::Outcome::EarlyHelp, "We will see the family on Monday.")
         .await

@@ -3,6 +3,7 @@
 //! A delivery is settled only after it was saved and printed: a crash before that shows it again, marked as
 //! seen before. It writes to no queue; its answers go over gRPC.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,17 +12,23 @@ use adapters::client;
 use adapters::config::Party;
 use adapters::console::{Stopped, exit, in_london, new_trace, note, patiently, person, printable, say, traced};
 use adapters::desk::{self, Desk, Kept, Proof, Received};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use evidence::PublicKey;
 use proto::json;
 use proto::wire::childrens_services::v1::front_door_service_client::FrontDoorServiceClient;
-use proto::wire::childrens_services::v1::{AcknowledgeRequest, Answer, CollectRequest, DecideRequest};
+use proto::wire::childrens_services::v1::{
+    AcknowledgeRequest, Answer, CollectRequest, DecideRequest, LiftHandlingRequest, RecordStrategyDiscussionRequest,
+    ReferOnRequest, ReportPlanStatusRequest, RequestInformationRequest, RespondToTransferRequest, TransferRequest,
+    WithdrawTransferRequest,
+};
 use proto::wire::common::v1 as common;
+use proto::wire::delivery::v1::Matter;
 use proto::words::Word as _;
 use referral::vocab::{Outcome, Vocabulary};
 use referral::{DeliveryId, Endpoint};
 use tokio::time::timeout;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 use transport::amqp::{Consumer, Delivered, Meters, Nodes, Subscription};
 
 const EXAMPLES: &str = "Example:
@@ -81,19 +88,13 @@ enum Command {
     },
     /// Says that a named person has it and is reading it.
     Acknowledge {
-        /// The delivery's id.
-        delivery: String,
-        /// Who: "Name, role".
-        #[arg(long = "as", value_parser = person)]
-        by: common::Practitioner,
+        #[command(flatten)]
+        on: On,
     },
-    /// Records what was decided, and why.
+    /// Records what was decided, and why. A disagreement is answered so too: the decision may stay the same.
     Decide {
-        /// The delivery's id.
-        delivery: String,
-        /// Who: "Name, role".
-        #[arg(long = "as", value_parser = person)]
-        by: common::Practitioner,
+        #[command(flatten)]
+        on: On,
         /// What was decided: nfa, information_advice, early_help, s17_assessment, strategy_discussion_s47,
         /// emergency_action, already_open, transfer_out_of_area, adult_services, lado, private_fostering or
         /// returned_more_information.
@@ -103,6 +104,107 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Asks the referrer for more. Nothing waits for it; the answer comes as a changed version.
+    RequestInformation {
+        #[command(flatten)]
+        on: On,
+        /// What is asked, written for the referrer.
+        #[arg(long)]
+        question: String,
+    },
+    /// Offers the case to another area. It stays yours, and its clocks run on, until that one accepts.
+    Transfer {
+        #[command(flatten)]
+        on: On,
+        /// The other authority, by its GSS code such as E10000016.
+        #[arg(long, value_name = "GSS")]
+        to: String,
+        /// Why, written for that authority.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Takes an offer back that was not answered yet.
+    WithdrawTransfer {
+        #[command(flatten)]
+        on: On,
+        /// Why, written for the authority to which it was offered.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Accepts a case that another area offers you: from then on you answer for the child. Name the delivery that
+    /// offered it.
+    AcceptTransfer {
+        #[command(flatten)]
+        on: On,
+    },
+    /// Refuses a case that another area offers you: it stays there, and both managers hear of it.
+    RefuseTransfer {
+        #[command(flatten)]
+        on: On,
+        /// Why, written for the authority that offers it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Records that a strategy discussion was held.
+    StrategyDiscussion {
+        #[command(flatten)]
+        on: On,
+        /// The London date on which it was held, such as 2026-11-24.
+        #[arg(long, value_name = "DATE")]
+        held_on: String,
+        /// Section 47 enquiries were started: the clock to the conference runs (CL-03).
+        #[arg(long)]
+        enquiries_started: bool,
+    },
+    /// Tells how the child stands with you now: both are said each time.
+    PlanStatus {
+        #[command(flatten)]
+        on: On,
+        /// The child has a child protection plan: yes or no.
+        #[arg(long, action = clap::ArgAction::Set, value_parser = yes_or_no)]
+        child_protection_plan: bool,
+        /// The child is looked after: yes or no.
+        #[arg(long, action = clap::ArgAction::Set, value_parser = yes_or_no)]
+        looked_after: bool,
+    },
+    /// Asks a service to help too. It is given what it may have; you go on answering for the child.
+    ReferOn {
+        #[command(flatten)]
+        on: On,
+        /// The service's endpoint, such as la.E08000035.early-help.
+        #[arg(long, value_name = "ENDPOINT")]
+        to: String,
+        /// Why, written for the service.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lifts the condition not to inform the parents (HR-04); any other is its originator's to lift. Everybody who kept
+    /// it hears so.
+    LiftHandling {
+        #[command(flatten)]
+        on: On,
+        /// Why, written for those who kept it.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// What is answered, and by whom.
+#[derive(Args, Clone)]
+struct On {
+    /// The delivery's id.
+    delivery: String,
+    /// Who: "Name, role".
+    #[arg(long = "as", value_parser = person)]
+    by: common::Practitioner,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("it is yes or no".to_owned()),
+    }
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
@@ -152,31 +254,105 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
             Ok(())
         }
         Command::Show { delivery, json } => say(&shown(&find(&desk, &delivery)?, Kept::Again, None, json)?),
-        Command::Acknowledge { delivery, by } => {
-            let received = find(&desk, &delivery)?;
-            let name = printable(&by.name);
-            let request = AcknowledgeRequest { answer: Some(answer(&received, by)) };
-            let call = || {
-                let (mut answers, request) = (answers.clone(), request.clone());
-                let request = traced(request, received.traceparent.as_deref());
-                async move { answers.acknowledge(request).await }
-            };
-            let referral = patiently(PATIENCE, call).await?.into_inner().referral_id;
-            say(&format!("acknowledged by {name}: referral {}", printable(&referral)))
+        Command::Acknowledge { on } => {
+            let call =
+                |mut answers: Answers, request| async move { Ok(answers.acknowledge(request).await?.into_inner().referral_id) };
+            let said = answers_with(&desk, &on, |answer| AcknowledgeRequest { answer })?;
+            said.send(&answers, "acknowledged", call).await
         }
-        Command::Decide { delivery, by, outcome, reason } => {
-            let received = find(&desk, &delivery)?;
-            let name = printable(&by.name);
-            let request = DecideRequest { answer: Some(answer(&received, by)), outcome: outcome.number(), reason };
-            let call = || {
-                let (mut answers, request) = (answers.clone(), request.clone());
-                let request = traced(request, received.traceparent.as_deref());
-                async move { answers.decide(request).await }
+        Command::Decide { on, outcome, reason } => {
+            let call = |mut answers: Answers, request| async move { Ok(answers.decide(request).await?.into_inner().referral_id) };
+            let said = answers_with(&desk, &on, |answer| DecideRequest { answer, outcome: outcome.number(), reason })?;
+            said.send(&answers, &format!("decided, {},", outcome.words()), call).await
+        }
+        Command::RequestInformation { on, question } => {
+            let call = |mut answers: Answers, request| async move {
+                Ok(answers.request_information(request).await?.into_inner().referral_id)
             };
-            let referral = patiently(PATIENCE, call).await?.into_inner().referral_id;
-            say(&format!("decided by {name}: {}: referral {}", outcome.words(), printable(&referral)))
+            let said = answers_with(&desk, &on, |answer| RequestInformationRequest { answer, question })?;
+            said.send(&answers, "asked", call).await
+        }
+        Command::Transfer { on, to, reason } => {
+            let call =
+                |mut answers: Answers, request| async move { Ok(answers.transfer(request).await?.into_inner().referral_id) };
+            let what = format!("offered to {}", printable(&to));
+            let said = answers_with(&desk, &on, |answer| TransferRequest { answer, to_authority: to, reason })?;
+            said.send(&answers, &what, call).await
+        }
+        Command::WithdrawTransfer { on, reason } => {
+            let call = |mut answers: Answers, request| async move {
+                Ok(answers.withdraw_transfer(request).await?.into_inner().referral_id)
+            };
+            let said = answers_with(&desk, &on, |answer| WithdrawTransferRequest { answer, reason })?;
+            said.send(&answers, "offer taken back", call).await
+        }
+        Command::AcceptTransfer { on } => respond(&desk, &answers, &on, None).await,
+        Command::RefuseTransfer { on, reason } => respond(&desk, &answers, &on, Some(reason)).await,
+        Command::StrategyDiscussion { on, held_on, enquiries_started } => {
+            let call = |mut answers: Answers, request| async move {
+                Ok(answers.record_strategy_discussion(request).await?.into_inner().referral_id)
+            };
+            let ask = |answer| RecordStrategyDiscussionRequest { answer, held_on, enquiries_started };
+            answers_with(&desk, &on, ask)?.send(&answers, "strategy discussion recorded", call).await
+        }
+        Command::PlanStatus { on, child_protection_plan, looked_after } => {
+            let call = |mut answers: Answers, request| async move {
+                Ok(answers.report_plan_status(request).await?.into_inner().referral_id)
+            };
+            let ask = |answer| ReportPlanStatusRequest { answer, child_protection_plan, looked_after };
+            answers_with(&desk, &on, ask)?.send(&answers, "status recorded", call).await
+        }
+        Command::ReferOn { on, to, reason } => {
+            let call =
+                |mut answers: Answers, request| async move { Ok(answers.refer_on(request).await?.into_inner().referral_id) };
+            let what = format!("referred on to {}", printable(&to));
+            let said = answers_with(&desk, &on, |answer| ReferOnRequest { answer, to, reason })?;
+            said.send(&answers, &what, call).await
+        }
+        Command::LiftHandling { on, reason } => {
+            let call =
+                |mut answers: Answers, request| async move { Ok(answers.lift_handling(request).await?.into_inner().referral_id) };
+            let condition = common::HandlingFlag::DoNotInformParents as i32;
+            let said = answers_with(&desk, &on, |answer| LiftHandlingRequest { answer, condition, reason })?;
+            said.send(&answers, "condition lifted", call).await
         }
     }
+}
+
+type Answers = FrontDoorServiceClient<Channel>;
+
+/// An answer about what lies on the desk, ready to be sent.
+struct Said<Q> {
+    request: Q,
+    traceparent: Option<String>,
+    name: String,
+}
+
+fn answers_with<Q>(desk: &Desk, on: &On, ask: impl FnOnce(Option<Answer>) -> Q) -> Result<Said<Q>, Stopped> {
+    let received = find(desk, &on.delivery)?;
+    let request = ask(Some(answer(&received, on.by.clone())));
+    Ok(Said { request, traceparent: received.traceparent, name: printable(&on.by.name) })
+}
+
+impl<Q: Clone> Said<Q> {
+    /// Sends it as often as it takes, and says what was done to which referral.
+    async fn send<W>(self, answers: &Answers, done: &str, call: impl Fn(Answers, Request<Q>) -> W) -> Result<(), Stopped>
+    where
+        W: Future<Output = Result<String, Status>>,
+    {
+        let call = || call(answers.clone(), traced(self.request.clone(), self.traceparent.as_deref()));
+        let referral = patiently(PATIENCE, call).await?;
+        say(&format!("{done} by {}: referral {}", self.name, printable(&referral)))
+    }
+}
+
+/// Refuses an offer for a reason; without one, accepts it.
+async fn respond(desk: &Desk, answers: &Answers, on: &On, refused: Option<String>) -> Result<(), Stopped> {
+    let (accepted, done) = (refused.is_none(), if refused.is_none() { "taken over" } else { "not taken over" });
+    let ask = |answer| RespondToTransferRequest { answer, accepted, reason: refused.unwrap_or_default() };
+    let call =
+        |mut answers: Answers, request| async move { Ok(answers.respond_to_transfer(request).await?.into_inner().referral_id) };
+    answers_with(desk, on, ask)?.send(answers, done, call).await
 }
 
 fn unreadable(fault: std::io::Error) -> Stopped {
@@ -345,7 +521,14 @@ fn in_words(proof: Proof) -> String {
 fn how_to_answer(received: &Received, config: &Path) -> String {
     let program = format!("safeguarding-front-door --config {}", config.display());
     let mut text = format!("With this program:\n  {program} acknowledge {} --as \"Name, role\"", received.id);
-    if received.delivery.role() == common::RecipientRole::Responsible {
+    let matter = received.delivery.matter();
+    if matter == Matter::TransferOffer {
+        for answer in ["accept-transfer", "refuse-transfer"] {
+            let reason = if answer == "refuse-transfer" { " --reason \"...\"" } else { "" };
+            text.push_str(&format!("\n  {program} {answer} {} --as \"Name, role\"{reason}", received.id));
+        }
+    }
+    if received.delivery.role() == common::RecipientRole::Responsible || matter == Matter::Disagreement {
         text.push_str(&format!(
             "\n  {program} decide {} --as \"Name, role\" --outcome s17_assessment --reason \"...\"",
             received.id
@@ -402,6 +585,18 @@ mod tests {
     }
 
     #[test]
+    fn who_is_offered_a_case_or_disagreed_with_reads_how_to_answer_that() {
+        let how = |matter: Matter| {
+            let mut received = received(common::RecipientRole::Notified);
+            received.delivery.matter = matter as i32;
+            how_to_answer(&received, Path::new("desk.toml"))
+        };
+        let offered = how(Matter::TransferOffer);
+        assert!(offered.contains(" accept-transfer ") && offered.contains(" refuse-transfer ") && !offered.contains(" decide "));
+        assert!(how(Matter::Disagreement).contains(" decide "));
+    }
+
+    #[test]
     fn a_repeat_and_a_doubt_are_told_before_the_content() {
         let shown = text(common::RecipientRole::Responsible, Kept::Again, Proof::False(evidence::Unproved::NotSigned));
         let content = shown.find("Robin").unwrap();
@@ -431,5 +626,33 @@ mod tests {
         assert!(parse(&["decide", ID, "--as", "Priya Shah, social worker", "--outcome", "nfa", "--reason", "why"]));
         assert!(!parse(&["decide", ID, "--as", "Priya Shah, social worker", "--outcome", "nothing", "--reason", "why"]));
         assert!(!parse(&["acknowledge", ID, "--as", "Priya Shah"]));
+        for (command, more) in [
+            ("request-information", &["--question", "Who fetched her?"][..]),
+            ("transfer", &["--to", "E10000016", "--reason", "moved"]),
+            ("withdraw-transfer", &["--reason", "moved back"]),
+            ("accept-transfer", &[]),
+            ("refuse-transfer", &["--reason", "not here"]),
+            ("strategy-discussion", &["--held-on", "2026-11-24", "--enquiries-started"]),
+            ("plan-status", &["--child-protection-plan", "yes", "--looked-after", "no"]),
+            ("refer-on", &["--to", "la.E08000035.early-help", "--reason", "mornings"]),
+            ("lift-handling", &["--reason", "she knows"]),
+        ] {
+            let line = [&[command, ID, "--as", "Priya Shah, social worker"], more].concat();
+            assert!(parse(&line), "{command}");
+            // Nobody answers without a name and a role, and nothing that is needed may be left out.
+            assert!(!parse(&[&[command, ID], more].concat()), "{command}");
+            let first = [&[command, ID, "--as", "Priya Shah, social worker"], more.get(2..).unwrap_or_default()].concat();
+            assert!(more.is_empty() || !parse(&first), "{command}");
+        }
+        assert!(!parse(&[
+            "plan-status",
+            ID,
+            "--as",
+            "Priya Shah, social worker",
+            "--child-protection-plan",
+            "maybe",
+            "--looked-after",
+            "no"
+        ]));
     }
 }

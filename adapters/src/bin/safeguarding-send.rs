@@ -20,10 +20,18 @@ use prost::Message as _;
 use proto::json;
 use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
-use proto::wire::police::v1::PublicProtectionNotice;
+use proto::wire::health::v1::health_service_client::HealthServiceClient;
+use proto::wire::health::v1::{self as health, NotifyUnscheduledAttendanceRequest, ReferRequest, ReportFgmRequest};
+use proto::wire::police::v1::police_service_client::PoliceServiceClient;
+use proto::wire::police::v1::{
+    self as force, NotifyOperationEncompassRequest, PublicProtectionNotice, ReportMissingChildRequest,
+    ReportMissingChildReturnRequest, ReportPoliceProtectionRequest,
+};
 use proto::wire::referral::v1::{self as wire, Receipt};
-use proto::wire::school::v1 as form;
 use proto::wire::school::v1::school_service_client::SchoolServiceClient;
+use proto::wire::school::v1::{
+    self as form, RaiseConcernRequest, ReportAllegationRequest, ReportLowLevelConcernRequest, TransferChildProtectionFileRequest,
+};
 use referral::{Digest, Endpoint, IdempotencyKey};
 use safeguarding_client::{CALL_PATIENCE, Client, no_receipt};
 use tokio::time::timeout;
@@ -89,6 +97,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sends a correction: something in it was wrong. The whole as it should have been goes to everybody who received an
+    /// earlier version.
+    Correct {
+        /// The referral's id.
+        referral: String,
+        #[command(flatten)]
+        what: Source,
+        #[command(flatten)]
+        key: Key,
+        /// As JSON on one line instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Takes a referral back. Those who received it are told; nothing is erased.
     Withdraw {
         /// The referral's id.
@@ -99,6 +120,52 @@ enum Command {
         /// Why.
         #[arg(long)]
         reason: String,
+    },
+    /// Says that whoever had agreed agrees no longer. What rests on agreement alone stops; the rest goes on.
+    WithdrawConsent {
+        /// The referral's id.
+        referral: String,
+        /// To whom it was said: "Name, role".
+        #[arg(long = "as", value_parser = person)]
+        by: common::Practitioner,
+        /// Who withdrew it.
+        #[arg(long, value_enum)]
+        withdrawn_by: Holder,
+        /// The London date on which it was withdrawn, such as 2026-11-24.
+        #[arg(long, value_name = "DATE")]
+        on: String,
+        /// Why, as far as they said: those who received the referral read it.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Disagrees with what was decided, or with nothing having been decided. After the answer, or when nobody answered in
+    /// time, it goes one stage higher.
+    Disagree {
+        /// The referral's id.
+        referral: String,
+        /// Who: "Name, role".
+        #[arg(long = "as", value_parser = person)]
+        by: common::Practitioner,
+        /// With what, and why.
+        #[arg(long)]
+        reason: String,
+        /// The child is not safe now: it goes past every stage, to whoever is on duty. This does not replace 999.
+        #[arg(long)]
+        immediate_danger: bool,
+    },
+    /// Sends another form of your own door than the referral that `refer` sends.
+    Report {
+        /// Which form.
+        #[arg(value_enum)]
+        which: Form,
+        /// The form in JSON; `-` for the standard input.
+        #[arg(long, value_name = "FILE")]
+        form: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// As JSON on one line instead of text.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows how a referral stands.
     Get {
@@ -138,6 +205,55 @@ enum Command {
         #[arg(value_enum)]
         sample: Sample,
     },
+}
+
+/// Who can agree, and so withdraw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Holder {
+    /// Somebody who holds parental responsibility.
+    ParentalResponsibility,
+    /// The young person, from 16.
+    YoungPerson,
+    /// A younger child who is competent to decide.
+    CompetentChild,
+}
+
+impl Holder {
+    fn number(self) -> i32 {
+        let holder = match self {
+            Holder::ParentalResponsibility => common::AgreementHolder::ParentalResponsibility,
+            Holder::YoungPerson => common::AgreementHolder::YoungPerson,
+            Holder::CompetentChild => common::AgreementHolder::CompetentChild,
+        };
+        holder as i32
+    }
+}
+
+/// The forms that are not what `refer` sends, each as its message of the contract in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A school's short form: safeguarding.school.v1.ConcernForm.
+    Concern,
+    /// A school's own record of a low-level concern: safeguarding.school.v1.LowLevelConcernForm.
+    LowLevelConcern,
+    /// An allegation against staff of a school: safeguarding.school.v1.AllegationForm.
+    Allegation,
+    /// A child protection file for the next school: safeguarding.school.v1.FileTransferForm.
+    ChildProtectionFile,
+    /// A child was taken into police protection: safeguarding.police.v1.PoliceProtection.
+    PoliceProtection,
+    /// A child is missing: safeguarding.police.v1.MissingChild.
+    MissingChild,
+    /// A missing child came back: safeguarding.police.v1.MissingChildReturn.
+    MissingChildReturn,
+    /// Operation Encompass: safeguarding.police.v1.OperationEncompass.
+    OperationEncompass,
+    /// A health body's safeguarding referral: safeguarding.health.v1.SafeguardingReferral.
+    SafeguardingReferral,
+    /// A health body's report of female genital mutilation: safeguarding.health.v1.FgmReport.
+    Fgm,
+    /// A child who is known to children's services attended unscheduled care: safeguarding.health.v1.UnscheduledAttendance.
+    UnscheduledAttendance,
 }
 
 /// Where the content comes from. Without any: the synthetic sample `neglect`.
@@ -236,14 +352,38 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
             say(&format!("amended  {}", receipt.referral_id))?;
             sender.say_receipt(&receipt)
         }
+        Command::Correct { referral, what, key, json } => {
+            let content = sender.content(&what)?.canonical(&sender.us)?.content;
+            let receipt = sender.client.correct(&referral, &content, key.asked(true)).await?;
+            if json {
+                return say(&as_json(&receipt)?);
+            }
+            say(&format!("corrected {}", receipt.referral_id))?;
+            sender.say_receipt(&receipt)
+        }
         Command::Withdraw { referral, by, reason } => {
             let request = wire::WithdrawRequest { referral_id: referral, by: Some(by), reason };
-            let call = || {
-                let (mut service, request) = (sender.client.referrals(), sender.client.ask(request.clone()));
-                async move { service.withdraw(request).await }
-            };
-            let answer = sender.client.call(call).await?.into_inner();
+            let answer = sender.client.withdraw(request).await?;
             say(&format!("withdrawn {}\n{}", answer.referral_id, printable(&answer.meaning)))
+        }
+        Command::WithdrawConsent { referral, by, withdrawn_by, on, reason } => {
+            let (by, withdrawn_by) = (Some(by), withdrawn_by.number());
+            let request = wire::WithdrawConsentRequest { referral_id: referral, by, withdrawn_by, withdrawn_on: on, reason };
+            let answer = sender.client.withdraw_consent(request).await?;
+            say(&format!("agreement withdrawn {}\n{}", answer.referral_id, printable(&answer.meaning)))
+        }
+        Command::Disagree { referral, by, reason, immediate_danger } => {
+            let request = wire::DisagreeRequest { referral_id: referral, by: Some(by), reason, immediate_danger };
+            let answer = sender.client.disagree(request).await?;
+            say(&format!("disagreed {}\n{}", answer.referral_id, printable(&answer.meaning)))
+        }
+        Command::Report { which, form, key, json } => {
+            let receipt = sender.report(which, &form, key).await?;
+            if json {
+                return say(&as_json(&receipt)?);
+            }
+            say(&format!("referral {}", receipt.referral_id))?;
+            sender.say_receipt(&receipt)
         }
         Command::Get { referral, json } => sender.get(referral, json).await,
         Command::List { open, json } => sender.list(open, json).await,
@@ -393,6 +533,54 @@ impl Sender {
         Ok(self.client.send(&what, key, send).await?)
     }
 
+    /// Sends the form in the file at `path` through the door it belongs to, which names its faults in its own words.
+    async fn report(&self, which: Form, path: &Path, key: Key) -> Result<Receipt, Stopped> {
+        let key = key.asked(false);
+        macro_rules! send {
+            ($service:ident.$method:ident($request:ident { $form:ty })) => {{
+                let form: $form = from_json(path)?;
+                let what = Digest::of(&[stringify!($method).as_bytes(), &form.encode_to_vec()]);
+                let send = |idempotency_key| {
+                    let request = self.client.ask($request { idempotency_key, form: Some(form.clone()) });
+                    let mut service = $service::new(self.client.channel());
+                    async move { service.$method(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
+                };
+                Ok(self.client.send(&what, key, send).await?)
+            }};
+        }
+        match which {
+            Form::Concern => send!(SchoolServiceClient.raise_concern(RaiseConcernRequest { form::ConcernForm })),
+            Form::LowLevelConcern => {
+                send!(SchoolServiceClient.report_low_level_concern(ReportLowLevelConcernRequest { form::LowLevelConcernForm }))
+            }
+            Form::Allegation => send!(SchoolServiceClient.report_allegation(ReportAllegationRequest { form::AllegationForm })),
+            Form::ChildProtectionFile => send!(
+                SchoolServiceClient.transfer_child_protection_file(TransferChildProtectionFileRequest { form::FileTransferForm })
+            ),
+            Form::PoliceProtection => {
+                send!(PoliceServiceClient.report_police_protection(ReportPoliceProtectionRequest { force::PoliceProtection }))
+            }
+            Form::MissingChild => {
+                send!(PoliceServiceClient.report_missing_child(ReportMissingChildRequest { force::MissingChild }))
+            }
+            Form::MissingChildReturn => send!(
+                PoliceServiceClient.report_missing_child_return(ReportMissingChildReturnRequest { force::MissingChildReturn })
+            ),
+            Form::OperationEncompass => send!(
+                PoliceServiceClient.notify_operation_encompass(NotifyOperationEncompassRequest { force::OperationEncompass })
+            ),
+            Form::SafeguardingReferral => {
+                send!(HealthServiceClient.refer(ReferRequest { health::SafeguardingReferral }))
+            }
+            Form::Fgm => send!(HealthServiceClient.report_fgm(ReportFgmRequest { health::FgmReport })),
+            Form::UnscheduledAttendance => send!(
+                HealthServiceClient.notify_unscheduled_attendance(NotifyUnscheduledAttendanceRequest {
+                    health::UnscheduledAttendance
+                })
+            ),
+        }
+    }
+
     async fn amend(&self, referral: &str, content: Content, key: Key) -> Result<Receipt, Stopped> {
         let content = content.canonical(&self.us)?.content;
         Ok(self.client.amend(referral, &content, key.asked(true)).await?)
@@ -452,6 +640,9 @@ impl Sender {
                 _ => "running",
             };
             say(&printable(&format!("{} due by {}: {how}", about.name, due(&about))))?;
+        }
+        if let Some(disagreement) = &status.disagreement {
+            say(&ladder::disagreement_words(disagreement))?;
         }
         status.ladder.iter().try_for_each(|entry| say(&ladder::words(entry)))
     }
@@ -571,6 +762,20 @@ mod tests {
             &["refer", "--key", "6f1c0c1e-58a4-4f5a-9b3b-1f4f0e6a7d11"],
             &["amend", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--form", "form.json"],
             &["withdraw", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead, head", "--reason", "sent twice"],
+            &["correct", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--form", "form.json"],
+            &[
+                "withdraw-consent",
+                "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11",
+                "--as",
+                "Dora Lead, head",
+                "--withdrawn-by",
+                "parental-responsibility",
+                "--on",
+                "2026-11-24",
+            ],
+            &["disagree", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead, head", "--reason", "not seen"],
+            &["report", "police-protection", "--form", "form.json", "--key-file", "it.key"],
+            &["report", "unscheduled-attendance", "--form", "-", "--json"],
             &["list", "--open", "--json"],
             &["watch", "--after", "12"],
         ] {
@@ -584,6 +789,9 @@ mod tests {
             &["refer", "--sample", "neglect", "--form", "form.json"][..],
             &["refer", "--anew", "--key-file", "it.key"],
             &["refer", "--key", "not a key"],
+            &["report", "police-protection"],
+            &["report", "nothing-of-ours", "--form", "form.json"],
+            &["withdraw-consent", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead, head", "--on", "2026-11-24"],
             &["withdraw", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead", "--reason", "no role"],
         ] {
             assert_eq!(parse(line).map(|_| ()).unwrap_err().exit_code(), 2, "{line:?}");

@@ -443,6 +443,13 @@ pub enum News {
         /// Who has it now.
         to: Endpoint,
     },
+    /// The authority took its offer back before the other one answered: it answers for the child.
+    TransferWithdrawn {
+        /// Who has it still.
+        from: Endpoint,
+        /// To whom it was offered.
+        to: Endpoint,
+    },
     /// A strategy discussion was held. What it found is not the sender's to read.
     StrategyDiscussionHeld {
         /// Where.
@@ -495,6 +502,7 @@ impl News {
             | News::TransferAccepted { .. }
             | News::TransferRefused { .. }
             | News::PassedToSuccessor { .. }
+            | News::TransferWithdrawn { .. }
             | News::StrategyDiscussionHeld { .. }
             | News::ReferredOn { .. }
             | News::HandlingLifted { .. }
@@ -1035,7 +1043,9 @@ impl Case {
             || !(waits_on || matches!(self.standing, Standing::With { .. }))
         {
             // What one authority offered is not another's to hand over.
-            self.transfer.take_if(|transfer| !standing.is_with(&transfer.from));
+            if self.transfer.take_if(|transfer| !standing.is_with(&transfer.from)).is_some() {
+                self.end_offer(ClockState::Stopped);
+            }
             self.standing = standing;
             self.level = referral.level;
         }
@@ -1285,14 +1295,24 @@ impl Case {
         Step::changed(self, effects)
     }
 
-    /// Who at the authority is told that `clock` ran out, and in which words: the front door's manager, and whoever a
-    /// disagreement lies before.
+    /// Who is told that `clock` ran out, and in which words: the manager of the authority that answers for the child, and
+    /// whoever was late where that is somebody else: whoever a disagreement lies before, or the manager of the authority
+    /// that was offered the case.
     fn told_of_breach(&self, clock: ClockName, rules: &Rulebook) -> (Vec<Endpoint>, String) {
         let Standing::With { responsible } = &self.standing else { return (Vec::new(), String::new()) };
         let with = name_of(responsible, &rules.directory);
         let manager = |gss: &GssCode| Endpoint::Authority(gss.clone(), Desk::FrontDoorManager);
         let mut told: Vec<Endpoint> = responsible.authority().map(manager).into_iter().collect();
         let text = match DisagreementStage::of(clock) {
+            None if clock == ClockName::TransferAnswer => {
+                let offered = self.transfer.as_ref().map(|transfer| &transfer.to);
+                told.extend(offered.and_then(Endpoint::authority).map(manager));
+                let to = offered.map(|to| name_of(to, &rules.directory)).unwrap_or_default();
+                format!(
+                    "The clock {clock} ran out: {to} was offered a referral by {with}, and has not answered. It stays with {with}, \
+                     until another authority explicitly accepts."
+                )
+            }
             None => {
                 format!("The clock {clock} ran out on a referral that is with {with}. Nobody there has said what was decided.")
             }

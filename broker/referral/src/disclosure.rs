@@ -43,8 +43,12 @@ pub enum Matter {
     TransferRefused,
     /// The recipient has ended, and its successor answers for the child.
     PassedToSuccessor,
+    /// An offered case was taken back before it was answered: nothing is asked of whoever is told this any more.
+    TransferWithdrawn,
     /// The responsible authority asks a service to help.
     ReferredOn,
+    /// A service that was to help could not be asked: a person has to.
+    NotReferredOn,
     /// The authority lifted a condition.
     HandlingLifted,
     /// The referrer disagrees with what was decided.
@@ -66,6 +70,8 @@ impl Matter {
             | Matter::TransferAccepted
             | Matter::TransferRefused
             | Matter::PassedToSuccessor
+            | Matter::TransferWithdrawn
+            | Matter::NotReferredOn
             | Matter::HandlingLifted
             | Matter::Disagreement => false,
         }

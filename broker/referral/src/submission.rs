@@ -698,6 +698,11 @@ pub enum Says {
         /// Why, written for the authority that offered it.
         reason: Sealed<String>,
     },
+    /// We take back what we offered to another area: it stays ours.
+    TransferWithdrawn {
+        /// Why, written for the authority to which it was offered.
+        reason: Sealed<String>,
+    },
     /// A strategy discussion was held.
     StrategyDiscussionHeld {
         /// The London date.
@@ -733,6 +738,7 @@ impl Says {
             | Says::Decided { .. }
             | Says::AskedForMore { .. }
             | Says::TransferRefused { .. }
+            | Says::TransferWithdrawn { .. }
             | Says::StrategyDiscussionHeld { .. }
             | Says::StatusRecorded(_)
             | Says::HandlingLifted { .. } => false,

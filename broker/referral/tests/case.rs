@@ -231,6 +231,7 @@ fn of_news(news: &News) -> String {
         News::TransferAccepted { from, to, by } => format!("{to} takes it over from {from}, by {}", by.name.open()),
         News::TransferRefused { from, to } => format!("{to} does not take it over from {from}"),
         News::PassedToSuccessor { from, to } => format!("{to} follows {from}"),
+        News::TransferWithdrawn { from, to } => format!("{from} offers it to {to} no longer"),
         News::StrategyDiscussionHeld { at } => format!("a strategy discussion was held at {at}"),
         News::ReferredOn { at, to } => format!("{at} refers it on to {to}"),
         News::HandlingLifted { at, condition } => format!("{at} lifts {condition}"),
@@ -970,7 +971,8 @@ fn a_case_stays_where_it_is_until_the_other_authority_accepts_and_its_clocks_go_
     let offer = life.sent.last().unwrap();
     assert_eq!(offer.remark().unwrap().text.open(), "The family has moved.");
     assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(LEEDS) });
-    assert_eq!(life.clocks(), due);
+    let answer_by = "transfer_answer by 2026-11-25T00:00:00Z: runs".to_owned();
+    assert_eq!(life.clocks(), [due.clone(), vec![answer_by]].concat());
     // Until then the first authority is chased, and only the first authority decides.
     check(life.answer(KENT, decided(Outcome::EarlyHelp)), expect!["surprise: only the responsible authority decides"]);
     check(
@@ -981,7 +983,8 @@ fn a_case_stays_where_it_is_until_the_other_authority_accepts_and_its_clocks_go_
             tell the sender: la.E10000016.front-door takes it over from la.E08000035.front-door, by Sam Worker"#]],
     );
     assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
-    assert_eq!(life.clocks(), due);
+    let answered = "transfer_answer by 2026-11-25T00:00:00Z: met at 2026-11-23T10:00:00Z".to_owned();
+    assert_eq!(life.clocks(), [due, vec![answered]].concat());
     check(life.answer(LEEDS, decided(Outcome::EarlyHelp)), expect!["surprise: only the responsible authority decides"]);
     check(
         life.answer(KENT, decided(Outcome::EarlyHelp)),
@@ -1050,6 +1053,47 @@ fn an_offer_ends_when_the_rules_find_another_authority_responsible() {
     life.amend(2, |referral| referral.places = Places { home: Some(gss(KENT_AREA)), ..Places::default() });
     assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
     assert!(life.case().transfer().is_none());
+    assert!(life.clocks().iter().any(|clock| clock.starts_with("transfer_answer") && clock.ends_with("stopped")));
+}
+
+#[test]
+fn an_offer_that_nobody_answers_in_time_is_told_to_both_managers_and_the_referrer_and_stays_open() {
+    let mut life = Life::new(|referral| referral.level = Level::InNeed);
+    life.raise();
+    life.answer(LEEDS, decided(Outcome::TransferOutOfArea));
+    life.hand_on(LEEDS, offered());
+    check(
+        life.wake("2026-11-25T00:00:00Z"),
+        expect![[r#"
+        tell the sender: transfer_answer ran out at 2026-11-25T00:00:00Z
+        notify la.E08000035.front-door-manager of ClockBreached: The clock transfer_answer ran out: the front door of Kent was offered a referral by the front door of Leeds, and has not answered. It stays with the front door of Leeds, until another authority explicitly accepts.
+        ask a person: la.E10000016.front-door-manager is not connected"#]],
+    );
+    // It can still be accepted, late.
+    life.hand_on(KENT, Says::TransferAccepted);
+    assert_eq!(life.case().standing(), &Standing::With { responsible: endpoint(KENT) });
+}
+
+#[test]
+fn whoever_offered_it_takes_it_back_until_it_is_answered() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    let back = || Says::TransferWithdrawn { reason: "They came home.".into() };
+    let nothing = "surprise: no case that could be accepted or refused was offered to you by that delivery";
+    assert_eq!(life.answer(LEEDS, back()), nothing);
+    life.hand_on(LEEDS, offered());
+    check(life.answer(KENT, back()), expect!["surprise: only the responsible authority decides"]);
+    check(
+        life.answer(LEEDS, back()),
+        expect![[r#"
+        notify la.E10000016.front-door of TransferWithdrawn: the front door of Leeds took back what it had offered to you, and goes on answering for the child. Nothing is asked of you any more.
+        tell the sender: la.E08000035.front-door offers it to la.E10000016.front-door no longer"#]],
+    );
+    assert!(life.clocks().iter().any(|clock| clock == "transfer_answer by 2026-11-25T00:00:00Z: stopped"));
+    assert_eq!(life.hand_on(KENT, Says::TransferAccepted), nothing);
+    // And offered again, the answer is due anew.
+    life.hand_on(LEEDS, offered());
+    assert!(life.clocks().iter().any(|clock| clock == "transfer_answer by 2026-11-25T00:00:00Z: runs"));
 }
 
 #[test]
@@ -1135,7 +1179,7 @@ fn a_service_that_is_asked_to_help_gets_what_it_may_have_and_the_authority_stays
     check(
         life.hand_on(LEEDS, Says::ReferredOn { to: endpoint("vcs.helpers"), reason: "A mentor would help.".into() }),
         expect![[r#"
-            notify la.E08000035.front-door of TransferRefused: It could not be referred on to vcs.helpers: there is no connection to them. Telephone them.
+            notify la.E08000035.front-door of NotReferredOn: It could not be referred on to vcs.helpers: there is no connection to them. Telephone them.
             ask a person at once: vcs.helpers is not connected"#]],
     );
 }
@@ -1167,6 +1211,7 @@ fn only_who_answers_for_the_child_asks_transfers_refers_on_and_lifts() {
     for says in [
         Says::AskedForMore { question: "Who?".into() },
         offered(),
+        Says::TransferWithdrawn { reason: "They came home.".into() },
         Says::StrategyDiscussionHeld { held: jiff::civil::date(2026, 11, 23), enquiries_started: true },
         Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: true }),
         Says::ReferredOn { to: endpoint("nhs.ZZ101"), reason: "Help.".into() },
@@ -1624,7 +1669,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         }),
         1 => any::<bool>().prop_map(|stranger| Happens::Withdrawn { stranger }),
         // Mostly whoever the delivery went to, with the right digest.
-        6 => (0..ANSWERING.len() * 3, any::<prop::sample::Index>(), 0u8..6, 0usize..10).prop_map(|(from, delivery, wrong, says)| {
+        6 => (0..ANSWERING.len() * 3, any::<prop::sample::Index>(), 0u8..6, 0usize..11).prop_map(|(from, delivery, wrong, says)| {
             Happens::Answered { from, delivery: delivery.index(64), wrong_digest: wrong == 0, says }
         }),
         3 => (0usize..64).prop_map(|delivery| Happens::Delivered { delivery }),
@@ -1700,6 +1745,7 @@ fn event(happens: &Happens, life: &mut Life) -> Event {
                 Says::TransferOffered { to: gss("E10000016"), reason: "hid under the stairs".into() },
                 Says::TransferAccepted,
                 Says::TransferRefused { reason: "hid under the stairs".into() },
+                Says::TransferWithdrawn { reason: "hid under the stairs".into() },
                 Says::StrategyDiscussionHeld { held: jiff::civil::date(2026, 11, 24), enquiries_started: true },
                 Says::StatusRecorded(ChildStatus { child_protection_plan: true, looked_after: false }),
                 Says::HandlingLifted { condition: HandlingFlag::DoNotInformParents, reason: "hid under the stairs".into() },
@@ -1758,6 +1804,8 @@ fn rungs(case: Option<&Case>) -> BTreeMap<DeliveryId, Rung> {
 fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
     let views = step.ruling.iter().flat_map(|ruling| ruling.views()).map(|view| view.to().clone());
     let earlier = before.into_iter().flat_map(Case::recipients).map(|recipient| recipient.to.clone());
+    let offered = before.and_then(Case::transfer).and_then(|transfer| transfer.to.authority().cloned());
+    let offered = offered.map(|gss| Endpoint::Authority(gss, Desk::FrontDoorManager));
     let desks = before.into_iter().flat_map(|case| match case.standing() {
         Standing::With { responsible: Endpoint::Authority(gss, _) } => {
             [Desk::FrontDoorManager, Desk::SafeguardingLead, Desk::HeadOfService, Desk::SafeguardingPartners]
@@ -1766,7 +1814,7 @@ fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
         }
         _ => Vec::new(),
     });
-    views.chain(earlier).chain(desks).collect()
+    views.chain(earlier).chain(desks).chain(offered).collect()
 }
 
 proptest! {

@@ -121,9 +121,9 @@ fn a_typo_in_a_value_is_named_with_the_values_there_are() {
         "\"decided\"",
         "\"done\"",
         expect![[r#"
-        rule pack pack.toml was refused:
-          row line 10: not a value of ends_with; there are acknowledged, decided
-    "#]],
+            rule pack pack.toml was refused:
+              row line 10: not a value of ends_with; there are acknowledged, decided, answered
+        "#]],
     );
 }
 

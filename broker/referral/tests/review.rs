@@ -120,6 +120,7 @@ fn follows(step: &Step) -> String {
             | News::TransferAccepted { .. }
             | News::TransferRefused { .. }
             | News::PassedToSuccessor { .. }
+            | News::TransferWithdrawn { .. }
             | News::StrategyDiscussionHeld { .. }
             | News::ReferredOn { .. }
             | News::HandlingLifted { .. }

@@ -676,6 +676,7 @@ fn kind_of(event: &Event) -> Kind {
     const TRANSFER_OFFERED: Kind = Kind::named("transfer-offered");
     const TRANSFER_ACCEPTED: Kind = Kind::named("transfer-accepted");
     const TRANSFER_REFUSED: Kind = Kind::named("transfer-refused");
+    const TRANSFER_WITHDRAWN: Kind = Kind::named("transfer-withdrawn");
     const STRATEGY_DISCUSSION: Kind = Kind::named("strategy-discussion-held");
     const STATUS_RECORDED: Kind = Kind::named("status-recorded");
     const REFERRED_ON: Kind = Kind::named("referred-on");
@@ -699,6 +700,7 @@ fn kind_of(event: &Event) -> Kind {
             Says::TransferOffered { .. } => TRANSFER_OFFERED,
             Says::TransferAccepted => TRANSFER_ACCEPTED,
             Says::TransferRefused { .. } => TRANSFER_REFUSED,
+            Says::TransferWithdrawn { .. } => TRANSFER_WITHDRAWN,
             Says::StrategyDiscussionHeld { .. } => STRATEGY_DISCUSSION,
             Says::StatusRecorded(_) => STATUS_RECORDED,
             Says::ReferredOn { .. } => REFERRED_ON,
@@ -877,6 +879,7 @@ pub fn news_word(news: &News) -> &'static str {
         News::TransferAccepted { .. } => "transfer_accepted",
         News::TransferRefused { .. } => "transfer_refused",
         News::PassedToSuccessor { .. } => "passed_to_successor",
+        News::TransferWithdrawn { .. } => "transfer_withdrawn",
         News::StrategyDiscussionHeld { .. } => "strategy_discussion_held",
         News::ReferredOn { .. } => "referred_on",
         News::HandlingLifted { .. } => "handling_lifted",

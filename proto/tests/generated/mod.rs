@@ -277,6 +277,7 @@ fn answer() -> BoxedStrategy<FrontDoorAnswer> {
         (gss(), text()).prop_map(|(to, reason)| Says::TransferOffered { to, reason }),
         Just(Says::TransferAccepted),
         text().prop_map(|reason| Says::TransferRefused { reason }),
+        text().prop_map(|reason| Says::TransferWithdrawn { reason }),
         (date("2027-01-01T00:00:00Z".parse().unwrap()), any::<bool>())
             .prop_map(|(held, enquiries_started)| { Says::StrategyDiscussionHeld { held: *held.open(), enquiries_started } }),
         any::<[bool; 2]>().prop_map(|[child_protection_plan, looked_after]| {

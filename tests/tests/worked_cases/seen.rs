@@ -217,6 +217,8 @@ fn has_content(delivery: &Delivery) -> bool {
         | Matter::TransferAccepted
         | Matter::TransferRefused
         | Matter::PassedToSuccessor
+        | Matter::TransferWithdrawn
+        | Matter::NotReferredOn
         | Matter::HandlingLifted
         | Matter::Disagreement => false,
     }

@@ -116,6 +116,7 @@ impl Case {
         self.not_connected.retain(|other| other.authority() != from.authority());
         // What an authority offered that is no more, nobody can accept from it.
         self.transfer = None;
+        self.end_offer(ClockState::Stopped);
         // What waits for a person before it had it waits before its successor has it.
         let items = self.waiting.iter_mut().flat_map(|waiting| waiting.items.iter_mut());
         items.filter(|item| item.from == *from).for_each(|item| item.from = to.clone());

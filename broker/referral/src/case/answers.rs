@@ -61,10 +61,11 @@ impl Case {
             Says::Collected => self.climb(answering, Rung::Collected, now),
             Says::Acknowledged => self.climb(answering, Rung::Acknowledged, now),
             Says::TransferAccepted => self.accept_transfer(answering, referral, now, rules),
-            Says::TransferRefused { reason } => self.refuse_transfer(answering, &reason, rules),
+            Says::TransferRefused { reason } => self.refuse_transfer(answering, &reason, now, rules),
             Says::Decided { .. }
             | Says::AskedForMore { .. }
             | Says::TransferOffered { .. }
+            | Says::TransferWithdrawn { .. }
             | Says::StrategyDiscussionHeld { .. }
             | Says::StatusRecorded(_)
             | Says::ReferredOn { .. }
@@ -76,6 +77,7 @@ impl Case {
             Says::Decided { outcome, reason } => self.decide(answering, outcome, reason, now, rules),
             Says::AskedForMore { question } => self.ask_for_more(answering, question, now),
             Says::TransferOffered { to, reason } => self.offer_transfer(answering, &to, reason, referral, now, rules),
+            Says::TransferWithdrawn { reason } => self.withdraw_transfer(answering, reason, now, rules),
             Says::StrategyDiscussionHeld { held, enquiries_started } => {
                 self.hold_strategy_discussion(answering, held, enquiries_started, now, rules)
             }
@@ -213,6 +215,10 @@ impl Case {
             .with_remark(Remark { by, text: reason })
             .with_status(self.status);
         let news = News::TransferOffered { from: at.clone(), to: to.clone() };
+        // An answer is asked for, and asked for again where none comes; the clocks that run are still whoever's offers it.
+        if let Some(limit) = to.authority().and_then(|gss| rules.limit(ClockName::TransferAnswer, gss, now)) {
+            self.start_clock(Clock { name: limit.name, due: limit.due, ends_with: limit.ends_with, state: ClockState::Running });
+        }
         self.transfer = Some(Transfer { to, from: at, since: now });
         let effects = vec![Effect::Deliver(Box::new(offer)), Effect::TellSender(news)];
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
@@ -227,6 +233,7 @@ impl Case {
             return Step::surprise(Some(self), Surprise::NothingOffered);
         };
         self.heard_from(&answering, Rung::Acknowledged, None, now);
+        self.end_offer(ClockState::Met { at: now });
         let Transfer { to, from, .. } = transfer;
         let before = self.standing.responsible().cloned().unwrap_or_else(|| from.clone());
         let is_before = |recipient: &&mut Recipient| recipient.to.authority() == before.authority();
@@ -262,12 +269,13 @@ impl Case {
     }
 
     /// It stays where it is, and both managers hear that two authorities do not agree (RA-02).
-    fn refuse_transfer(mut self, answering: Answering, reason: &Sealed<String>, rules: &Rulebook) -> Step {
+    fn refuse_transfer(mut self, answering: Answering, reason: &Sealed<String>, now: Moment, rules: &Rulebook) -> Step {
         let Some(transfer) = self.transfer.take_if(|transfer| answering.answers(transfer)) else {
             return Step::surprise(Some(self), Surprise::NothingOffered);
         };
         let all = self.recipients.iter_mut().flat_map(|recipient| recipient.deliveries.iter_mut());
         all.filter(|known| known.id == answering.delivery).for_each(|known| known.rung = known.rung.max(Rung::Acknowledged));
+        self.end_offer(ClockState::Met { at: now });
         let Transfer { to, from, .. } = transfer;
         let with = self.standing.responsible().cloned().unwrap_or(from);
         let text = format!(
@@ -290,6 +298,32 @@ impl Case {
         }
         effects.push(Effect::TellSender(News::TransferRefused { from: with, to }));
         Step::changed(self, effects)
+    }
+
+    /// The authority that offered it keeps it, and whoever was asked need not answer any more.
+    fn withdraw_transfer(mut self, answering: Answering, reason: Sealed<String>, now: Moment, rules: &Rulebook) -> Step {
+        let Some(Transfer { to, .. }) = self.transfer.take() else {
+            return Step::surprise(Some(self), Surprise::NothingOffered);
+        };
+        self.heard_from(&answering, Rung::Acknowledged, None, now);
+        self.end_offer(ClockState::Stopped);
+        let Answering { at, by, .. } = answering;
+        let text = format!(
+            "{} took back what it had offered to you, and goes on answering for the child. Nothing is asked of you any more.",
+            name_of(&at, &rules.directory)
+        );
+        let mut effects = Vec::new();
+        if rules.directory.party(&to).is_some() {
+            effects.push(self.remark(&to, Role::Notified, Matter::TransferWithdrawn, text, Remark { by, text: reason }));
+        }
+        effects.push(Effect::TellSender(News::TransferWithdrawn { from: at, to }));
+        Step::changed(self, effects)
+    }
+
+    /// What the receiving authority owed as an answer, it owes no longer.
+    pub(super) fn end_offer(&mut self, state: ClockState) {
+        let waits = |clock: &&mut Clock| clock.name == ClockName::TransferAnswer && clock.state == ClockState::Running;
+        self.clocks.iter_mut().filter(waits).for_each(|clock| clock.state = state);
     }
 
     fn hold_strategy_discussion(
@@ -343,7 +377,7 @@ impl Case {
         let Some(view) = view else {
             let urgent = self.level.is_significant_harm_or_above();
             let why = format!("It could not be referred on to {to}: there is no connection to them. Telephone them.");
-            let told = self.notice(&at, Role::Responsible, Matter::TransferRefused, why, None);
+            let told = self.notice(&at, Role::Responsible, Matter::NotReferredOn, why, None);
             return Step::changed(self, vec![told, Effect::AskPerson(Question::NotConnected { to, urgent })]);
         };
         let delivery = self.owe(&to, Role::Notified, Matter::ReferredOn);
@@ -397,6 +431,8 @@ impl Case {
         let met = |clock: &Clock| match clock.ends_with {
             ClockEnd::Acknowledged => rung >= Rung::Acknowledged,
             ClockEnd::Decided => rung >= Rung::Decided && outcome.is_none_or(|outcome| ends(clock.name, outcome)),
+            // Another authority owes that.
+            ClockEnd::Answered => false,
         };
         for clock in self.clocks.iter_mut().filter(|clock| clock.state == ClockState::Running && met(clock)) {
             clock.state = ClockState::Met { at };

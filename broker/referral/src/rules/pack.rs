@@ -231,16 +231,19 @@ crate::vocab::vocabulary! {
         DisagreementHeadsOfService => "disagreement_heads_of_service",
         /// The safeguarding partners answer it (FB-03).
         DisagreementPartners => "disagreement_partners",
+        /// The authority that is offered a case accepts or refuses it (RA-02).
+        TransferAnswer => "transfer_answer",
     }
 }
 
 impl ClockName {
     /// The clocks that a step of the case starts. How long each runs, every edition says.
-    pub(crate) const OF_STEPS: [ClockName; 4] = [
+    pub(crate) const OF_STEPS: [ClockName; 5] = [
         ClockName::DisagreementAnswer,
         ClockName::DisagreementLeads,
         ClockName::DisagreementHeadsOfService,
         ClockName::DisagreementPartners,
+        ClockName::TransferAnswer,
     ];
 }
 
@@ -251,6 +254,8 @@ crate::vocab::vocabulary! {
         Acknowledged => "acknowledged",
         /// The authority decided.
         Decided => "decided",
+        /// The offer of a transfer was accepted or refused.
+        Answered => "answered",
     }
 }
 
@@ -263,7 +268,7 @@ crate::vocab::vocabulary! {
         Event => "event",
         /// From receipt of the referral that it is about. Where that is not said it does not start: it is not guessed.
         Referral => "referral",
-        /// From a step of the case: a disagreement reaches a stage. No ruling starts it, so it looks at nothing but whose
+        /// From a step of the case: a disagreement reaches a stage, a case is offered. No ruling starts it, so it looks at nothing but whose
         /// area it is.
         Step => "step",
     }
@@ -471,6 +476,7 @@ impl Reader<'_> {
                     let (name, ends_with) = (reader.word(row, "clock"), reader.word(row, "ends_with"));
                     let starts = if row.contains_key("starts") { reader.word(row, "starts") } else { Some(ClockAnchor::Receipt) };
                     reader.is_started_by_what_starts_it(row, name?, starts?);
+                    reader.ends_with_what_ends_it(row, name?, ends_with?);
                     Some(ClockSpec { name: name?, starts: starts?, amount: reader.amount(row)?, ends_with: ends_with? })
                 },
             ),
@@ -642,6 +648,14 @@ impl Reader<'_> {
                     self.fault(key.span().start, text);
                 }
             }
+        }
+    }
+
+    /// Only an offer is answered, and nothing else ends what waits for that.
+    fn ends_with_what_ends_it(&mut self, row: &DeTable<'_>, name: ClockName, ends_with: ClockEnd) {
+        if (name == ClockName::TransferAnswer) != (ends_with == ClockEnd::Answered) {
+            let at = row.get("ends_with").map_or(0, |entry| entry.span().start);
+            self.fault(at, format!("{name} does not end with {ends_with}"));
         }
     }
 

@@ -92,7 +92,7 @@ pub fn examine(tables: &Tables) -> Vec<Examined> {
     check("No agreement, refused or missing, changes what is disclosed at significant harm or above", consent_bars(tables));
     check("An unknown category or kind of recipient is given nothing", opened_to_the_unknown(tables));
     check("No cell that must stay closed is opened", opened_bold_cells(tables));
-    check("Every stage of a disagreement has a time limit", without_limit(tables));
+    check("Every stage of a disagreement, and every offer of a transfer, has a time limit", without_limit(tables));
     check("Every disclosure has an Article 6 basis", without_basis(tables, LawfulBasis::is_article_6, None));
     check(
         "Every disclosure of special category data has an Article 9 condition",

@@ -539,6 +539,7 @@ fn kind_of(event: &Event) -> &'static str {
             Says::TransferOffered { .. } => "transfer-offered",
             Says::TransferAccepted => "transfer-accepted",
             Says::TransferRefused { .. } => "transfer-refused",
+            Says::TransferWithdrawn { .. } => "transfer-withdrawn",
             Says::StrategyDiscussionHeld { .. } => "strategy-discussion-held",
             Says::StatusRecorded(_) => "status-recorded",
             Says::ReferredOn { .. } => "referred-on",

@@ -105,6 +105,7 @@ pub fn an_answer(chance: &mut Chance, is_an_offer: bool, now: Moment) -> Says {
         0 | 1 => Says::Collected,
         2 | 3 => Says::Acknowledged,
         4..=7 => an_outcome(chance),
+        8 if chance.percent(50) => Says::TransferWithdrawn { reason: "They came back.".into() },
         8 => Says::AskedForMore { question: "Who fetches her?".into() },
         9 | 10 => {
             let area: &&str = chance.pick(&["E08000035", "E10000016", "E07000106", "E08000036", "W06000015"]);

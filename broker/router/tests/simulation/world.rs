@@ -399,6 +399,7 @@ fn word(what: &What) -> &'static str {
             | Says::TransferOffered { .. }
             | Says::TransferAccepted
             | Says::TransferRefused { .. }
+            | Says::TransferWithdrawn { .. }
             | Says::StrategyDiscussionHeld { .. }
             | Says::StatusRecorded(_)
             | Says::ReferredOn { .. }
