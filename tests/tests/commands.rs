@@ -67,6 +67,12 @@ async fn a_desk_says_with_its_program_all_that_the_front_door_takes() {
     ran(&stack, "safeguarding-send", SCHOOL, &["refer", "--sample", "neglect"]);
     let received = leeds.next("SAFEGUARDING REFERRAL");
 
+    let stands = |party: &str| ran(&stack, "safeguarding-front-door", party, &["stands"]);
+    let at_leeds = stands(LEEDS);
+    assert!(at_leeds.contains(&received) && at_leeds.contains("answers for the child"), "{at_leeds}");
+    assert!(at_leeds.contains("the end of"), "it says what is due: {at_leeds}");
+    assert_eq!(stands(KENT), "");
+
     assert!(leeds.says("request-information", &received, &["--question", "Who fetched her?"]).contains("asked by Priya Shah"));
     leeds.says("strategy-discussion", &received, &["--held-on", "2026-11-24", "--enquiries-started"]);
     leeds.says("plan-status", &received, &["--child-protection-plan", "no", "--looked-after", "no"]);

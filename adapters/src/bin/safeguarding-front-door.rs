@@ -10,19 +10,20 @@ use std::time::Duration;
 
 use adapters::client;
 use adapters::config::Party;
-use adapters::console::{Stopped, exit, in_london, new_trace, note, patiently, person, printable, say, traced};
+use adapters::console::{Stopped, due, exit, in_london, new_trace, note, patiently, person, printable, say, traced};
 use adapters::desk::{self, Desk, Kept, Proof, Received};
+use adapters::ladder::stage_words;
 use clap::{Args, Parser, Subcommand};
 use evidence::PublicKey;
 use proto::json;
 use proto::wire::childrens_services::v1::front_door_service_client::FrontDoorServiceClient;
 use proto::wire::childrens_services::v1::{
-    AcknowledgeRequest, Answer, CollectRequest, DecideRequest, LiftHandlingRequest, RecordStrategyDiscussionRequest,
+    AcknowledgeRequest, Answer, CollectRequest, DecideRequest, LiftHandlingRequest, ListRequest, RecordStrategyDiscussionRequest,
     ReferOnRequest, ReportPlanStatusRequest, RequestInformationRequest, RespondToTransferRequest, TransferRequest,
     WithdrawTransferRequest,
 };
 use proto::wire::common::v1 as common;
-use proto::wire::delivery::v1::Matter;
+use proto::wire::delivery::v1::{Matter, ReceivedReferral};
 use proto::words::Word as _;
 use referral::vocab::{Outcome, Vocabulary};
 use referral::{DeliveryId, Endpoint};
@@ -85,6 +86,12 @@ enum Command {
         /// As JSON on one line instead of text.
         #[arg(long)]
         json: bool,
+    },
+    /// Says how what was sent here stands, as the broker has it: what is open for you to finish, and when it is due.
+    Stands {
+        /// Everything that was sent here, not only what is open and yours to finish.
+        #[arg(long)]
+        all: bool,
     },
     /// Says that a named person has it and is reading it.
     Acknowledge {
@@ -254,6 +261,7 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
             Ok(())
         }
         Command::Show { delivery, json } => say(&shown(&find(&desk, &delivery)?, Kept::Again, None, json)?),
+        Command::Stands { all } => stands(&answers, !all).await,
         Command::Acknowledge { on } => {
             let call =
                 |mut answers: Answers, request| async move { Ok(answers.acknowledge(request).await?.into_inner().referral_id) };
@@ -353,6 +361,40 @@ async fn respond(desk: &Desk, answers: &Answers, on: &On, refused: Option<String
     let call =
         |mut answers: Answers, request| async move { Ok(answers.respond_to_transfer(request).await?.into_inner().referral_id) };
     answers_with(desk, on, ask)?.send(answers, done, call).await
+}
+
+/// Asks for every page, and says each referral in a line.
+async fn stands(answers: &Answers, open_only: bool) -> Result<(), Stopped> {
+    let mut page_token = String::new();
+    loop {
+        let request = ListRequest { page_size: 0, page_token, open_only };
+        let ask = || {
+            let (mut answers, request) = (answers.clone(), request.clone());
+            async move { answers.list(request).await }
+        };
+        let page = patiently(PATIENCE, ask).await?.into_inner();
+        for received in &page.referrals {
+            say(&standing(received))?;
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// One referral: for whom, how far, and what is due next. The delivery is the one that an answer names.
+fn standing(received: &ReceivedReferral) -> String {
+    let delivery = received.deliveries.last().map(|delivery| delivery.delivery_id.as_str()).unwrap_or_default();
+    let (referral, recipient) = (printable(&received.referral_id), printable(&received.recipient));
+    let Some(in_charge) = &received.in_charge else {
+        return format!("referral {referral}, delivery {}: {recipient} is told, and decides nothing", printable(delivery));
+    };
+    let running = in_charge.clocks.iter().filter(|status| status.met.is_none() && status.breached.is_none() && !status.stopped);
+    let due: Vec<String> = running.filter_map(|status| status.clock.as_ref()).map(due).collect();
+    let due = if due.is_empty() { "nothing is due".to_owned() } else { due.join("; ") };
+    let stage = stage_words(in_charge.stage());
+    format!("referral {referral}, delivery {}: {recipient} answers for the child; {stage}; {due}", printable(delivery))
 }
 
 fn unreadable(fault: std::io::Error) -> Stopped {
