@@ -483,6 +483,19 @@ fn end(child: Option<Child>, at_once: bool) {
     let _ = child.wait();
 }
 
+impl Stack {
+    /// What a test leaves on the run's node, the node keeps in memory for all that come after it.
+    fn remove_vhost(&self) {
+        let (management, vhost) = (self.node.management(), self.vhost.clone());
+        let removed = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            // A node of the test's own may have gone before.
+            runtime.map(|runtime| runtime.block_on(management.delete_vhost(&vhost)).is_ok())
+        });
+        let _ = removed.join();
+    }
+}
+
 impl Drop for Stack {
     fn drop(&mut self) {
         end(self.adapter.take(), true);
@@ -491,6 +504,7 @@ impl Drop for Stack {
             eprintln!("what the programs said is in {}", self.folder.display());
         } else {
             let _ = fs::remove_dir_all(&self.folder);
+            self.remove_vhost();
         }
     }
 }

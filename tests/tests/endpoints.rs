@@ -136,18 +136,34 @@ async fn one_inbox_answers_for_two_authorities_each_in_its_own_name() {
         _ => None,
     });
     assert_eq!(decided.expect("a decision").endpoint, desk);
-    // What Richmond was sent stays answerable by whoever read it, once Richmond has a desk of its own.
+    // Once Richmond has a desk of its own, what is open is its own, and the company decides nothing for it.
+    let open = sender.submit(&key(), living_in(RICHMOND)).await.expect("accepted");
+    let at_the_company = company.next().await;
+    assert_eq!(at_the_company.delivery.referral_id, open.referral_id);
     stack.connect(&(desks(KINGSTON, "") + &desks(RICHMOND, "") + &school()));
     logged(&stack, "the directory was replaced: connected: la.E09000027.front-door").await;
-    company.decide(received.answer("Sam Worker"), common::Outcome::S17Assessment, "It is more.").await.expect("decided again");
+    certify(&stack.node.certificates(), &[], &[&desk]);
+    let mut richmond = FrontDoor::of(&stack, &desk).await;
+    let at_richmond = richmond.next().await;
+    assert_eq!((&at_richmond.delivery.referral_id, &at_richmond.delivery.recipient), (&open.referral_id, &desk));
+    let late = company.decide(at_the_company.answer("Sam Worker"), common::Outcome::EarlyHelp, "Help begins.").await;
+    assert!(late.expect_err("refused").message().contains("answers for the child"), "it decides for Richmond no longer");
+    richmond.decide(at_richmond.answer("Una Grey"), common::Outcome::EarlyHelp, "Help begins.").await.expect("decided");
     let next = sender.submit(&key(), living_in(RICHMOND)).await.expect("accepted");
     stands_at(&sender, &next.referral_id, common::Stage::Delivered).await;
     let queue = format!("delivery.{desk}");
     until("Richmond's own queue has the next", || async {
         let depths = stack.node.management().queue_depths(&stack.vhost).await.ok()?;
-        depths.iter().any(|depth| depth.name == queue && depth.messages_ready == 1).then_some(())
+        depths.iter().any(|depth| depth.name == queue && depth.messages_ready + depth.messages_unacknowledged == 1).then_some(())
     })
     .await;
+    // Whoever was taken out while the broker did not run keeps it from nothing.
+    stack.stop_broker();
+    stack.connect(&(desks(RICHMOND, "") + &school()));
+    stack.start_broker(0).await;
+    let permissions = format!("/permissions/{}/{inbox}", stack.vhost);
+    let found = stack.node.management().find::<serde_json::Value>(&permissions).await.expect("asked");
+    assert!(found.is_none(), "it may read nothing");
 }
 
 /// Until a release is imported, the sample that ships knows few postcodes.
@@ -173,6 +189,13 @@ async fn a_release_of_postcodes_is_taken_up_while_the_broker_runs() {
     let receipt = sender.clone().submit(&key(), in_newham()).await.expect("accepted");
     let after = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
     assert!(after.starts_with("la.E09000025."), "by its postcode: {after}");
+
+    // A release that is gone, such as with a disk that is not there, takes nothing away.
+    std::fs::remove_file(stack.folder.join("directory/postcodes.index")).expect("it was imported");
+    logged(&stack, "a release that places are looked up in is not there any more").await;
+    let receipt = sender.clone().submit(&key(), in_newham()).await.expect("accepted");
+    let still = responsible(&stands_at(&sender, &receipt.referral_id, common::Stage::Delivered).await);
+    assert!(still.starts_with("la.E09000025."), "by its postcode: {still}");
 }
 
 /// How far a rehearsal's clock has to run ahead to show this moment, in whole hours.

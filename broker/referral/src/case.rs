@@ -20,9 +20,9 @@ use crate::rules::explain::{Sentence, Withheld, explain, name_of};
 use crate::rules::pack::{ClockEnd, ClockName, Extent, LawfulBasis};
 use crate::rules::review::{Choice, Review, Reviewer};
 use crate::rules::table::Reason;
-use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling};
+use crate::rules::{ClockStart, Decision, PackId, Role, Rulebook, Ruling, View};
 use crate::submission::{ChildStatus, ConsentWithdrawal, Disagreement, FrontDoorAnswer, Practitioner, Referral};
-use crate::time::Due;
+use crate::time::{Due, london_date};
 use crate::vocab::{AgreementHolder, Category, Desk, EventKind, HandlingFlag, Level, Outcome, Vocabulary};
 use crate::{Endpoint, Moment, Sealed};
 use jiff::civil::Date;
@@ -931,7 +931,12 @@ impl Case {
         rules: &Rulebook,
     ) -> Result<(Option<Ruling>, Goes), Surprise> {
         let earlier = self.had_content();
+        // An authority that has ended can be given nothing, and what it had is not its sender's to start again.
+        let is_without_successor = waiting.intended.is_none() && waiting.by.iter().any(|held| held.rule == "RA-07");
         let ruling = match (choice, &self.standing) {
+            (Choice::Release | Choice::Return, Standing::With { .. }) if is_without_successor => {
+                return Err(Surprise::NowhereToGo);
+            }
             (Choice::Redirect { .. }, _) if !waiting.items.is_empty() => return Err(Surprise::OnlyItems),
             (Choice::Redirect { to }, _) if rules.directory.party(to).is_none() || *to == self.sender => {
                 return Err(Surprise::UnknownTarget);
@@ -1049,7 +1054,16 @@ impl Case {
             self.standing = standing;
             self.level = referral.level;
         }
-        for view in ruling.views().iter().filter(|view| goes.is_to(view.to())) {
+        if !matches!(goes, Goes::ToThese(_)) {
+            // Whom this version does not name, it is not kept for.
+            self.not_connected.retain(|to| ruling.views().iter().any(|view| view.to() == to));
+        }
+        let today = london_date(referral.received);
+        let has_ended = |view: &&View| {
+            let gss = view.to().authority().filter(|_| view.role() == Role::EarlierRecipient);
+            gss.is_some_and(|gss| rules.directory.register().has_ended(gss, today))
+        };
+        for view in ruling.views().iter().filter(|view| goes.is_to(view.to()) && !has_ended(view)) {
             if rules.directory.party(view.to()).is_none() {
                 effects.extend(self.cannot_reach(view.to()));
                 continue;
@@ -1159,11 +1173,7 @@ impl Case {
         }
         self.withdrawn = true;
         let goes_on = self.level.is_significant_harm_or_above();
-        let text = if goes_on {
-            "The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on."
-        } else {
-            "The sender withdrew this referral. Nothing you were given is erased; a voluntary service is to stop."
-        };
+        let text = self.words_of_withdrawal();
         if !goes_on {
             self.clocks
                 .iter_mut()
@@ -1240,6 +1250,14 @@ impl Case {
     fn stop_what_rests_on_agreement(&mut self, goes_on: bool) {
         let rests = |clock: &&mut Clock| clock.name == ClockName::Assessment45Wd && clock.state == ClockState::Running;
         self.clocks.iter_mut().filter(rests).filter(|_| !goes_on).for_each(|clock| clock.state = ClockState::Stopped);
+    }
+
+    fn words_of_withdrawal(&self) -> &'static str {
+        if self.level.is_significant_harm_or_above() {
+            "The sender withdrew this referral. It was made at significant harm or above, so your duties and its clocks go on."
+        } else {
+            "The sender withdrew this referral. Nothing you were given is erased; a voluntary service is to stop."
+        }
     }
 
     fn delivered(mut self, delivery: DeliveryId) -> Step {

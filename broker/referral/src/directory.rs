@@ -226,8 +226,8 @@ impl Directory {
         if !entry.serves.is_empty() && name.authority().is_none() {
             faults.push("serves stands at a desk of an authority only".to_owned());
         }
-        let unknown = entry.serves.iter().filter(|gss| !self.register.knows(gss));
-        faults.extend(unknown.map(|gss| format!("serves {gss}, which is no children's services authority")));
+        let no_authority = entry.serves.iter().filter(|gss| !self.register.is_authority(gss));
+        faults.extend(no_authority.map(|gss| format!("serves {gss}, which is no children's services authority's own code")));
         let schemas: BTreeSet<Schema> = entry.schemas.into_iter().collect();
         if schemas.is_empty() {
             faults.push("schemas names no version, so nothing could be sent to it; leave it out for every version".to_owned());

@@ -391,7 +391,7 @@ impl Rulebook {
                 (placed(home), flag("home_by_postcode", &because))
             }
             (Basis::Postcode | Basis::Uprn, None) => {
-                let because = "the postcode of the home tells no authority; ask where the child is now";
+                let because = "the postcode or the property of the home tells no authority; ask where the child is now";
                 (Cow::Borrowed(referral), flag("home_not_located", because))
             }
             (_, _) if answer.doubts.contains(&Doubt::StatedDiffers) => {

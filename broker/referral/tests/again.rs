@@ -171,6 +171,96 @@ fn where_nobody_knows_who_follows_a_person_decides_and_the_case_is_asked_about_o
     assert_eq!(responsible(&decided.case.unwrap()), endpoint(WEST));
 }
 
+/// A child in danger ten minutes before midnight is the night team's, and ten minutes later the other night team's.
+#[test]
+fn what_the_night_team_had_goes_to_the_night_team_that_follows() {
+    let rules = rules(&[SURREY, "la.E10000030.edt", WEST, "la.E06990002.edt", "police.45"]);
+    let referral = of("E07000209", |referral| {
+        referral.level = Level::ImmediateDanger;
+        referral.received = "2027-03-31T23:50:00+01:00".parse().unwrap();
+    });
+    let case = raised(&referral, &rules);
+    assert_eq!(responsible(&case), endpoint("la.E10000030.edt"));
+    let by_night = looked_again(case.clone(), &referral, VESTING_DAY, &rules).case.unwrap();
+    assert_eq!(responsible(&by_night), endpoint("la.E06990002.edt"));
+    let by_day = looked_again(case, &referral, "2027-04-01T10:00:00+01:00", &rules).case.unwrap();
+    assert_eq!(responsible(&by_day), endpoint(WEST));
+}
+
+#[test]
+fn whom_a_later_version_does_not_name_gets_nothing_once_it_is_connected() {
+    let before = rules(&[SURREY]);
+    let referral = of("E10000016", |_| {});
+    let case = raised(&referral, &before);
+    assert_eq!(case.stage(), Stage::NotConnected);
+    let mut corrected = of("E07000209", |_| {});
+    corrected.digest = Digest::of_bytes(b"corrected");
+    let amended = step(Some(case), Event::Amended(Box::new(corrected.clone())), corrected.received, &before);
+    let case = encoded(amended).case.unwrap();
+    assert_eq!(responsible(&case), endpoint(SURREY));
+    let after = rules(&[SURREY, "la.E10000016.front-door"]);
+    let today = referral::time::london_date(referral.received);
+    assert!(!case.wants_another_look(today, &after.directory), "Kent is told of nothing that is not its own");
+}
+
+#[test]
+fn what_ended_is_not_told_anew_because_its_sender_has_not_fetched_that() {
+    let rules = rules(&[SURREY, WEST]);
+    let referral = of("E07000209", |_| {});
+    let case = raised(&referral, &rules);
+    let delivery = case.recipients()[0].deliveries[0].id;
+    let answer = referral::submission::FrontDoorAnswer {
+        from: endpoint(SURREY),
+        delivery,
+        digest: Digest::of_bytes(delivery.as_bytes()),
+        by: common::person("Sam Worker"),
+        says: referral::submission::Says::Decided {
+            outcome: referral::vocab::Outcome::NoFurtherAction,
+            reason: "Nothing was found.".into(),
+        },
+    };
+    let decided = step(Some(case), Event::Answered(answer), referral.received, &rules).case.unwrap();
+    assert!(decided.is_open(), "the school has not looked");
+    assert!(!decided.wants_another_look(referral::time::london_date(VESTING_DAY.parse().unwrap()), &rules.directory));
+}
+
+#[test]
+fn whoever_is_connected_no_longer_and_has_said_nothing_is_told_of_by_telephone_and_once() {
+    let before = rules(&[SURREY]);
+    let referral = of("E07000209", |_| {});
+    let case = raised(&referral, &before);
+    let after = rules(&[]);
+    let cut_off = looked_again(case, &referral, LAST_DAY, &after);
+    assert_eq!(told(&cut_off), [format!("sender: {SURREY} is not connected"), format!("a person: {SURREY} is not connected")]);
+    let case = cut_off.case.unwrap();
+    assert_eq!(looked_again(case.clone(), &referral, LAST_DAY, &after).surprise, Some(Surprise::NothingDue));
+    let back = looked_again(case, &referral, LAST_DAY, &before);
+    assert_eq!(told(&back).len(), 1, "and has it again once it is connected: {:?}", told(&back));
+}
+
+#[test]
+fn where_another_reads_an_inbox_it_gets_what_is_open_and_the_one_before_decides_nothing() {
+    const COMPANY: &str = "la.E09000021.front-door";
+    let served = Rulebook::built_in(&format!(
+        "[[endpoint]]\nname = \"{COMPANY}\"\nserves = [\"E09000027\"]\n[[endpoint]]\nname = \"school.999001\"\n"
+    ))
+    .unwrap();
+    let richmond = endpoint("la.E09000027.front-door");
+    let referral = of("E09000027", |_| {});
+    let mut case = raised(&referral, &served);
+    let delivery = case.recipients()[0].deliveries[0].id;
+    case.was_encoded(delivery, Digest::of_bytes(delivery.as_bytes()), served.directory.inbox(&richmond));
+
+    let own = rules(&[COMPANY, "la.E09000027.front-door"]);
+    let moved = looked_again(case, &referral, LAST_DAY, &own);
+    assert_eq!(told(&moved), ["Referral to la.E09000027.front-door as Responsible"]);
+    let case = moved.case.unwrap();
+    assert_eq!(case.may_answer(&endpoint(COMPANY), delivery, &own.directory), Some(referral::case::MayAnswer::Nothing));
+    let newest = case.recipients()[0].deliveries[1].id;
+    assert_eq!(case.may_answer(&richmond, newest, &own.directory), Some(referral::case::MayAnswer::ForTheChild));
+    assert_eq!(looked_again(case, &referral, LAST_DAY, &own).surprise, Some(Surprise::NothingDue));
+}
+
 #[test]
 fn a_successor_that_is_not_connected_is_responsible_and_gets_it_once_it_is() {
     let before = rules(&[SURREY]);

@@ -551,8 +551,8 @@ fn a_desk_that_serves_another_authority_answers_in_that_authoritys_name() {
         "surprise: no such delivery went to you"
     );
     case.was_encoded(delivery, digest_of(delivery), rules.directory.inbox(&endpoint(LEEDS)));
-    assert_eq!(case.may_answer(&endpoint(inbox), delivery), Some(referral::case::MayAnswer::ForTheChild));
-    assert_eq!(case.may_answer(&endpoint(LEEDS), delivery), None);
+    assert_eq!(case.may_answer(&endpoint(inbox), delivery, &rules.directory), Some(referral::case::MayAnswer::ForTheChild));
+    assert_eq!(case.may_answer(&endpoint(LEEDS), delivery, &rules.directory), None);
     let answer = FrontDoorAnswer {
         from: endpoint(inbox),
         delivery,

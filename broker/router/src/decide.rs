@@ -16,6 +16,7 @@ use referral::facts::Facts;
 use referral::rules::review::{Choice, Reviewer};
 use referral::rules::{Decision as Ruled, Ruling};
 use referral::submission::{Arrival, Referral, Says, What};
+use referral::time::london_date;
 use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
@@ -229,7 +230,10 @@ impl<L: Ledger> Decider<L> {
         let committed = if commits.is_empty() { Ok(Vec::new()) } else { self.record(&inputs, commits).await };
         match committed {
             Ok(committed) => {
-                let (decided, confirmed) = self.sort_out(inputs, surprises, &steps, committed);
+                let (mut decided, confirmed) = self.sort_out(inputs, surprises, &steps, committed);
+                decided.again.extend(
+                    self.to_look_at_again(&steps, &cases).map(|id| Input::inside(id, Event::LookedAgain { referral: None })),
+                );
                 if !confirmed.is_empty()
                     && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await
                 {
@@ -241,6 +245,21 @@ impl<L: Ledger> Decider<L> {
             }
             Err(error) => Err((error, inputs)),
         }
+    }
+
+    /// Cases that were decided by a directory which answers otherwise by now: it was replaced meanwhile, or a day has
+    /// begun since they were received. Whoever looks daily has passed them already.
+    fn to_look_at_again<'a>(
+        &self,
+        steps: &'a [ReferralId],
+        cases: &HashMap<ReferralId, Current>,
+    ) -> impl Iterator<Item = ReferralId> + use<'a, L> {
+        let (today, rules) = (london_date(self.clock.now()), self.rules.now());
+        let wants = |id: &&ReferralId| {
+            let case = cases.get(*id).and_then(|current| current.case.as_ref());
+            case.is_some_and(|case| case.wants_another_look(today, &rules.book.directory))
+        };
+        steps.iter().filter(wants).copied().collect::<HashSet<_>>().into_iter()
     }
 
     /// One commit for the whole batch, in a span that is linked to every trace it serves.
@@ -577,7 +596,9 @@ fn with_what_is_handed_on(
     if !needs_the_referral(&event) {
         return event;
     }
-    let counts = |referral: &&Referral| case.is_some_and(|case| case.digest_to_hand_on() == Some(referral.digest));
+    let counts = |referral: &&Referral| {
+        case.is_some_and(|case| case.digest_to_hand_on() == Some(referral.digest) && referral.sender == *case.sender())
+    };
     let referral = versions.get(&id).and_then(|versions| versions.iter().find(counts)).cloned().map(Box::new);
     match (event, referral) {
         (Event::Answered(answer), Some(referral)) => Event::HandedOn { answer, referral },

@@ -268,7 +268,7 @@ impl<L: Ledger> CaseService for Caller<L> {
             .find(|known| known.id == id)
             .and_then(|known| known.digest);
         let digest = digest.ok_or_else(not_found)?.as_bytes().to_vec();
-        let may_answer = match case.may_answer(&recipient, id).ok_or_else(not_found)? {
+        let may_answer = match case.may_answer(&recipient, id, &self.0.rules.now().book.directory).ok_or_else(not_found)? {
             MayAnswer::ForTheChild => wire::MayAnswer::ForTheChild,
             MayAnswer::TheOffer => wire::MayAnswer::TheOffer,
             MayAnswer::Nothing => wire::MayAnswer::Nothing,

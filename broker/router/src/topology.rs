@@ -24,14 +24,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Declares what the parties of `directory` need, and reads it back.
+    /// Declares what the parties of `directory` need, and reads it back; whoever is a party no longer may read nothing.
     pub async fn establish(&self, directory: &Directory) -> Result<(), TopologyFaults> {
-        amqp::establish(&self.management, &self.topology(directory)).await
-    }
-
-    /// The same where `before` was established until now: whoever is not connected any more may read nothing.
-    pub async fn replace(&self, before: &Directory, directory: &Directory) -> Result<(), TopologyFaults> {
-        amqp::replace(&self.management, &self.topology(before), &self.topology(directory)).await
+        let wanted = topology(&self.vhost, self.quorum_group_size, directory);
+        amqp::replace(&self.management, &wanted, |name| Endpoint::parse(name).is_ok()).await
     }
 
     /// Which of these parties' queues still hold messages, and how many, as far as RabbitMQ says.
@@ -43,10 +39,6 @@ impl Cluster {
         let waiting = |depth: &QueueDepth| depth.messages_ready + depth.messages_unacknowledged;
         let depth_of = |party: &Endpoint| depths.iter().find(|depth| depth.name == roads::delivery_queue(party)).map(waiting);
         parties.iter().filter_map(|party| Some((party, depth_of(party).filter(|waiting| *waiting > 0)?))).collect()
-    }
-
-    fn topology(&self, directory: &Directory) -> Topology {
-        topology(&self.vhost, self.quorum_group_size, directory)
     }
 }
 

@@ -5,17 +5,6 @@ use jiff::civil::Date;
 
 use super::*;
 use crate::directory::Directory;
-use crate::time::london_date;
-
-/// Who follows the authority that answers for a child.
-enum Successor {
-    /// It has not ended.
-    None,
-    /// This one.
-    Is(GssCode),
-    /// One of several, or none that the register knows: a person decides.
-    Unclear,
-}
 
 impl Case {
     /// Whether the directory answers otherwise than it did, so that looking again would change something.
@@ -25,20 +14,49 @@ impl Case {
             Standing::With { .. } | Standing::Held { .. } if self.withdrawn || self.consent_withdrawn => {
                 self.level.is_significant_harm_or_above()
             }
-            Standing::With { .. } | Standing::Held { .. } => self.is_open() || self.wake_at().is_some(),
+            // What was decided is not told anew to anybody because its sender has not fetched that yet.
+            Standing::With { .. } | Standing::Held { .. } => !self.has_ended() || self.wake_at().is_some(),
             Standing::Returned | Standing::Refused => false,
         };
-        goes_on && (self.has_ended_since(today, directory) || self.now_connected(directory).next().is_some())
+        goes_on
+            && (self.is_outlived(today, directory)
+                || self.is_offered_to_nobody(today, directory)
+                || self.is_cut_off(directory)
+                || !self.now_reached(directory).is_empty())
     }
 
-    /// What waits for a person about it already needs no other look.
-    fn has_ended_since(&self, today: Date, directory: &Directory) -> bool {
+    /// The authority that has it has ended. What waits for a person about it already needs no other look.
+    fn is_outlived(&self, today: Date, directory: &Directory) -> bool {
         let Some(gss) = self.standing.responsible().and_then(Endpoint::authority) else { return false };
         directory.register().has_ended(gss, today) && self.waiting.as_ref().is_none_or(|waiting| !waiting.items.is_empty())
     }
 
-    fn now_connected<'a>(&'a self, directory: &'a Directory) -> impl Iterator<Item = &'a Endpoint> {
-        self.not_connected.iter().filter(|to| directory.party(to).is_some())
+    /// The authority that was asked to take it over has ended, and cannot answer any more.
+    fn is_offered_to_nobody(&self, today: Date, directory: &Directory) -> bool {
+        let offered = self.transfer.as_ref().and_then(|transfer| transfer.to.authority());
+        offered.is_some_and(|gss| directory.register().has_ended(gss, today))
+    }
+
+    /// Whoever answers for the child is connected no longer, and nobody there has said that they have it.
+    fn is_cut_off(&self, directory: &Directory) -> bool {
+        let Some(responsible) = self.standing.responsible() else { return false };
+        let own = self.recipients.iter().filter(|recipient| recipient.to == *responsible);
+        let is_acknowledged = own.flat_map(|recipient| &recipient.deliveries).any(|delivery| delivery.rung >= Rung::Acknowledged);
+        directory.party(responsible).is_none() && !self.not_connected.contains(responsible) && !is_acknowledged
+    }
+
+    /// Who can be reached now and could not; and whoever answers for the child, where its inbox is another's now.
+    fn now_reached(&self, directory: &Directory) -> Vec<Endpoint> {
+        let connected = self.not_connected.iter().filter(|to| directory.party(to).is_some());
+        let moved = self.standing.responsible().filter(|to| self.is_read_elsewhere(to, directory));
+        connected.chain(moved).cloned().collect()
+    }
+
+    fn is_read_elsewhere(&self, to: &Endpoint, directory: &Directory) -> bool {
+        let own = self.recipients.iter().filter(|recipient| recipient.to == *to);
+        let last = own.flat_map(|recipient| &recipient.deliveries).rfind(|delivery| delivery.matter.has_content());
+        let reads = |last: &Delivered| last.read_by.as_ref().unwrap_or(to) != directory.inbox(to);
+        directory.party(to).is_some() && !self.not_connected.contains(to) && last.is_some_and(reads)
     }
 
     pub(super) fn look_again(self, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
@@ -49,95 +67,136 @@ impl Case {
         let Some(referral) = referral.map(|referral| self.as_it_stands(referral)) else {
             return Step::surprise(Some(self), Surprise::ContentErased);
         };
-        if !self.has_ended_since(today, &rules.directory) {
-            return self.catch_up(&referral, rules);
+        if !self.is_outlived(today, &rules.directory) {
+            return self.catch_up(&referral, today, rules);
         }
         // What it is today, by the register of today.
         let of_today = Referral { received: now, ..referral.clone() };
         match self.successor(&of_today, today, rules) {
-            Successor::Is(gss) => self.pass_on(gss, &referral, &of_today, rules),
-            Successor::None | Successor::Unclear => self.ask_who_follows(&of_today, rules),
+            Some(to) => self.pass_on(to, &referral, &of_today, rules),
+            None => self.ask_who_follows(&of_today, rules),
         }
     }
 
-    /// Those who could not be reached get what they would have had.
-    fn catch_up(mut self, referral: &Referral, rules: &Rulebook) -> Step {
-        let reached: Vec<Endpoint> = self.now_connected(&rules.directory).cloned().collect();
+    /// Those who could not be reached get what they would have had, and what nobody can answer any more is ended.
+    fn catch_up(mut self, referral: &Referral, today: Date, rules: &Rulebook) -> Step {
+        let mut effects = Vec::new();
+        if self.is_offered_to_nobody(today, &rules.directory)
+            && let Some(Transfer { to, from, .. }) = self.transfer.take()
+        {
+            self.end_offer(ClockState::Stopped);
+            let text = format!("{} has ended, so it cannot take this over. It stays with you.", name_of(&to, &rules.directory));
+            if rules.directory.party(&from).is_some() {
+                effects.push(self.notice(&from, Role::Responsible, Matter::TransferRefused, text, None));
+            }
+            effects.push(Effect::TellSender(News::TransferRefused { from, to }));
+        }
+        if self.is_cut_off(&rules.directory)
+            && let Some(responsible) = self.standing.responsible().cloned()
+        {
+            effects.extend(self.cannot_reach(&responsible));
+        }
+        let reached = self.now_reached(&rules.directory);
+        if reached.is_empty() {
+            return Step::changed(self, effects);
+        }
         self.not_connected.retain(|to| !reached.contains(to));
         let had_content = self.had_content();
         // Where it stands a person may have settled, so that is not asked again.
         let ruling = match &self.standing {
             Standing::With { responsible } => {
-                let others: Vec<Endpoint> = reached.iter().filter(|to| *to != responsible).cloned().chain(had_content).collect();
-                rules.rule_connected(referral, responsible, &others)
+                let others = reached.iter().filter(|to| *to != responsible).chain(&had_content).cloned();
+                rules.rule_connected(referral, responsible, &others.collect::<Vec<_>>(), &self.running())
             }
             Standing::Held { .. } | Standing::Returned | Standing::Refused => self.rule(referral, rules),
         };
-        let mut effects = Vec::new();
         for view in reached.iter().filter_map(|to| ruling.told(to)) {
-            let delivery = self.owe(view.to(), view.role(), Matter::Referral);
-            let late = Disclosure::under(&ruling, &view, referral, delivery, Matter::Referral, &rules.directory);
-            effects.push(Effect::Deliver(Box::new(late)));
+            let is_moved = self.standing.is_with(view.to());
+            let matter = if had_content.contains(view.to()) && !is_moved { Matter::Amendment } else { Matter::Referral };
+            effects.extend(self.give(&view, &ruling, referral, matter, rules));
         }
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }
 
-    fn successor(&self, of_today: &Referral, today: Date, rules: &Rulebook) -> Successor {
-        let Some(gss) = self.standing.responsible().and_then(Endpoint::authority) else { return Successor::None };
-        if let Some(follows) = rules.directory.on(today).authority(gss) {
-            return Successor::Is(follows.gss.clone());
+    /// What somebody is given late, and that its sender took it back since, if so.
+    fn give(&mut self, view: &View, ruling: &Ruling, referral: &Referral, matter: Matter, rules: &Rulebook) -> Vec<Effect> {
+        let delivery = self.owe(view.to(), view.role(), matter);
+        let given = Disclosure::under(ruling, view, referral, delivery, matter, &rules.directory);
+        let given = if view.role() == Role::Responsible { given.with_status(self.status) } else { given };
+        let mut effects = vec![Effect::Deliver(Box::new(given))];
+        if self.withdrawn {
+            effects.push(self.notice(view.to(), view.role(), Matter::Withdrawal, self.words_of_withdrawal().to_owned(), None));
         }
-        // Several follow it, and the child's places say which of them.
+        effects
+    }
+
+    fn running(&self) -> Vec<Clock> {
+        self.clocks.iter().filter(|clock| clock.state == ClockState::Running).copied().collect()
+    }
+
+    /// The desk that follows the one that answers for the child; none where a person has to say which.
+    fn successor(&self, of_today: &Referral, today: Date, rules: &Rulebook) -> Option<Endpoint> {
+        let Some(Endpoint::Authority(gss, desk)) = self.standing.responsible() else { return None };
         let ruling = self.rule(of_today, rules);
-        let by_place = match ruling.decision() {
-            Decision::Deliver { to } => to.authority(),
-            Decision::HoldForReview { intended } => intended.as_ref().and_then(Endpoint::authority),
+        let by_rules = match ruling.decision() {
+            Decision::Deliver { to } => Some(to),
+            Decision::HoldForReview { intended } => intended.as_ref(),
             Decision::ReturnToSender | Decision::Refuse => None,
         };
         let follow = rules.directory.register().candidates(gss, today);
-        match by_place.filter(|by_place| follow.iter().any(|authority| authority.gss == **by_place)) {
-            Some(by_place) => Successor::Is(by_place.clone()),
-            None => Successor::Unclear,
-        }
+        let is_one = |gss: &GssCode| follow.iter().any(|authority| authority.gss == *gss);
+        let by_place = by_rules.and_then(Endpoint::authority).filter(|by_place| is_one(by_place));
+        let follows = match follow.as_slice() {
+            [only] => &only.gss,
+            // Several follow it, and the child's places say which of them.
+            [] | [_, _, ..] => by_place?,
+        };
+        let desk = match (desk, by_rules) {
+            // What the night team had is the other's by night, and the front door's by day (RA-20).
+            (Desk::EmergencyDutyTeam, Some(Endpoint::Authority(gss, by_rules))) if gss == follows => *by_rules,
+            (Desk::EmergencyDutyTeam, _) => Desk::FrontDoor,
+            (other, _) => *other,
+        };
+        Some(Endpoint::Authority(follows.clone(), desk))
     }
 
     /// The successor answers for the child from now on, with the clocks as they run and what was decided.
-    fn pass_on(mut self, gss: GssCode, referral: &Referral, of_today: &Referral, rules: &Rulebook) -> Step {
-        let Some(from @ Endpoint::Authority(_, desk)) = &self.standing.responsible().cloned() else {
+    fn pass_on(mut self, to: Endpoint, referral: &Referral, of_today: &Referral, rules: &Rulebook) -> Step {
+        let Some(from) = self.standing.responsible().cloned() else {
             return Step::surprise(Some(self), Surprise::NothingDue);
         };
-        // What the night team had is the front door's by day; every other desk has its like.
-        let by_day = if *desk == Desk::EmergencyDutyTeam { Desk::FrontDoor } else { *desk };
-        let to = Endpoint::Authority(gss.clone(), by_day);
         let is_before = |recipient: &&mut Recipient| recipient.to.authority() == from.authority();
         self.recipients.iter_mut().filter(is_before).for_each(|recipient| recipient.role = Role::Notified);
         self.standing = Standing::With { responsible: to.clone() };
-        self.taken_over = self.taken_over.take().map(|_| gss);
+        self.taken_over = self.taken_over.take().and(to.authority().cloned());
         self.not_connected.retain(|other| other.authority() != from.authority());
+        let mut effects = vec![Effect::TellSender(News::PassedToSuccessor { from: from.clone(), to: to.clone() })];
         // What an authority offered that is no more, nobody can accept from it.
-        self.transfer = None;
-        self.end_offer(ClockState::Stopped);
+        if let Some(Transfer { to: asked, .. }) = self.transfer.take() {
+            self.end_offer(ClockState::Stopped);
+            if rules.directory.party(&asked).is_some() {
+                let text = format!("{} has ended. Nothing is asked of you any more.", name_of(&from, &rules.directory));
+                effects.push(self.notice(&asked, Role::Notified, Matter::TransferWithdrawn, text, None));
+            }
+            effects.push(Effect::TellSender(News::TransferWithdrawn { from: to.clone(), to: asked }));
+        }
         // What waits for a person before it had it waits before its successor has it.
         let items = self.waiting.iter_mut().flat_map(|waiting| waiting.items.iter_mut());
-        items.filter(|item| item.from == *from).for_each(|item| item.from = to.clone());
-        let running = self.clocks.iter().filter(|clock| clock.state == ClockState::Running);
-        let ruling = rules.rule_succeeded(of_today, &to, &running.copied().collect::<Vec<_>>());
-        let mut effects = vec![Effect::TellSender(News::PassedToSuccessor { from: from.clone(), to: to.clone() })];
+        items.filter(|item| item.from == from).for_each(|item| item.from = to.clone());
+        let ruling = rules.rule_succeeded(of_today, &to, &self.running());
         match ruling.told(&to) {
             Some(view) if rules.directory.party(&to).is_some() => {
-                let delivery = self.owe(&to, Role::Responsible, Matter::Referral);
-                let whole = Disclosure::under(&ruling, &view, referral, delivery, Matter::Referral, &rules.directory);
-                effects.push(Effect::Deliver(Box::new(whole.with_status(self.status))));
+                effects.extend(self.give(&view, &ruling, referral, Matter::Referral, rules));
             }
             Some(_) | None => effects.extend(self.cannot_reach(&to)),
         }
-        if rules.directory.party(from).is_some() {
+        if rules.directory.party(&from).is_some() {
             let text = format!(
-                "{} has ended, and {} answers for this child from today. The clocks that run are its own.",
-                name_of(from, &rules.directory),
-                name_of(&to, &rules.directory)
+                "{} answers for this child from today, because {} has ended. The clocks that run are its own.",
+                name_of(&to, &rules.directory),
+                name_of(&from, &rules.directory)
             );
-            effects.push(self.notice(from, Role::Notified, Matter::PassedToSuccessor, text, None));
+            effects.push(self.notice(&from, Role::Notified, Matter::PassedToSuccessor, text, None));
         }
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }

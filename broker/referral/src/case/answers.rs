@@ -4,6 +4,7 @@
 //! another authority has explicitly accepted, and no clock that runs ever gets more time.
 
 use super::{Case, Clock, ClockState, Delivered, Effect, News, Question, Recipient, Rung, Standing, Step, Surprise, Transfer};
+use crate::directory::Directory;
 use crate::disclosure::{Disclosure, Matter, Remark};
 use crate::identifiers::{DeliveryId, GssCode};
 use crate::rules::explain::name_of;
@@ -55,7 +56,7 @@ impl Case {
         }
         // Whoever reads another's inbox answers in that one's name.
         let (at, matter, rung) = (to.to.clone(), known.matter, known.rung);
-        let is_responsible = self.speaks_for_the_child(to, matter);
+        let is_responsible = self.speaks_for_the_child(to, matter) && reads_for(&to.to, &from, &rules.directory);
         let answering = Answering { at, by, delivery, matter, rung, is_responsible };
         match says {
             Says::Collected => self.climb(answering, Rung::Collected, now),
@@ -88,8 +89,11 @@ impl Case {
     }
 
     /// What `who` may say about a delivery as things stand, beyond that it has it; none where there is no such delivery.
-    pub fn may_answer(&self, who: &Endpoint, delivery: DeliveryId) -> Option<MayAnswer> {
+    pub fn may_answer(&self, who: &Endpoint, delivery: DeliveryId, directory: &Directory) -> Option<MayAnswer> {
         let (to, known) = self.delivery_to(who, delivery)?;
+        if !reads_for(&to.to, who, directory) {
+            return Some(MayAnswer::Nothing);
+        }
         let is_offered =
             self.transfer.as_ref().is_some_and(|transfer| transfer.to == to.to) && known.matter == Matter::TransferOffer;
         Some(if self.speaks_for_the_child(to, known.matter) {
@@ -451,6 +455,11 @@ impl Case {
         }
         referral
     }
+}
+
+/// Whether `who` is connected and reads for `to`, now: a company that served an authority once decides nothing for it.
+fn reads_for(to: &Endpoint, who: &Endpoint, directory: &Directory) -> bool {
+    directory.party(to).is_some_and(|party| party.endpoint == *who)
 }
 
 /// Whether a decision ends what `clock` waits for: to assess is no assessment, and to discuss or to enquire is no

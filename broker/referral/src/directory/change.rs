@@ -15,7 +15,7 @@ pub struct Changes {
     /// Parties that stay, and what of them is different.
     pub altered: Vec<(Endpoint, Vec<&'static str>)>,
     /// Whether places are looked up in other releases than before.
-    pub releases: bool,
+    pub other_releases: bool,
 }
 
 /// The releases that places are looked up in; none where nothing was imported.
@@ -49,7 +49,7 @@ impl std::fmt::Display for Changes {
             parts.push(format!("no longer connected: {}", names(&self.no_longer)));
         }
         parts.extend(self.altered.iter().map(|(endpoint, what)| format!("{endpoint}: other {}", what.join(", "))));
-        if self.releases {
+        if self.other_releases {
             parts.push("another release of what was imported".to_owned());
         }
         f.write_str(&parts.join("; "))
@@ -70,8 +70,17 @@ impl Directory {
             connected: only_in(self, before),
             no_longer: only_in(before, self),
             altered: altered.collect(),
-            releases: self.releases() != before.releases(),
+            other_releases: self.releases() != before.releases(),
         }
+    }
+
+    /// Whether a release that `before` held is not there any more. Nobody takes one away while places are looked up in it.
+    pub fn lacks_a_release_of(&self, before: &Directory) -> bool {
+        let (now, then) = (self.releases(), before.releases());
+        (self.only_a_sample && !before.only_a_sample)
+            || (now.properties.is_none() && then.properties.is_some())
+            || (now.schools.is_none() && then.schools.is_some())
+            || (now.health_bodies.is_none() && then.health_bodies.is_some())
     }
 
     /// The releases that places are looked up in.

@@ -368,7 +368,8 @@ impl Register {
         }
     }
 
-    fn is_authority(&self, gss: &GssCode) -> bool {
+    /// Whether a code is an authority's own, whatever the date: no district's, and none by which it went before.
+    pub fn is_authority(&self, gss: &GssCode) -> bool {
         self.entries.get(gss).is_some_and(|entry| matches!(entry.role, Role::Authority(_)))
     }
 

@@ -20,18 +20,16 @@ impl Rulebook {
         self.rule_while_with(referral, responsible, others, handed_on())
     }
 
-    /// The ruling on a referral that `responsible` has, for those in `others` who could not be reached until now.
-    pub fn rule_connected(&self, referral: &Referral, responsible: &Endpoint, others: &[Endpoint]) -> Ruling {
-        self.rule_while_with(referral, responsible, others, connected())
+    /// The ruling on a referral that `responsible` has, for those in `others` who could not be reached until now. Its
+    /// clocks are those that run: no new ones.
+    pub fn rule_connected(&self, referral: &Referral, responsible: &Endpoint, others: &[Endpoint], running: &[Clock]) -> Ruling {
+        self.rule_while_with(referral, responsible, others, connected()).with_the_clocks(running, &connected())
     }
 
     /// The ruling on a referral whose authority has ended, for `successor`, which answers for the child now (RA-07) and
     /// has the clocks that run: no new ones (P8).
     pub fn rule_succeeded(&self, referral: &Referral, successor: &Endpoint, running: &[Clock]) -> Ruling {
-        let by = succeeded();
-        let as_it_runs = |&Clock { name, due, ends_with, .. }: &Clock| ClockStart { name, due, ends_with, by: by.clone() };
-        let clocks = running.iter().map(as_it_runs).collect();
-        Ruling { clocks, ..self.rule_while_with(referral, successor, &[], by.clone()) }
+        self.rule_while_with(referral, successor, &[], succeeded()).with_the_clocks(running, &succeeded())
     }
 
     /// The same where neither the register nor the child's places tell which authority follows: a person does.
@@ -93,6 +91,11 @@ fn without_successor() -> Arc<Reason> {
 }
 
 impl Ruling {
+    fn with_the_clocks(self, running: &[Clock], by: &Arc<Reason>) -> Ruling {
+        let as_it_runs = |&Clock { name, due, ends_with, .. }: &Clock| ClockStart { name, due, ends_with, by: by.clone() };
+        Ruling { clocks: running.iter().map(as_it_runs).collect(), ..self }
+    }
+
     /// What `to` may have of it, as one who is told.
     pub(crate) fn told(&self, to: &Endpoint) -> Option<View> {
         let view = self.views.iter().find(|view| view.to == *to)?;

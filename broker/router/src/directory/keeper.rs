@@ -1,7 +1,7 @@
 //! The directory in use, which may be replaced while the broker runs: its parties, and what was imported.
 //!
 //! What changed is read whole, with every fault named at once; what is refused replaces nothing. A new party is known
-//! to nobody before its queue and its permissions are there, and no change is acted on before the ledger has it.
+//! to nobody before its queue and its permissions are there, and nothing is decided by a change before the ledger has it.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -89,6 +89,8 @@ struct Seen {
     done_with: Option<Found>,
     /// Seen once and not used yet: a file that is being written to is left alone until it rests.
     unsettled: Option<Found>,
+    /// A change was begun and not brought to its end.
+    unsure: bool,
     /// What was said last, so that it is said once.
     said: Option<String>,
     recorded: Option<InUse>,
@@ -148,7 +150,12 @@ impl<L: Ledger> Keeper<L> {
             // What could not be established or recorded is tried again at the next look.
             Ok(Ok(directory)) => match self.take(seen, &found, directory).await {
                 Ok(()) => seen.done_with = Some(found),
-                Err(why) => self.stays(seen, why),
+                Err(why) => {
+                    // What was made or taken away by then, the next look puts right, whichever file it finds.
+                    seen.done_with = None;
+                    seen.unsure = true;
+                    self.stays(seen, why);
+                }
             },
             Ok(Err(why)) => {
                 self.stays(seen, why);
@@ -171,8 +178,11 @@ impl<L: Ledger> Keeper<L> {
         let before = self.rules.now();
         let before = &before.book.directory;
         let changes = directory.changes_since(before);
-        if !changes.are_none() {
-            self.cluster.replace(before, &directory).await.map_err(|faults| faults.to_string())?;
+        if directory.lacks_a_release_of(before) {
+            return Err("a release that places are looked up in is not there any more; import one".to_owned());
+        }
+        if !changes.are_none() || seen.unsure {
+            self.cluster.establish(&directory).await.map_err(|faults| faults.to_string())?;
         }
         let in_use = InUse {
             endpoints: Digest::of_bytes(found.endpoints.as_bytes()),
@@ -188,7 +198,7 @@ impl<L: Ledger> Keeper<L> {
             }
             seen.recorded = Some(in_use);
         }
-        seen.said = None;
+        (seen.said, seen.unsure) = (None, false);
         for desk in directory.missing_desks() {
             tracing::warn!("{desk} is not connected: what is meant for it, an operator is asked to say by telephone");
         }

@@ -239,13 +239,14 @@ pub async fn establish(management: &Management, wanted: &Topology) -> Result<(),
     verify(management, wanted).await
 }
 
-/// The same where `before` was established until now: users that no longer stand in the table may do nothing here any
-/// more, and those of them that are connected are put off. Their queues stay, with what is in them.
-pub async fn replace(management: &Management, before: &Topology, wanted: &Topology) -> Result<(), TopologyFaults> {
+/// The same where parties come and go: whoever has permissions here, is one of them by name and does not stand in the
+/// table may do nothing here any more, and is put off where connected. Their queues stay, with what is in them.
+pub async fn replace(management: &Management, wanted: &Topology, is_party: fn(&str) -> bool) -> Result<(), TopologyFaults> {
     declare_missing(management, wanted).await?;
-    let stays = |user: &&User| wanted.users.iter().any(|other| other.name == user.name);
-    for user in before.users.iter().filter(|user| !stays(user)) {
-        put_off(management, &wanted.vhost, &user.name).await?;
+    let found = Found::read(management, &wanted.vhost).await?;
+    let is_wanted = |name: &str| wanted.users.iter().any(|user| user.name == name);
+    for stranger in found.permissions.keys().filter(|name| is_party(name) && !is_wanted(name)) {
+        put_off(management, &wanted.vhost, stranger).await?;
     }
     verify(management, wanted).await
 }
