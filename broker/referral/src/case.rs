@@ -1054,7 +1054,7 @@ impl Case {
             self.standing = standing;
             self.level = referral.level;
         }
-        if !matches!(goes, Goes::ToThese(_)) {
+        if !matches!(goes, Goes::ToThese(_)) && matches!(ruling.decision(), Decision::Deliver { .. }) {
             // Whom this version does not name, it is not kept for.
             self.not_connected.retain(|to| ruling.views().iter().any(|view| view.to() == to));
         }
