@@ -4,7 +4,7 @@
 //! Nothing is handed to delivery but what the ledger gave back as recorded; nothing on the intake is settled
 //! before its step was. Knows no AMQP: where an input came from is a `Token` it carries through.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -210,6 +210,7 @@ impl<L: Ledger> Decider<L> {
             Err(error) => return Err((error, inputs)),
         };
         let mut steps: Vec<ReferralId> = Vec::new();
+        let mut to_look_at: BTreeSet<ReferralId> = BTreeSet::new();
         let mut commits: Vec<Commit> = Vec::new();
         let mut surprises: Vec<Vec<Option<Surprise>>> = Vec::with_capacity(inputs.len());
         for input in &inputs {
@@ -221,6 +222,10 @@ impl<L: Ledger> Decider<L> {
                 let (commit, surprise) = self.judge(*referral, event, input, current);
                 of_input.push(surprise);
                 if let Some(commit) = commit {
+                    // One look is enough: what it cannot change, it would be asked about for ever.
+                    if !matches!(event, Event::LookedAgain { .. }) {
+                        to_look_at.insert(*referral);
+                    }
                     steps.push(*referral);
                     commits.push(commit);
                 }
@@ -231,9 +236,9 @@ impl<L: Ledger> Decider<L> {
         match committed {
             Ok(committed) => {
                 let (mut decided, confirmed) = self.sort_out(inputs, surprises, &steps, committed);
-                decided.again.extend(
-                    self.to_look_at_again(&steps, &cases).map(|id| Input::inside(id, Event::LookedAgain { referral: None })),
-                );
+                to_look_at.retain(|id| self.wants_another_look(cases.get(id)));
+                let looks = to_look_at.into_iter().map(|id| Input::inside(id, Event::LookedAgain { referral: None }));
+                decided.again.extend(looks);
                 if !confirmed.is_empty()
                     && let Err(error) = self.ledger.settle(confirmed, self.clock.now()).await
                 {
@@ -247,19 +252,12 @@ impl<L: Ledger> Decider<L> {
         }
     }
 
-    /// Cases that were decided by a directory which answers otherwise by now: it was replaced meanwhile, or a day has
-    /// begun since they were received. Whoever looks daily has passed them already.
-    fn to_look_at_again<'a>(
-        &self,
-        steps: &'a [ReferralId],
-        cases: &HashMap<ReferralId, Current>,
-    ) -> impl Iterator<Item = ReferralId> + use<'a, L> {
+    /// Whether a case was decided by a directory that answers otherwise by now: it was replaced meanwhile, or a day has
+    /// begun since the referral was received. Whoever looks daily has passed it already.
+    fn wants_another_look(&self, current: Option<&Current>) -> bool {
         let (today, rules) = (london_date(self.clock.now()), self.rules.now());
-        let wants = |id: &&ReferralId| {
-            let case = cases.get(*id).and_then(|current| current.case.as_ref());
-            case.is_some_and(|case| case.wants_another_look(today, &rules.book.directory))
-        };
-        steps.iter().filter(wants).copied().collect::<HashSet<_>>().into_iter()
+        let case = current.and_then(|current| current.case.as_ref());
+        case.is_some_and(|case| case.wants_another_look(today, &rules.book.directory))
     }
 
     /// One commit for the whole batch, in a span that is linked to every trace it serves.
