@@ -1349,7 +1349,7 @@ impl Case {
     }
 
     /// The shell encodes a disclosure once and says here what came out, which an answer must name, and whose inbox it
-    /// goes to. Whoever read it there may answer it, whatever the directory says by then.
+    /// goes to: whoever reads there answers in the recipient's name.
     pub fn was_encoded(&mut self, delivery: DeliveryId, digest: Digest, inbox: &Endpoint) {
         for recipient in &mut self.recipients {
             for known in recipient.deliveries.iter_mut().filter(|known| known.id == delivery) {

@@ -384,21 +384,9 @@ impl Directory {
     /// How a council is reached here: its desks that are connected, in order, each with the party that reads for it.
     pub fn desks_of<'a>(&'a self, council: &'a GssCode) -> impl Iterator<Item = (&'a Endpoint, &'a Party)> {
         let all = self.parties.keys().chain(self.served.keys());
-        let own = all.filter(move |endpoint| match endpoint {
-            Endpoint::Authority(gss, _) | Endpoint::Devolved(gss) => gss == council,
-            Endpoint::Police(_)
-            | Endpoint::PolicePrevent(_)
-            | Endpoint::School(_)
-            | Endpoint::Nhs(_)
-            | Endpoint::Adult(_)
-            | Endpoint::Voluntary(_)
-            | Endpoint::NhsService(..)
-            | Endpoint::Marac(_)
-            | Endpoint::National(_)
-            | Endpoint::Household(_)
-            | Endpoint::Public
-            | Endpoint::Operator => false,
-        });
+        let is_its =
+            |endpoint: &&Endpoint| endpoint.authority() == Some(council) || **endpoint == Endpoint::Devolved(council.clone());
+        let own = all.filter(move |endpoint| is_its(endpoint));
         own.filter_map(|endpoint| Some((endpoint, self.party(endpoint)?)))
     }
 

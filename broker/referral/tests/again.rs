@@ -257,6 +257,15 @@ fn where_another_reads_an_inbox_it_gets_what_is_open_and_the_one_before_decides_
     let case = moved.case.unwrap();
     assert_eq!(case.may_answer(&endpoint(COMPANY), delivery, &own.directory), Some(referral::case::MayAnswer::Nothing));
     let newest = case.recipients()[0].deliveries[1].id;
+    for says in [
+        referral::submission::Says::TransferAccepted,
+        referral::submission::Says::AskedForMore { question: "Who fetches her?".into() },
+    ] {
+        let (digest, by) = (Digest::of_bytes(delivery.as_bytes()), common::person("Sam Worker"));
+        let answer = referral::submission::FrontDoorAnswer { from: endpoint(COMPANY), delivery, digest, by, says };
+        let answered = step(Some(case.clone()), Event::Answered(answer), LAST_DAY.parse().unwrap(), &own);
+        assert!(answered.surprise.is_some() && answered.effects.is_empty());
+    }
     assert_eq!(case.may_answer(&richmond, newest, &own.directory), Some(referral::case::MayAnswer::ForTheChild));
     assert_eq!(looked_again(case, &referral, LAST_DAY, &own).surprise, Some(Surprise::NothingDue));
 }

@@ -46,7 +46,8 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Check configuration, certificates, rules and directory, declare the topology and read it back.
+    /// Check configuration, certificates, rules and directory, declare the topology and read it back. Parties that stand
+    /// in the endpoints' file no longer may read nothing after it, as at a start.
     Check {
         /// The configuration file.
         #[arg(long)]

@@ -55,8 +55,8 @@ impl Case {
     fn is_read_elsewhere(&self, to: &Endpoint, directory: &Directory) -> bool {
         let own = self.recipients.iter().filter(|recipient| recipient.to == *to);
         let last = own.flat_map(|recipient| &recipient.deliveries).rfind(|delivery| delivery.matter.has_content());
-        let reads = |last: &Delivered| last.read_by.as_ref().unwrap_or(to) != directory.inbox(to);
-        directory.party(to).is_some() && !self.not_connected.contains(to) && last.is_some_and(reads)
+        let went_elsewhere = |last: &Delivered| last.read_by.as_ref().unwrap_or(to) != directory.inbox(to);
+        directory.party(to).is_some() && !self.not_connected.contains(to) && last.is_some_and(went_elsewhere)
     }
 
     pub(super) fn look_again(self, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
@@ -97,6 +97,8 @@ impl Case {
             effects.extend(self.cannot_reach(&responsible));
         }
         let reached = self.now_reached(&rules.directory);
+        // A new reader of an inbox has seen nothing of it.
+        let is_new_there: Vec<bool> = reached.iter().map(|to| self.is_read_elsewhere(to, &rules.directory)).collect();
         if reached.is_empty() {
             return Step::changed(self, effects);
         }
@@ -106,13 +108,13 @@ impl Case {
         let ruling = match &self.standing {
             Standing::With { responsible } => {
                 let others = reached.iter().filter(|to| *to != responsible).chain(&had_content).cloned();
-                rules.rule_connected(referral, responsible, &others.collect::<Vec<_>>(), &self.running())
+                rules.rule_connected(&self.as_ruled(referral), responsible, &others.collect::<Vec<_>>(), &self.running())
             }
             Standing::Held { .. } | Standing::Returned | Standing::Refused => self.rule(referral, rules),
         };
-        for view in reached.iter().filter_map(|to| ruling.told(to)) {
-            let is_moved = self.standing.is_with(view.to());
-            let matter = if had_content.contains(view.to()) && !is_moved { Matter::Amendment } else { Matter::Referral };
+        for (to, is_new_there) in reached.iter().zip(is_new_there) {
+            let Some(view) = ruling.told(to) else { continue };
+            let matter = if had_content.contains(to) && !is_new_there { Matter::Amendment } else { Matter::Referral };
             effects.extend(self.give(&view, &ruling, referral, matter, rules));
         }
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
@@ -183,7 +185,7 @@ impl Case {
         // What waits for a person before it had it waits before its successor has it.
         let items = self.waiting.iter_mut().flat_map(|waiting| waiting.items.iter_mut());
         items.filter(|item| item.from == from).for_each(|item| item.from = to.clone());
-        let ruling = rules.rule_succeeded(of_today, &to, &self.running());
+        let ruling = rules.rule_succeeded(&self.as_ruled(of_today), &to, &self.running());
         match ruling.told(&to) {
             Some(view) if rules.directory.party(&to).is_some() => {
                 effects.extend(self.give(&view, &ruling, referral, Matter::Referral, rules));

@@ -56,7 +56,12 @@ impl Case {
         }
         // Whoever reads another's inbox answers in that one's name.
         let (at, matter, rung) = (to.to.clone(), known.matter, known.rung);
-        let is_responsible = self.speaks_for_the_child(to, matter) && reads_for(&to.to, &from, &rules.directory);
+        // That it has it, anybody may say who was given it; what is to come of it, only whoever reads there still.
+        let only_has_it = matches!(says, Says::Collected | Says::Acknowledged);
+        if !only_has_it && !reads_for(&at, &from, &rules.directory) {
+            return Step::surprise(Some(self), Surprise::NotResponsible);
+        }
+        let is_responsible = self.speaks_for_the_child(to, matter);
         let answering = Answering { at, by, delivery, matter, rung, is_responsible };
         match says {
             Says::Collected => self.climb(answering, Rung::Collected, now),
