@@ -4,12 +4,13 @@
 //! is refused: it is a new geography read with an old register. So is one in which most have none: its column is empty.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
+use referral::Digest;
 use referral::directory::{Place, Register};
 
-use super::source::{Refused, Source, column};
+use super::source::{Refused, Source, column, of_all};
 
 /// One row in so many may name a district that the register does not know.
 const UNKNOWN_ONE_IN: usize = 1_000;
@@ -58,6 +59,30 @@ enum Kind {
     Unknown,
 }
 
+/// Reads the files of one release, each by `read_one`, and refuses them all if too much of them is not known. Gives what
+/// was in them, and one digest for all of them.
+pub fn release(
+    files: &[PathBuf],
+    of: &'static str,
+    register: &Register,
+    read_one: &mut dyn FnMut(&mut Source, &mut Districts<'_>) -> Result<(), Refused>,
+) -> Result<(Count, Digest), Refused> {
+    let mut districts = Districts::of(of, register);
+    let mut digests = Vec::new();
+    for file in files {
+        let mut source = Source::open(file, Some(b'#'))?;
+        read_one(&mut source, &mut districts)?;
+        digests.push(source.digest());
+    }
+    districts.known_enough(whole(files))?;
+    Ok((districts.count, of_all(&digests)))
+}
+
+/// The file that stands for all of a release where a fault lies in none of its lines.
+pub fn whole(files: &[PathBuf]) -> &Path {
+    files.first().map(PathBuf::as_path).unwrap_or(Path::new("nothing"))
+}
+
 /// The districts met so far.
 pub struct Districts<'a> {
     register: &'a Register,
@@ -73,7 +98,7 @@ pub struct Districts<'a> {
 
 impl<'a> Districts<'a> {
     /// None met yet.
-    pub fn of(of: &'static str, register: &'a Register) -> Districts<'a> {
+    fn of(of: &'static str, register: &'a Register) -> Districts<'a> {
         Districts { register, of, count: Count::default(), first_unknown: None, met: BTreeMap::new(), before: None }
     }
 
@@ -124,7 +149,7 @@ impl<'a> Districts<'a> {
     }
 
     /// Refuses a release in which too much is not known, once it was read to its end.
-    pub fn known_enough(&mut self, whole: &Path) -> Result<(), Refused> {
+    fn known_enough(&mut self, whole: &Path) -> Result<(), Refused> {
         let (count, all, of) = (self.count, self.count.all(), self.of);
         if count.unknown > all / UNKNOWN_ONE_IN
             && let Some(first) = self.first_unknown.take()

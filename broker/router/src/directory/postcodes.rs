@@ -2,13 +2,13 @@
 //!
 //! Columns are found by name; a file without them is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use csv::ByteRecord;
 use referral::directory::{Gathered, Place, PostcodeKey, Postcodes, Register};
 
-use super::districts::{Count, Districts, district_column};
-use super::source::{Refused, Source, column, of_all};
+use super::districts::{Count, Districts, district_column, release, whole};
+use super::source::{Refused, Source, column};
 
 /// Which columns hold what.
 struct Columns {
@@ -75,18 +75,10 @@ pub fn read(
     progress: &mut dyn FnMut(usize, u64),
 ) -> Result<(Postcodes, Count), Refused> {
     let mut gathered = Gathered::default();
-    let mut districts = Districts::of("postcodes", register);
-    let mut digests = Vec::new();
-    for file in files {
-        let mut source = Source::open(file, Some(b'#'))?;
-        read_one(&mut source, &mut districts, &mut gathered, progress)?;
-        digests.push(source.digest());
-    }
-    let whole = files.first().map(PathBuf::as_path).unwrap_or(Path::new("nothing"));
-    districts.known_enough(whole)?;
-    let digest = of_all(&digests);
-    let postcodes = gathered.lay_out(name, digest).map_err(|fault| Refused::whole(whole, fault))?;
-    Ok((postcodes, districts.count))
+    let mut each = |source: &mut Source, districts: &mut Districts<'_>| read_one(source, districts, &mut gathered, progress);
+    let (count, digest) = release(files, "postcodes", register, &mut each)?;
+    let postcodes = gathered.lay_out(name, digest).map_err(|fault| Refused::whole(whole(files), fault))?;
+    Ok((postcodes, count))
 }
 
 fn read_one(

@@ -1,13 +1,13 @@
 //! Properties as published: the ONS UPRN Directory and the National Statistics UPRN Lookup, a file for each region.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use csv::ByteRecord;
 use referral::directory::{GatheredUprns, Register, Uprns};
 use referral::identifiers::Uprn;
 
-use super::districts::{Count, Districts, district_column};
-use super::source::{Refused, Source, column, of_all};
+use super::districts::{Count, Districts, district_column, release, whole};
+use super::source::{Refused, Source, column};
 
 struct Columns {
     uprn: usize,
@@ -33,17 +33,10 @@ pub fn read(
     progress: &mut dyn FnMut(usize, u64),
 ) -> Result<(Uprns, Count), Refused> {
     let mut gathered = GatheredUprns::default();
-    let mut districts = Districts::of("properties", register);
-    let mut digests = Vec::new();
-    for file in files {
-        let mut source = Source::open(file, Some(b'#'))?;
-        read_one(&mut source, &mut districts, &mut gathered, progress)?;
-        digests.push(source.digest());
-    }
-    let whole = files.first().map(PathBuf::as_path).unwrap_or(Path::new("nothing"));
-    districts.known_enough(whole)?;
-    let uprns = gathered.lay_out(name, of_all(&digests)).map_err(|fault| Refused::whole(whole, fault))?;
-    Ok((uprns, districts.count))
+    let mut each = |source: &mut Source, districts: &mut Districts<'_>| read_one(source, districts, &mut gathered, progress);
+    let (count, digest) = release(files, "properties", register, &mut each)?;
+    let uprns = gathered.lay_out(name, digest).map_err(|fault| Refused::whole(whole(files), fault))?;
+    Ok((uprns, count))
 }
 
 fn read_one(
