@@ -65,6 +65,11 @@ pub(crate) fn addressed_to(text: &str) -> String {
     GssCode::parse(text).map(|gss| Endpoint::front_door(gss).to_string()).unwrap_or_else(|_| text.to_owned())
 }
 
+/// Whom the sender would have told as well, as the contract wants them.
+pub(crate) fn to_tell(asked: &[String]) -> Vec<String> {
+    asked.iter().map(|asked| addressed_to(asked)).collect()
+}
+
 /// `number`, or what counts where the form left it empty.
 pub(crate) fn or(number: i32, otherwise: i32) -> i32 {
     if number == 0 { otherwise } else { number }

@@ -16,7 +16,7 @@ use referral::identifiers::OdsCode;
 
 use crate::form::{
     Document, Kept, NamesAnother, Said, Translated, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or,
-    practitioner, words_of_sharing,
+    practitioner, to_tell, words_of_sharing,
 };
 
 /// How many attendances the register lists.
@@ -241,6 +241,8 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: common::Sub
     for (canonical, origin) in [
         ("content.harm_place", "form.report.harm_place"),
         ("content.addressed_to", "form.report.addressed_to"),
+        ("content.circumstances.tell", "form.report.tell"),
+        ("content.circumstances.claimed_basis", "form.report.sharing.claimed_basis"),
         ("content.handling", "form.report.handling"),
         ("content.agreement", "form.report.sharing.agreement"),
         ("content.duty_decision", "form.report.sharing.duty_decision"),
@@ -249,6 +251,12 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: common::Sub
     ] {
         writing.comes_from(canonical, origin);
     }
+    let circumstances = common::Circumstances {
+        claimed_basis: report.sharing.as_ref().map(|sharing| sharing.claimed_basis).unwrap_or_default(),
+        possibly_related: report.possibly_related,
+        tell: to_tell(&report.tell),
+        ..about.circumstances.clone().unwrap_or_default()
+    };
     writing.done(common::Submission {
         harm_place: or(report.harm_place, HarmPlace::NotStated as i32),
         child: first,
@@ -256,6 +264,7 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: common::Sub
         agreement,
         duty_decision,
         addressed_to: addressed_to(&report.addressed_to),
+        circumstances: Some(circumstances),
         ..about
     })
 }
@@ -538,6 +547,7 @@ fn category(writing: &mut Writing, origin: &str, topic: i32) -> Option<Category>
         Ok(form::Topic::Adoption) => Category::AdoptionRecord,
         Ok(form::Topic::Court) => Category::LegalProceedings,
         Ok(form::Topic::Risk) => Category::RiskLevel,
+        Ok(form::Topic::Marac) => Category::MaracInformation,
         Ok(form::Topic::Unspecified) => {
             writing.refuse(&format!("{origin}.topic"), "required", "is missing: it decides who may read this part");
             return None;

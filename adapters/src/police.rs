@@ -12,7 +12,7 @@ use referral::identifiers::{ForceCode, Urn};
 
 use crate::form::{
     Document, Kept, NamesAnother, Said, Translated, Writing, addressed_to, is_blank, of_child, of_referrer, or, practitioner,
-    words_of_sharing,
+    to_tell, words_of_sharing,
 };
 
 /// Whether a report may come from `sender`: the force that it names.
@@ -231,6 +231,8 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: About) -> T
         ("content.harm", "form.report.harm"),
         ("content.harm_place", "form.report.harm_place"),
         ("content.addressed_to", "form.report.addressed_to"),
+        ("content.circumstances.tell", "form.report.tell"),
+        ("content.circumstances.claimed_basis", "form.report.sharing.claimed_basis"),
         ("content.handling", "form.report.handling"),
         ("content.agreement", "form.report.sharing.agreement"),
         ("content.duty_decision", "form.report.sharing.duty_decision"),
@@ -240,6 +242,13 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: About) -> T
     ] {
         writing.comes_from(canonical, origin);
     }
+    let blank = empty(&about);
+    let circumstances = common::Circumstances {
+        claimed_basis: report.sharing.as_ref().map(|sharing| sharing.claimed_basis).unwrap_or_default(),
+        possibly_related: report.possibly_related,
+        tell: to_tell(&report.tell),
+        ..blank.circumstances.clone().unwrap_or_default()
+    };
     let content = common::Submission {
         harm: or(report.harm, about.harm as i32),
         harm_place: or(report.harm_place, HarmPlace::NotStated as i32),
@@ -248,7 +257,8 @@ fn report(mut writing: Writing, report: Option<form::Report>, about: About) -> T
         agreement,
         duty_decision,
         addressed_to: addressed_to(&report.addressed_to),
-        ..empty(&about)
+        circumstances: Some(circumstances),
+        ..blank
     };
     writing.done(content)
 }

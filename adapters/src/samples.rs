@@ -93,9 +93,12 @@ impl Sample {
                 why_not: consent.why_not,
                 duty_decision: consent.duty_decision,
                 duty_reason: consent.duty_reason,
+                claimed_basis: consent.claimed_basis,
                 ..police::Sharing::default()
             }),
             addressed_to: form.addressed_to,
+            tell: form.tell,
+            possibly_related: form.possibly_related,
             ..police::Report::default()
         };
         let level = form.level;
@@ -122,6 +125,7 @@ fn topic_of_police(topic: Topic) -> police::Topic {
         Topic::Immigration => police::Topic::Immigration,
         Topic::Court => police::Topic::Court,
         Topic::Missing => police::Topic::Missing,
+        Topic::Marac => police::Topic::Marac,
         Topic::Risk => police::Topic::Risk,
         Topic::Worry | Topic::Education | Topic::Adoption | Topic::SpecialCategory => police::Topic::Circumstances,
     }

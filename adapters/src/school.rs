@@ -13,7 +13,7 @@ use referral::identifiers::Urn;
 pub use crate::form::Translated;
 use crate::form::{
     Document, Kept, NamesAnother, Said, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or, practitioner,
-    words_of_sharing,
+    to_tell, words_of_sharing,
 };
 
 /// Whether a form may come from `sender`: the school that it names.
@@ -82,11 +82,13 @@ pub fn referral(form: form::ReferralForm) -> Translated {
     }
     writing.stands_where_the_form_has_it();
     let circumstances = common::Circumstances {
-        other_holder_refused: form.consent.is_some_and(|consent| consent.other_holder_refused),
+        other_holder_refused: form.consent.as_ref().is_some_and(|consent| consent.other_holder_refused),
         reporter: form.reporter,
         by_telephone: form.by_telephone,
         contacts_in_28_days: form.contacts_in_28_days,
         possibly_related: form.possibly_related,
+        claimed_basis: claimed_basis(form.consent.as_ref()),
+        tell: to_tell(&form.tell),
         ..common::Circumstances::default()
     };
     writing.done(common::Submission {
@@ -163,7 +165,8 @@ pub fn allegation(form: form::AllegationForm) -> Translated {
         accused_controls_feedback: form.accused_reads_what_comes_back || runs_the_school(accused.position),
         employer_area: accused.employer_area,
         happened: form.learned_at,
-        other_holder_refused: form.consent.is_some_and(|consent| consent.other_holder_refused),
+        claimed_basis: claimed_basis(form.consent.as_ref()),
+        other_holder_refused: form.consent.as_ref().is_some_and(|consent| consent.other_holder_refused),
         ..common::Circumstances::default()
     };
     writing.done(common::Submission {
@@ -335,6 +338,8 @@ impl Writing {
             ("content.agreement", "form.consent.agreement"),
             ("content.duty_decision", "form.consent.duty_decision"),
             ("content.circumstances", "form"),
+            ("content.circumstances.claimed_basis", "form.consent.claimed_basis"),
+            ("content.circumstances.tell", "form.tell"),
             ("content.further_children", "form.further_pupils"),
             ("content.child", "form.pupil"),
         ] {
@@ -641,6 +646,7 @@ impl Writing {
             Ok(form::Topic::Court) => Category::LegalProceedings,
             Ok(form::Topic::Missing) => Category::MissingEpisode,
             Ok(form::Topic::SpecialCategory) => Category::SpecialCategoryOther,
+            Ok(form::Topic::Marac) => Category::MaracInformation,
             Ok(form::Topic::Unspecified) => {
                 self.refuse(&format!("{origin}.topic"), "required", "is missing: it decides who may read this part");
                 return None;
@@ -650,6 +656,10 @@ impl Writing {
         };
         Some(category)
     }
+}
+
+fn claimed_basis(consent: Option<&form::Consent>) -> i32 {
+    consent.map(|consent| consent.claimed_basis).unwrap_or_default()
 }
 
 /// What was written down counts: a reason makes it sought or not with a reason, and an empty line does not.
@@ -665,7 +675,6 @@ fn agreement(consent: &form::Consent) -> i32 {
     if is_blank(&consent.why_not) { Agreement::NotSoughtNoReason as i32 } else { Agreement::NotSoughtWithReason as i32 }
 }
 
-/// A reason without a tick is a tick: in doubt it stays from the family.
 /// A reason without a tick is a tick: in doubt it stays from the family.
 fn is_secret(confidentiality: Option<&form::Confidentiality>) -> bool {
     confidentiality.is_some_and(|secret| secret.from_family || !is_blank(&secret.why))

@@ -65,6 +65,9 @@ impl Filling {
                 format!("2026-11-{:02}T{:02}:07:00Z", nth / 24 % 28 + 1, nth % 24)
             }
             "safeguarding.health.v1.Report.addressed_to" => "la.E08000035.front-door".to_owned(),
+            "safeguarding.school.v1.ReferralForm.tell"
+            | "safeguarding.police.v1.Report.tell"
+            | "safeguarding.health.v1.Report.tell" => format!("school.9{nth:05}"),
             "safeguarding.police.v1.Incident.force_code" => "13".to_owned(),
             "safeguarding.school.v1.AllegationForm.learned_at"
             | "safeguarding.police.v1.PoliceProtection.taken_at"

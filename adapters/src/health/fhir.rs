@@ -344,6 +344,8 @@ impl<'a> Message<'a> {
             ("content.level", format!("{}.category", request.path)),
             ("content.harm", format!("{}.category", request.path)),
             ("content.purpose", format!("{}.reasonCode", request.path)),
+            ("content.addressed_to", format!("{}.destination", header.path)),
+            ("content.circumstances.tell", format!("{}.destination", header.path)),
             ("content.referrer", format!("{}.requester", request.path)),
             ("content.child", patient.path.clone()),
             ("content.child.identity.nhs_number", format!("{}.identifier", patient.path)),
@@ -360,8 +362,14 @@ impl<'a> Message<'a> {
         let child = self.child(&mut writing, request, patient, is_unborn, received);
         let agreement = self.agreement(patient);
         let purpose = request.resource.see("reasonCode.text").unwrap_or_default().to_owned();
-        let addressed_to = header.resource.see("destination.endpoint").and_then(|endpoint| endpoint.strip_prefix(OURS));
-        let addressed_to = addressed_to.filter(|text| Endpoint::parse(text).is_ok()).unwrap_or_default().to_owned();
+        // The first destination is where the sender would send it, and whoever else is named should be told as well.
+        let endpoints = header.resource.all("destination").filter_map(|destination| destination.see("endpoint"));
+        let mut destinations = endpoints
+            .filter_map(|endpoint| endpoint.strip_prefix(OURS))
+            .filter(|text| Endpoint::parse(text).is_ok())
+            .map(str::to_owned);
+        let addressed_to = destinations.next().unwrap_or_default();
+        let circumstances = common::Circumstances { tell: destinations.collect(), ..common::Circumstances::default() };
         self.conditions(&mut writing);
         for entry in self.entries {
             self.keep(&mut writing, entry, patient, is_unborn);
@@ -377,6 +385,7 @@ impl<'a> Message<'a> {
             duty_decision: duty.unwrap_or(DutyDecision::NotRecorded as i32),
             purpose: if level == Level::Information as i32 { purpose } else { String::new() },
             addressed_to,
+            circumstances: Some(circumstances),
             ..common::Submission::default()
         }))
     }
@@ -542,7 +551,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The date that an observation of the message says.
+    /// The date that an observation of the message says; of one that is not whole, the first day that it can mean, so that
+    /// nobody comes too late. What was written stands with the observation.
     fn expected_delivery(&self) -> Option<String> {
         let mut observations = self.entries.iter().filter(|entry| entry.kind == "Observation");
         observations.find_map(|entry| {
@@ -551,8 +561,13 @@ impl<'a> Message<'a> {
                 .all("code")
                 .flat_map(|code| code.all("coding"))
                 .any(|coding| coding.see("code") == Some(DELIVERY_DATE));
-            // A moment of that day is that day.
-            is_date.then(|| entry.resource.see("valueDateTime")).flatten().map(|date| date.chars().take(10).collect())
+            let written = is_date.then(|| entry.resource.see("valueDateTime")).flatten()?;
+            Some(match written.len() {
+                4 => format!("{written}-01-01"),
+                7 => format!("{written}-01"),
+                // A moment of that day is that day.
+                _ => written.chars().take(WHOLE_DATE).collect(),
+            })
         })
     }
 

@@ -171,6 +171,11 @@ impl Filling<'_> {
         if topics.is_empty() { vec![worry] } else { topics }
     }
 
+    /// What the case says in a category that nobody here knows: a topic of a later edition of the form (DM-15).
+    fn later_topics(&self) -> Option<i32> {
+        self.has(Category::Unknown).then_some(9_999)
+    }
+
     /// Where the child lives, without what would be looked up.
     fn address(&self) -> Option<common::Address> {
         let protected = self.has(Category::ProtectedAddress);
@@ -241,6 +246,7 @@ impl Filling<'_> {
             why_not: self.why_not(),
             duty_decision: self.said.duty_decision,
             other_holder_refused: self.circumstances().other_holder_refused,
+            claimed_basis: self.circumstances().claimed_basis,
             ..school::Consent::default()
         }
     }
@@ -264,15 +270,16 @@ impl Filling<'_> {
             Category::LegalProceedings => Some(Topic::Court),
             Category::MissingEpisode => Some(Topic::Missing),
             Category::SpecialCategoryOther => Some(Topic::SpecialCategory),
+            Category::MaracInformation => Some(Topic::Marac),
             _ => None,
         };
-        let part = |topic: Topic| school::AccountPart {
-            topic: topic as i32,
+        let part = |topic: i32| school::AccountPart {
+            topic,
             subject: CHILD,
             statement: said_to_school(),
             ..school::AccountPart::default()
         };
-        self.topics(topic, Topic::Worry).into_iter().map(part).collect()
+        self.topics(topic, Topic::Worry).into_iter().map(|topic| topic as i32).chain(self.later_topics()).map(part).collect()
     }
 
     fn refer(&self) -> school::ReferralForm {
@@ -297,6 +304,7 @@ impl Filling<'_> {
             by_telephone: said.by_telephone,
             contacts_in_28_days: said.contacts_in_28_days,
             possibly_related: said.possibly_related,
+            tell: said.tell,
             ..school::ReferralForm::default()
         }
     }
@@ -414,8 +422,8 @@ impl Filling<'_> {
             Category::Mappa => Some(Topic::Mappa),
             _ => None,
         };
-        let part = |topic: Topic| police::AccountPart {
-            topic: topic as i32,
+        let part = |topic: i32| police::AccountPart {
+            topic,
             subject: CHILD,
             statement: said_to_police(),
             ..police::AccountPart::default()
@@ -439,17 +447,26 @@ impl Filling<'_> {
             further_children: further.into_iter().map(|child| self.police_child(child)).collect(),
             persons: self.parent(parent),
             harm: self.said.harm,
-            account: self.topics(topic, Topic::Circumstances).into_iter().map(part).collect(),
+            account: self
+                .topics(topic, Topic::Circumstances)
+                .into_iter()
+                .map(|topic| topic as i32)
+                .chain(self.later_topics())
+                .map(part)
+                .collect(),
             voice_of_child: self.when_said(Category::ChildVoice, said_to_police()),
             intelligence,
             sharing: Some(police::Sharing {
                 agreement: self.said.agreement,
                 why_not: self.why_not(),
                 duty_decision: self.said.duty_decision,
+                claimed_basis: self.circumstances().claimed_basis,
                 ..police::Sharing::default()
             }),
             handling,
             addressed_to: self.said.addressed_to.clone(),
+            tell: self.circumstances().tell,
+            possibly_related: self.circumstances().possibly_related,
             ..police::Report::default()
         }
     }
@@ -557,8 +574,8 @@ impl Filling<'_> {
             Category::LegalProceedings => Some(Topic::Court),
             _ => None,
         };
-        let part = |topic: Topic| health::AccountPart {
-            topic: topic as i32,
+        let part = |topic: i32| health::AccountPart {
+            topic,
             standing: health::Standing::Fact as i32,
             subject: CHILD,
             statement: said_to_health(),
@@ -573,15 +590,24 @@ impl Filling<'_> {
             child: Some(self.health_child(child)),
             further_children: further.into_iter().map(|child| self.health_child(child)).collect(),
             parents_and_carers: self.parent(parent),
-            account: self.topics(topic, Topic::Worry).into_iter().map(part).collect(),
+            account: self
+                .topics(topic, Topic::Worry)
+                .into_iter()
+                .map(|topic| topic as i32)
+                .chain(self.later_topics())
+                .map(part)
+                .collect(),
             views_of_child: self.when_said(Category::ChildVoice, said_to_health()),
             sharing: Some(health::Sharing {
                 agreement: self.said.agreement,
                 why_not: self.why_not(),
                 duty_decision: self.said.duty_decision,
+                claimed_basis: self.circumstances().claimed_basis,
                 ..health::Sharing::default()
             }),
             addressed_to: self.said.addressed_to.clone(),
+            tell: self.circumstances().tell,
+            possibly_related: self.circumstances().possibly_related,
             handling: self.said.handling.clone(),
             ..health::Report::default()
         }

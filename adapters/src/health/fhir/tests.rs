@@ -155,17 +155,36 @@ fn no_element_of_a_message_disappears() {
 
 #[test]
 fn an_unborn_child_is_the_mothers_number_and_the_date() {
+    // Of a date that is not whole, the first day it can mean; what was written is read as well.
+    for (written, expected) in [("2027-03-01", "2027-03-01"), ("2027-03", "2027-03-01"), ("2027", "2027-01-01")] {
+        let message = changed(|message| {
+            let unborn = json!({"coding": [{"system": "urn:safeguarding:subject", "code": "unborn"}]});
+            resource(message, "ServiceRequest")["category"].as_array_mut().unwrap().push(unborn);
+            let observation = resource(message, "Observation");
+            observation["code"] = json!({"coding": [{"system": "http://loinc.org", "code": "11778-8"}]});
+            observation["valueDateTime"] = json!(written);
+        });
+        let translated = translated(&message).unwrap_or_else(|issues| panic!("{issues:?}"));
+        let submission = read(&translated);
+        let identity = &submission.child.identity;
+        assert_eq!(identity.age, Age::Expected(Sealed::new(expected.parse().unwrap())));
+        assert!(identity.mother_nhs_number.is_some() && identity.nhs_number.is_none() && identity.family_name.is_none());
+        assert!(texts(&translated).iter().any(|text| text.ends_with(&format!("valueDateTime: {written}"))), "{written}");
+    }
+}
+
+#[test]
+fn the_first_destination_is_where_it_would_be_sent_and_the_others_should_be_told() {
     let message = changed(|message| {
-        let unborn = json!({"coding": [{"system": "urn:safeguarding:subject", "code": "unborn"}]});
-        resource(message, "ServiceRequest")["category"].as_array_mut().unwrap().push(unborn);
-        let observation = resource(message, "Observation");
-        observation["code"] = json!({"coding": [{"system": "http://loinc.org", "code": "11778-8"}]});
-        observation["valueDateTime"] = json!("2027-03-01");
+        resource(message, "MessageHeader")["destination"] = json!([
+            {"endpoint": "urn:safeguarding:la.E08000035.front-door"},
+            {"endpoint": "urn:safeguarding:school.999044"},
+            {"endpoint": "https://elsewhere.example/"}
+        ]);
     });
     let submission = read(&translated(&message).unwrap_or_else(|issues| panic!("{issues:?}")));
-    let identity = &submission.child.identity;
-    assert_eq!(identity.age, Age::Expected(Sealed::new("2027-03-01".parse().unwrap())));
-    assert!(identity.mother_nhs_number.is_some() && identity.nhs_number.is_none() && identity.family_name.is_none());
+    assert_eq!(submission.addressed_to, Some(Endpoint::parse("la.E08000035.front-door").unwrap()));
+    assert_eq!(submission.circumstances.tell, [Endpoint::parse("school.999044").unwrap()]);
 }
 
 /// The categories of the items that have `text` in them.
