@@ -1011,6 +1011,7 @@ impl Case {
     /// What a ruling makes of the case.
     fn carry_out(mut self, ruling: Ruling, referral: &Referral, goes: Goes, mut effects: Vec<Effect>, rules: &Rulebook) -> Step {
         let earlier = self.had_content();
+        let before = self.standing.responsible().cloned();
         let routing = Box::new(Routing::of(&ruling, rules));
         let urgent = referral.level.is_significant_harm_or_above();
         self.edition = ruling.pack().cloned();
@@ -1076,6 +1077,10 @@ impl Case {
             effects.push(Effect::Deliver(Box::new(disclosure)));
         }
         self.start_clocks(ruling.clocks(), is_raised);
+        let is_elsewhere = |before: &Endpoint| self.standing.responsible().and_then(Endpoint::authority) != before.authority();
+        if let Some(before) = before.filter(is_elsewhere) {
+            effects.extend(self.hand_on_disagreement(&before, rules));
+        }
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }
 

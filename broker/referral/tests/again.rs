@@ -3,10 +3,12 @@
 mod common;
 
 use common::{endpoint, gss};
-use referral::case::{Case, ClockState, Effect, Event, News, Question, Stage, Standing, Step, Surprise, step};
+use referral::case::{
+    Case, ClockState, DisagreementStage, DisagreementState, Effect, Event, News, Question, Stage, Standing, Step, Surprise, step,
+};
 use referral::rules::review::{Choice, Review, Reviewer};
 use referral::rules::{Role, Rulebook};
-use referral::submission::Referral;
+use referral::submission::{Disagreement, Referral};
 use referral::vocab::Level;
 use referral::{Digest, Endpoint, Moment};
 
@@ -125,6 +127,23 @@ fn an_open_case_passes_to_the_authority_that_follows_for_the_childs_place_with_t
         let manager = follows.replace("front-door", "front-door-manager");
         assert!(told(&late).contains(&format!("a person: {manager} is not connected")), "{:?}", told(&late));
     }
+}
+
+#[test]
+fn a_disagreement_that_nobody_has_answered_goes_along_to_the_successor() {
+    let rules = rules(&[SURREY, WEST, "la.E06990002.front-door-manager"]);
+    let referral = of("E07000209", |_| {});
+    let disagreement = Disagreement {
+        from: referral.sender.clone(),
+        by: common::person("Dora Lead"),
+        reason: "Nobody has rung.".into(),
+        is_immediate_danger: false,
+    };
+    let event = Event::Disagreed { disagreement, referral: None };
+    let case = encoded(step(Some(raised(&referral, &rules)), event, referral.received, &rules)).case.unwrap();
+    let step = looked_again(case, &referral, VESTING_DAY, &rules);
+    assert!(told(&step).contains(&"Disagreement to la.E06990002.front-door-manager".to_owned()), "{:?}", told(&step));
+    assert_eq!(step.case.unwrap().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Open)));
 }
 
 /// A clock that is set back takes nothing from an authority that has begun.

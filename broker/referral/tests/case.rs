@@ -1344,6 +1344,75 @@ fn another_authority_that_took_it_over_is_disagreed_with_anew() {
 }
 
 #[test]
+fn a_disagreement_that_nobody_has_answered_goes_along_with_a_transfer() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.disagree(false);
+    life.hand_on(LEEDS, offered());
+    check(
+        life.hand_on(KENT, Says::TransferAccepted),
+        expect![[r#"
+            deliver Referral to la.E10000016.front-door as Responsible
+            notify la.E08000035.front-door of TransferAccepted: the front door of Kent accepted what you offered. It answers for the child from now on, and the clocks that run are its own.
+            tell the sender: la.E10000016.front-door takes it over from la.E08000035.front-door, by Sam Worker
+            ask a person at once: la.E10000016.front-door-manager is not connected
+            notify la.E10000016.front-door of Disagreement: The referrer disagreed about this referral while it was with the front door of Leeds, which has the reason, and nobody has answered: stage 1 of 4 of the escalation procedure, for the manager. There is no connection to them: hand it on to them. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+            tell the sender: the disagreement, stage 1, goes to la.E10000016.front-door"#]],
+    );
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Open)));
+    // Its clock ran on, and whoever answers for the child answers it.
+    check(
+        life.wake("2026-12-01T00:00:00Z"),
+        expect![[r#"
+        tell the sender: la_ack_decision_1wd ran out at 2026-11-25T00:00:00Z
+        ask a person at once: la.E10000016.front-door-manager is not connected
+        tell the sender: referrer_followup_3wd ran out at 2026-11-27T00:00:00Z
+        ask a person at once: la.E10000016.front-door-manager is not connected
+        tell the sender: disagreement_answer ran out at 2026-12-01T00:00:00Z
+        ask a person at once: la.E10000016.front-door-manager is not connected
+        notify la.E10000016.front-door of ClockBreached: The clock disagreement_answer ran out on a referral that is with the front door of Kent. The referrer disagrees, and nobody has answered; they may take it to the next stage."#]],
+    );
+    let asked = life.about(KENT, Matter::Disagreement);
+    life.answer_to(KENT, asked, digest_of(asked), decided(Outcome::S17Assessment));
+    assert_eq!(life.case().disagreement(), Some((DisagreementStage::Manager, DisagreementState::Answered)));
+}
+
+#[test]
+fn that_a_child_is_not_safe_now_goes_along_with_a_transfer() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.disagree(true);
+    life.hand_on(LEEDS, offered());
+    check(
+        life.hand_on(KENT, Says::TransferAccepted),
+        expect![[r#"
+            deliver Referral to la.E10000016.front-door as Responsible
+            notify la.E08000035.front-door of TransferAccepted: the front door of Kent accepted what you offered. It answers for the child from now on, and the clocks that run are its own.
+            tell the sender: la.E10000016.front-door takes it over from la.E08000035.front-door, by Sam Worker
+            notify la.E10000016.front-door of Disagreement: The referrer has said that the child is not safe now, and nobody has decided since. The reason is with the front door of Leeds. Telephone the referrer at once, then decide on this delivery."#]],
+    );
+}
+
+#[test]
+fn a_disagreement_goes_along_when_a_change_says_that_the_child_lives_elsewhere() {
+    let mut life = Life::new(|_| {});
+    life.raise();
+    life.disagree(false);
+    let kent = |referral: &mut Referral| referral.places.home = Some(gss("E10000016"));
+    check(
+        life.amend(2, kent),
+        expect![[r#"
+            tell the sender: amended
+            tell the sender: routed by RA-01 RA-20.open
+            deliver Referral to la.E10000016.front-door as Responsible
+            deliver Amendment to la.E08000035.front-door as EarlierRecipient
+            ask a person at once: la.E10000016.front-door-manager is not connected
+            notify la.E10000016.front-door of Disagreement: The referrer disagreed about this referral while it was with the front door of Leeds, which has the reason, and nobody has answered: stage 1 of 4 of the escalation procedure, for the manager. There is no connection to them: hand it on to them. Speak with them, then decide on this delivery; the decision that stands may stay the same.
+            tell the sender: the disagreement, stage 1, goes to la.E10000016.front-door"#]],
+    );
+}
+
+#[test]
 fn immediate_danger_waits_for_no_stage() {
     let mut life = Life::new(|_| {});
     life.raise();
@@ -1799,14 +1868,14 @@ fn rungs(case: Option<&Case>) -> BTreeMap<DeliveryId, Rung> {
     deliveries.map(|Delivered { id, rung, .. }| (*id, *rung)).collect()
 }
 
-/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and those at the authority that is
-/// responsible who answer a disagreement.
+/// To whom `step` may deliver: the ruling's recipients, whoever had something before, and those who answer a disagreement at
+/// the authority that was responsible, or is from now on.
 fn allowed(before: Option<&Case>, step: &Step) -> BTreeSet<Endpoint> {
     let views = step.ruling.iter().flat_map(|ruling| ruling.views()).map(|view| view.to().clone());
     let earlier = before.into_iter().flat_map(Case::recipients).map(|recipient| recipient.to.clone());
     let offered = before.and_then(Case::transfer).and_then(|transfer| transfer.to.authority().cloned());
     let offered = offered.map(|gss| Endpoint::Authority(gss, Desk::FrontDoorManager));
-    let desks = before.into_iter().flat_map(|case| match case.standing() {
+    let desks = before.into_iter().chain(&step.case).flat_map(|case| match case.standing() {
         Standing::With { responsible: Endpoint::Authority(gss, _) } => {
             [Desk::FrontDoorManager, Desk::SafeguardingLead, Desk::HeadOfService, Desk::SafeguardingPartners]
                 .map(|desk| Endpoint::Authority(gss.clone(), desk))

@@ -200,6 +200,7 @@ impl Case {
             );
             effects.push(self.notice(&from, Role::Notified, Matter::PassedToSuccessor, text, None));
         }
+        effects.extend(self.hand_on_disagreement(&from, rules));
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }
 

@@ -273,7 +273,8 @@ impl Case {
         if rules.directory.party(&before).is_some() {
             effects.push(self.notice(&before, Role::Notified, Matter::TransferAccepted, text, None));
         }
-        effects.push(Effect::TellSender(News::TransferAccepted { from: before, to, by: answering.by }));
+        effects.push(Effect::TellSender(News::TransferAccepted { from: before.clone(), to, by: answering.by }));
+        effects.extend(self.hand_on_disagreement(&before, rules));
         Step { case: Some(self), effects, ruling: Some(Box::new(ruling)), surprise: None }
     }
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Clock, ClockState, Effect, Goes, News, Question, Standing, Step, Surprise};
+use super::{Case, Clock, ClockState, Effect, Goes, News, Question, Standing, Step, Surprise, name_of};
 use crate::disclosure::{Matter, Notice, Remark};
 use crate::identifiers::GssCode;
 use crate::rules::pack::ClockName;
@@ -176,6 +176,47 @@ impl Case {
         };
         self.disagreement = Some(Raised { stage, is_answered: false });
         self.told = false;
+        let effects = self.put_before(stage, gss, before, Some(remark), rules);
+        if let Some(limit) = rules.limit(stage.clock(), gss, now) {
+            self.start_clock(Clock { name: limit.name, due: limit.due, ends_with: limit.ends_with, state: ClockState::Running });
+        }
+        effects
+    }
+
+    /// What nobody has answered goes along with the case to the authority that answers for the child from now on, before
+    /// the same stage there; its clock runs on. The referrer's reason is with `from`: a case keeps no such text.
+    pub(super) fn hand_on_disagreement(&mut self, from: &Endpoint, rules: &Rulebook) -> Vec<Effect> {
+        let Some(responsible) = self.standing.responsible().cloned() else { return Vec::new() };
+        let with_reason = name_of(from, &rules.directory);
+        let mut effects = Vec::new();
+        if self.urgently_disputed && rules.directory.party(&responsible).is_some() {
+            let text = format!(
+                "The referrer has said that the child is not safe now, and nobody has decided since. The reason \
+                 is with {with_reason}. Telephone the referrer at once, then decide on this delivery."
+            );
+            effects.push(self.notice(&responsible, Role::Responsible, Matter::Disagreement, text, None));
+        }
+        if let Some(Raised { stage, is_answered: false }) = self.disagreement
+            && let Some(gss) = responsible.authority()
+        {
+            let before = format!(
+                "The referrer disagreed about this referral while it was with {with_reason}, which has the reason, and nobody has \
+                 answered"
+            );
+            effects.extend(self.put_before(stage, gss, &before, None, rules));
+        }
+        effects
+    }
+
+    /// Puts the disagreement before `stage`, and tells the sender before whom it lies. `before` says what it is about.
+    fn put_before(
+        &mut self,
+        stage: DisagreementStage,
+        gss: &GssCode,
+        before: &str,
+        remark: Option<Remark>,
+        rules: &Rulebook,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
         let meant = Endpoint::Authority(gss.clone(), stage.desk());
         let to = self.within_reach(stage, gss, rules);
@@ -194,15 +235,11 @@ impl Case {
                  on this delivery; the decision that stands may stay the same.",
                 stage.words()
             );
-            let (to, role) = (to.clone(), *role);
-            let told = match self.remark(&to, role, Matter::Disagreement, text, remark) {
-                Effect::Notify(notice) => Effect::Notify(Notice { stage: Some(stage), ..notice }),
+            let told = match self.notice(to, *role, Matter::Disagreement, text, None) {
+                Effect::Notify(notice) => Effect::Notify(Notice { stage: Some(stage), remark, ..notice }),
                 other @ (Effect::Deliver(_) | Effect::TellSender(_) | Effect::AskPerson(_)) => other,
             };
             effects.push(told);
-        }
-        if let Some(limit) = rules.limit(stage.clock(), gss, now) {
-            self.start_clock(Clock { name: limit.name, due: limit.due, ends_with: limit.ends_with, state: ClockState::Running });
         }
         let at = to.map_or(meant, |(to, _)| to);
         effects.push(Effect::TellSender(News::Disagreed { before: Some((at, stage)) }));
@@ -222,10 +259,11 @@ impl Case {
     fn disagree_urgently(mut self, remark: Remark, referral: Option<&Referral>, now: Moment, rules: &Rulebook) -> Step {
         let news = Effect::TellSender(News::Disagreed { before: None });
         if let Some(referral) = referral {
-            self.dispute_urgently();
             let urgent = self.as_it_stands(referral).made_urgent(&remark.text, now);
             let ruling = self.rule(&urgent, rules);
-            return self.carry_out(ruling, &urgent, Goes::ByWhatEachHad, vec![news], rules);
+            let mut step = self.carry_out(ruling, &urgent, Goes::ByWhatEachHad, vec![news], rules);
+            step.case.iter_mut().for_each(Case::dispute_urgently);
+            return step;
         }
         let Standing::With { responsible } = self.standing.clone() else {
             return Step::surprise(Some(self), Surprise::NotWithAnAuthority);
