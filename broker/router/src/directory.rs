@@ -5,6 +5,7 @@
 //! when it is refused, and beside the new one when it is not. Until somebody imports postcodes, the small sample
 //! that ships answers, and says so.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use referral::Digest;
 use referral::directory::{
     Directory, Gathered, HealthBody, List, Listed, Place, PostcodeKey, Postcodes, Register, School, Uprns,
 };
+use referral::identifiers::GssCode;
 
 mod districts;
 pub mod keeper;
@@ -133,11 +135,12 @@ impl Import {
         replace(&place, &bytes).map_err(|error| Refused::whole(&place, format!("cannot be written: {error}")))?;
         let of = postcodes.release();
         Ok(format!(
-            "imported {held} postcodes of {}: {}; {} no longer in use; {}",
+            "imported {held} postcodes of {}: {}; {} no longer in use; {}{}",
             of.name,
             in_words(&count),
             of.ended,
-            stored(&bytes, postcodes.digest())
+            stored(&bytes, postcodes.digest()),
+            self.left_out(postcodes.places(), register)
         ))
     }
 
@@ -153,7 +156,35 @@ impl Import {
         Uprns::read(&bytes).map_err(|fault| Refused::whole(first, fault))?;
         replace(&place, &bytes).map_err(|error| Refused::whole(&place, format!("cannot be written: {error}")))?;
         let name = &properties.release().name;
-        Ok(format!("imported {held} properties of {name}: {}; {}", in_words(&count), stored(&bytes, properties.digest())))
+        let (count, stored) = (in_words(&count), stored(&bytes, properties.digest()));
+        Ok(format!("imported {held} properties of {name}: {count}; {stored}{}", self.left_out(properties.places(), register)))
+    }
+
+    /// The authorities of that day in which nothing of a release lies, as the end of a sentence: ONS publishes properties in
+    /// a file for each region, and one that was forgotten is missed by nobody until somebody lives there.
+    fn left_out(&self, places: &[Place], register: &Register) -> String {
+        let reached: BTreeSet<&GssCode> = places
+            .iter()
+            .filter_map(|place| match place {
+                Place::Council(gss) => Some(register.candidates(gss, self.as_at)),
+                Place::ChannelIslands | Place::IsleOfMan | Place::NoDistrict => None,
+            })
+            .flatten()
+            .map(|authority| &authority.gss)
+            .collect();
+        let all = register.authorities(self.as_at).count();
+        let left_out: Vec<&str> = register
+            .authorities(self.as_at)
+            .filter(|authority| !reached.contains(&authority.gss))
+            .map(|authority| authority.name.as_str())
+            .collect();
+        let Some(named) = left_out.get(..left_out.len().min(3)).filter(|named| !named.is_empty()) else { return String::new() };
+        format!(
+            "; nothing of it lies in {} of {all} authorities, such as {}: if a file of the release is missing, import all of \
+             them together",
+            left_out.len(),
+            named.join(", ")
+        )
     }
 
     fn list<T: Listed>(&self, file: &str, list: List<T>, of: &str) -> Result<String, Refused> {

@@ -314,6 +314,8 @@ fn properties_of_several_regions_are_one_release_and_each_is_found() {
     let folder = folder("properties");
     let said = import(&folder, &[("EL.csv", ONSUD.as_bytes()), ("WA.csv", NSUL_OTHER_REGION.as_bytes())]).unwrap();
     assert!(said.starts_with("imported 3 properties of EL: 2 in England, 1 in Wales, Scotland and Northern Ireland"), "{said}");
+    // Nobody would miss the file of a region that was forgotten.
+    assert!(said.contains("; nothing of it lies in 151 of 153 authorities, such as Hartlepool, "), "{said}");
     let directory = with_imported(directory(), &folder.join("in-use")).unwrap();
     let council = |text: &str| directory.look_up(&Asked::parse(text).unwrap(), TODAY.parse().unwrap()).council;
     assert_eq!(council("uprn:100023336956").unwrap().as_str(), "E09000033");

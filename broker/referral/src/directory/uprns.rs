@@ -278,6 +278,11 @@ impl Uprns {
         file
     }
 
+    /// Every place that the release names, in no order.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
     /// Which publication it is.
     pub fn release(&self) -> &UprnRelease {
         &self.release
