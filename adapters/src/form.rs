@@ -15,11 +15,19 @@ pub struct Translated {
     pub content: common::Submission,
     /// What is wrong with the form itself.
     pub faults: Vec<Violation>,
+    /// The agency that the form says it comes from, as far as that can be read.
+    pub(crate) named: Option<Endpoint>,
     /// Where in the form each part of the submission comes from.
     pub(crate) origins: Vec<(String, String)>,
 }
 
 impl Translated {
+    /// Whether the form may come from `sender`: it names that agency, or none that can be read, which is told with all else
+    /// that is wrong.
+    pub fn may_come_from(&self, sender: &Endpoint) -> bool {
+        self.named.as_ref().is_none_or(|named| named == sender)
+    }
+
     /// Faults of the submission, told in the form's fields, after those of the form itself.
     pub fn in_the_forms_words(&self, invalid: Invalid) -> Invalid {
         let told = invalid.0.into_iter().map(|violation| Violation { field: self.origin_of(&violation.field), ..violation });
@@ -50,16 +58,6 @@ impl Translated {
     }
 }
 
-/// The agency that a form names is not the one whose certificate sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NamesAnother;
-
-/// Whether a form may come from `sender`: it names that party, or none that can be read, which is told with all else
-/// that is wrong.
-pub(crate) fn is_own(sender: &Endpoint, named: Option<Endpoint>) -> Result<(), NamesAnother> {
-    if named.is_none_or(|named| named == *sender) { Ok(()) } else { Err(NamesAnother) }
-}
-
 /// A sender knows its council by its code; the contract wants the desk.
 pub(crate) fn addressed_to(text: &str) -> String {
     GssCode::parse(text).map(|gss| Endpoint::front_door(gss).to_string()).unwrap_or_else(|_| text.to_owned())
@@ -86,6 +84,7 @@ pub(crate) struct Writing {
     pub(crate) referrer: Option<common::Practitioner>,
     pub(crate) items: Vec<common::InformationItem>,
     pub(crate) faults: Vec<Violation>,
+    pub(crate) named: Option<Endpoint>,
     pub(crate) origins: Vec<(String, String)>,
 }
 
@@ -101,13 +100,14 @@ pub(crate) struct Kept<'a> {
 
 impl Writing {
     pub(crate) fn new(level: i32) -> Writing {
-        Writing { level, handling: Vec::new(), referrer: None, items: Vec::new(), faults: Vec::new(), origins: Vec::new() }
+        let (handling, items, faults, origins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Writing { level, handling, referrer: None, items, faults, named: None, origins }
     }
 
     /// The whole, once everything is written.
     pub(crate) fn done(self, content: common::Submission) -> Translated {
-        let Writing { level: _, handling, referrer, items, faults, origins } = self;
-        Translated { content: common::Submission { handling, referrer, items, ..content }, faults, origins }
+        let Writing { level: _, handling, referrer, items, faults, named, origins } = self;
+        Translated { content: common::Submission { handling, referrer, items, ..content }, faults, named, origins }
     }
 
     pub(crate) fn refuse(&mut self, field: &str, rule: &'static str, because: &str) {

@@ -15,23 +15,12 @@ use referral::Endpoint;
 use referral::identifiers::OdsCode;
 
 use crate::form::{
-    Document, Kept, NamesAnother, Said, Translated, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or,
-    practitioner, to_tell, words_of_sharing,
+    Document, Kept, Said, Translated, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or, practitioner,
+    to_tell, words_of_sharing,
 };
 
 /// How many attendances the register lists.
 const ATTENDANCES_MAX: usize = 25;
-
-/// Whether a form may come from `sender`: the health body that it names.
-pub fn is_own(sender: &Endpoint, organisation: Option<&form::Organisation>) -> Result<(), NamesAnother> {
-    let named = organisation.and_then(|organisation| OdsCode::parse(&organisation.ods_code).ok());
-    crate::form::is_own(sender, named.map(Endpoint::Nhs))
-}
-
-/// The body that a referral or a report names.
-pub fn organisation_of(report: Option<&form::Report>) -> Option<&form::Organisation> {
-    report.and_then(|report| report.organisation.as_ref())
-}
 
 /// Translates a safeguarding referral.
 pub fn referral(form: form::SafeguardingReferral) -> Translated {
@@ -290,8 +279,9 @@ fn organisation(writing: &mut Writing, origin: &str, organisation: Option<&form:
     let Some(organisation) = organisation else {
         return writing.refuse(origin, "required", "is missing");
     };
-    if let Err(why) = OdsCode::parse(&organisation.ods_code) {
-        writing.refuse(&format!("{origin}.ods_code"), "form", &why.to_string());
+    match OdsCode::parse(&organisation.ods_code) {
+        Ok(ods) => writing.named = Some(Endpoint::Nhs(ods)),
+        Err(why) => writing.refuse(&format!("{origin}.ods_code"), "form", &why.to_string()),
     }
     let values = [
         ("organisation_ods_code", organisation.ods_code.clone()),

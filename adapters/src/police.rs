@@ -11,16 +11,9 @@ use referral::Endpoint;
 use referral::identifiers::{ForceCode, Urn};
 
 use crate::form::{
-    Document, Kept, NamesAnother, Said, Translated, Writing, addressed_to, is_blank, of_child, of_referrer, or, practitioner,
-    to_tell, words_of_sharing,
+    Document, Kept, Said, Translated, Writing, addressed_to, is_blank, of_child, of_referrer, or, practitioner, to_tell,
+    words_of_sharing,
 };
-
-/// Whether a report may come from `sender`: the force that it names.
-pub fn is_own(sender: &Endpoint, report: Option<&form::Report>) -> Result<(), NamesAnother> {
-    let incident = report.and_then(|report| report.incident.as_ref());
-    let named = incident.and_then(|incident| ForceCode::parse(&incident.force_code).ok());
-    crate::form::is_own(sender, named.map(Endpoint::Police))
-}
 
 /// Translates a public protection notice.
 pub fn notice(form: form::PublicProtectionNotice) -> Translated {
@@ -310,10 +303,11 @@ fn incident(writing: &mut Writing, incident: Option<&form::Incident>) {
         return writing.refuse("form.report.incident", "required", "is missing");
     };
     writing.needed_text("form.report.incident.number", &incident.number, "is missing");
-    if !incident.force_code.is_empty()
-        && let Err(why) = ForceCode::parse(&incident.force_code)
-    {
-        writing.refuse("form.report.incident.force_code", "form", &why.to_string());
+    match ForceCode::parse(&incident.force_code) {
+        Ok(force) => writing.named = Some(Endpoint::Police(force)),
+        // It may be left out: the certificate says it.
+        Err(_) if incident.force_code.is_empty() => {}
+        Err(why) => writing.refuse("form.report.incident.force_code", "form", &why.to_string()),
     }
     let values = [
         ("incident_number", incident.number.clone()),

@@ -12,15 +12,9 @@ use referral::identifiers::Urn;
 
 pub use crate::form::Translated;
 use crate::form::{
-    Document, Kept, NamesAnother, Said, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or, practitioner,
-    to_tell, words_of_sharing,
+    Document, Kept, Said, Writing, addressed_to, is_blank, not_for_family, of_child, of_referrer, or, practitioner, to_tell,
+    words_of_sharing,
 };
-
-/// Whether a form may come from `sender`: the school that it names.
-pub fn is_own(sender: &Endpoint, school: Option<&form::School>) -> Result<(), NamesAnother> {
-    let named = school.and_then(|school| Urn::parse(&school.urn).ok());
-    crate::form::is_own(sender, named.map(Endpoint::School))
-}
 
 /// Translates the short form: the whole form with most of it left empty.
 pub fn concern(form: form::ConcernForm) -> Translated {
@@ -282,8 +276,9 @@ impl Writing {
         let Some(school) = school else {
             return self.refuse("form.school", "required", "is missing");
         };
-        if let Err(why) = Urn::parse(&school.urn) {
-            self.refuse("form.school.urn", "form", &why.to_string());
+        match Urn::parse(&school.urn) {
+            Ok(urn) => self.named = Some(Endpoint::School(urn)),
+            Err(why) => self.refuse("form.school.urn", "form", &why.to_string()),
         }
         let digits = school.dfe_number.replacen('/', "", 1);
         if !school.dfe_number.is_empty() && (digits.len() != 7 || !digits.bytes().all(|byte| byte.is_ascii_digit())) {

@@ -105,6 +105,23 @@ impl Doors {
         ended.unwrap_or_else(unknown).map(Response::new)
     }
 
+    /// Answers a call that brings a form: `form` gives its key and the form in the contract's words, and `response` is made
+    /// around the receipt.
+    async fn form<Q: Send + 'static, A: Send + 'static>(
+        &self,
+        method: &'static str,
+        door: Door,
+        request: Request<Q>,
+        form: fn(Q) -> (String, Translated),
+        response: fn(Option<referral_v1::Receipt>) -> A,
+    ) -> Result<Response<A>, Status> {
+        let work = move |doors: Doors, sender: Endpoint, request: Q| async move {
+            let (key, translated) = form(request);
+            Ok(response(Some(doors.submit_form(&sender, key, translated).await?)))
+        };
+        self.answer(method, door, request, work).await
+    }
+
     /// Puts `event` on the intake, and comes back when a queue has it.
     pub async fn publish(&self, from: &Endpoint, referral: ReferralId, received: Moment, event: Event) -> Result<(), Refusal> {
         let kind = kind_of(&event);
@@ -226,6 +243,9 @@ impl Doors {
     }
 
     async fn submit_form(&self, sender: &Endpoint, key: String, translated: Translated) -> Result<referral_v1::Receipt, Refusal> {
+        if !translated.may_come_from(sender) {
+            return Err(Refusal::SpeaksForAnother);
+        }
         let received = self.clock.now();
         let event = events::Submitted { idempotency_key: key, content: Some(translated.content.clone()) };
         let submission = read::submitted(sender, received, &event)
@@ -337,65 +357,52 @@ pub struct SchoolDoor(pub Doors);
 #[tonic::async_trait]
 impl SchoolService for SchoolDoor {
     async fn refer(&self, request: Request<school_v1::ReferRequest>) -> Result<Response<school_v1::ReferResponse>, Status> {
-        let work = |doors: Doors, sender, request: school_v1::ReferRequest| async move {
-            let form = request.form.unwrap_or_default();
-            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, school::referral(form)).await?;
-            Ok(school_v1::ReferResponse { receipt: Some(receipt) })
-        };
-        self.0.answer("Refer", Door::School, request, work).await
+        let form = |asked: school_v1::ReferRequest| (asked.idempotency_key, school::referral(asked.form.unwrap_or_default()));
+        let response = |receipt| school_v1::ReferResponse { receipt };
+        self.0.form("Refer", Door::School, request, form, response).await
     }
 
     async fn raise_concern(
         &self,
         request: Request<school_v1::RaiseConcernRequest>,
     ) -> Result<Response<school_v1::RaiseConcernResponse>, Status> {
-        let work = |doors: Doors, sender, request: school_v1::RaiseConcernRequest| async move {
-            let form = request.form.unwrap_or_default();
-            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, school::concern(form)).await?;
-            Ok(school_v1::RaiseConcernResponse { receipt: Some(receipt) })
-        };
-        self.0.answer("RaiseConcern", Door::School, request, work).await
+        let form =
+            |asked: school_v1::RaiseConcernRequest| (asked.idempotency_key, school::concern(asked.form.unwrap_or_default()));
+        let response = |receipt| school_v1::RaiseConcernResponse { receipt };
+        self.0.form("RaiseConcern", Door::School, request, form, response).await
     }
 
     async fn report_low_level_concern(
         &self,
         request: Request<school_v1::ReportLowLevelConcernRequest>,
     ) -> Result<Response<school_v1::ReportLowLevelConcernResponse>, Status> {
-        let work = |doors: Doors, sender, request: school_v1::ReportLowLevelConcernRequest| async move {
-            let form = request.form.unwrap_or_default();
-            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, school::low_level_concern(form)).await?;
-            Ok(school_v1::ReportLowLevelConcernResponse { receipt: Some(receipt) })
+        let form = |asked: school_v1::ReportLowLevelConcernRequest| {
+            (asked.idempotency_key, school::low_level_concern(asked.form.unwrap_or_default()))
         };
-        self.0.answer("ReportLowLevelConcern", Door::School, request, work).await
+        let response = |receipt| school_v1::ReportLowLevelConcernResponse { receipt };
+        self.0.form("ReportLowLevelConcern", Door::School, request, form, response).await
     }
 
     async fn report_allegation(
         &self,
         request: Request<school_v1::ReportAllegationRequest>,
     ) -> Result<Response<school_v1::ReportAllegationResponse>, Status> {
-        let work = |doors: Doors, sender, request: school_v1::ReportAllegationRequest| async move {
-            let form = request.form.unwrap_or_default();
-            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, school::allegation(form)).await?;
-            Ok(school_v1::ReportAllegationResponse { receipt: Some(receipt) })
+        let form = |asked: school_v1::ReportAllegationRequest| {
+            (asked.idempotency_key, school::allegation(asked.form.unwrap_or_default()))
         };
-        self.0.answer("ReportAllegation", Door::School, request, work).await
+        let response = |receipt| school_v1::ReportAllegationResponse { receipt };
+        self.0.form("ReportAllegation", Door::School, request, form, response).await
     }
 
     async fn transfer_child_protection_file(
         &self,
         request: Request<school_v1::TransferChildProtectionFileRequest>,
     ) -> Result<Response<school_v1::TransferChildProtectionFileResponse>, Status> {
-        let work = |doors: Doors, sender, request: school_v1::TransferChildProtectionFileRequest| async move {
-            let form = request.form.unwrap_or_default();
-            school::is_own(&sender, form.school.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, school::file_transfer(form)).await?;
-            Ok(school_v1::TransferChildProtectionFileResponse { receipt: Some(receipt) })
+        let form = |asked: school_v1::TransferChildProtectionFileRequest| {
+            (asked.idempotency_key, school::file_transfer(asked.form.unwrap_or_default()))
         };
-        self.0.answer("TransferChildProtectionFile", Door::School, request, work).await
+        let response = |receipt| school_v1::TransferChildProtectionFileResponse { receipt };
+        self.0.form("TransferChildProtectionFile", Door::School, request, form, response).await
     }
 }
 
@@ -405,41 +412,29 @@ pub struct HealthDoor(pub Doors);
 #[tonic::async_trait]
 impl HealthService for HealthDoor {
     async fn refer(&self, request: Request<health_v1::ReferRequest>) -> Result<Response<health_v1::ReferResponse>, Status> {
-        let work = |doors: Doors, sender, request: health_v1::ReferRequest| async move {
-            let form = request.form.unwrap_or_default();
-            let named = health::organisation_of(form.report.as_ref());
-            health::is_own(&sender, named).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, health::referral(form)).await?;
-            Ok(health_v1::ReferResponse { receipt: Some(receipt) })
-        };
-        self.0.answer("Refer", Door::Health, request, work).await
+        let form = |asked: health_v1::ReferRequest| (asked.idempotency_key, health::referral(asked.form.unwrap_or_default()));
+        let response = |receipt| health_v1::ReferResponse { receipt };
+        self.0.form("Refer", Door::Health, request, form, response).await
     }
 
     async fn report_fgm(
         &self,
         request: Request<health_v1::ReportFgmRequest>,
     ) -> Result<Response<health_v1::ReportFgmResponse>, Status> {
-        let work = |doors: Doors, sender, request: health_v1::ReportFgmRequest| async move {
-            let form = request.form.unwrap_or_default();
-            let named = health::organisation_of(form.report.as_ref());
-            health::is_own(&sender, named).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, health::fgm(form)).await?;
-            Ok(health_v1::ReportFgmResponse { receipt: Some(receipt) })
-        };
-        self.0.answer("ReportFgm", Door::Health, request, work).await
+        let form = |asked: health_v1::ReportFgmRequest| (asked.idempotency_key, health::fgm(asked.form.unwrap_or_default()));
+        let response = |receipt| health_v1::ReportFgmResponse { receipt };
+        self.0.form("ReportFgm", Door::Health, request, form, response).await
     }
 
     async fn notify_unscheduled_attendance(
         &self,
         request: Request<health_v1::NotifyUnscheduledAttendanceRequest>,
     ) -> Result<Response<health_v1::NotifyUnscheduledAttendanceResponse>, Status> {
-        let work = |doors: Doors, sender, request: health_v1::NotifyUnscheduledAttendanceRequest| async move {
-            let form = request.form.unwrap_or_default();
-            health::is_own(&sender, form.organisation.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, health::unscheduled_attendance(form)).await?;
-            Ok(health_v1::NotifyUnscheduledAttendanceResponse { receipt: Some(receipt) })
+        let form = |asked: health_v1::NotifyUnscheduledAttendanceRequest| {
+            (asked.idempotency_key, health::unscheduled_attendance(asked.form.unwrap_or_default()))
         };
-        self.0.answer("NotifyUnscheduledAttendance", Door::Health, request, work).await
+        let response = |receipt| health_v1::NotifyUnscheduledAttendanceResponse { receipt };
+        self.0.form("NotifyUnscheduledAttendance", Door::Health, request, form, response).await
     }
 
     async fn submit_fhir_message(
@@ -512,65 +507,55 @@ impl PoliceService for PoliceDoor {
         &self,
         request: Request<police_v1::SendPublicProtectionNoticeRequest>,
     ) -> Result<Response<police_v1::SendPublicProtectionNoticeResponse>, Status> {
-        let work = |doors: Doors, sender, request: police_v1::SendPublicProtectionNoticeRequest| async move {
-            let form = request.form.unwrap_or_default();
-            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, police::notice(form)).await?;
-            Ok(police_v1::SendPublicProtectionNoticeResponse { receipt: Some(receipt) })
+        let form = |asked: police_v1::SendPublicProtectionNoticeRequest| {
+            (asked.idempotency_key, police::notice(asked.form.unwrap_or_default()))
         };
-        self.0.answer("SendPublicProtectionNotice", Door::Police, request, work).await
+        let response = |receipt| police_v1::SendPublicProtectionNoticeResponse { receipt };
+        self.0.form("SendPublicProtectionNotice", Door::Police, request, form, response).await
     }
 
     async fn report_police_protection(
         &self,
         request: Request<police_v1::ReportPoliceProtectionRequest>,
     ) -> Result<Response<police_v1::ReportPoliceProtectionResponse>, Status> {
-        let work = |doors: Doors, sender, request: police_v1::ReportPoliceProtectionRequest| async move {
-            let form = request.form.unwrap_or_default();
-            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, police::police_protection(form)).await?;
-            Ok(police_v1::ReportPoliceProtectionResponse { receipt: Some(receipt) })
+        let form = |asked: police_v1::ReportPoliceProtectionRequest| {
+            (asked.idempotency_key, police::police_protection(asked.form.unwrap_or_default()))
         };
-        self.0.answer("ReportPoliceProtection", Door::Police, request, work).await
+        let response = |receipt| police_v1::ReportPoliceProtectionResponse { receipt };
+        self.0.form("ReportPoliceProtection", Door::Police, request, form, response).await
     }
 
     async fn report_missing_child(
         &self,
         request: Request<police_v1::ReportMissingChildRequest>,
     ) -> Result<Response<police_v1::ReportMissingChildResponse>, Status> {
-        let work = |doors: Doors, sender, request: police_v1::ReportMissingChildRequest| async move {
-            let form = request.form.unwrap_or_default();
-            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, police::missing_child(form)).await?;
-            Ok(police_v1::ReportMissingChildResponse { receipt: Some(receipt) })
+        let form = |asked: police_v1::ReportMissingChildRequest| {
+            (asked.idempotency_key, police::missing_child(asked.form.unwrap_or_default()))
         };
-        self.0.answer("ReportMissingChild", Door::Police, request, work).await
+        let response = |receipt| police_v1::ReportMissingChildResponse { receipt };
+        self.0.form("ReportMissingChild", Door::Police, request, form, response).await
     }
 
     async fn report_missing_child_return(
         &self,
         request: Request<police_v1::ReportMissingChildReturnRequest>,
     ) -> Result<Response<police_v1::ReportMissingChildReturnResponse>, Status> {
-        let work = |doors: Doors, sender, request: police_v1::ReportMissingChildReturnRequest| async move {
-            let form = request.form.unwrap_or_default();
-            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, police::missing_child_return(form)).await?;
-            Ok(police_v1::ReportMissingChildReturnResponse { receipt: Some(receipt) })
+        let form = |asked: police_v1::ReportMissingChildReturnRequest| {
+            (asked.idempotency_key, police::missing_child_return(asked.form.unwrap_or_default()))
         };
-        self.0.answer("ReportMissingChildReturn", Door::Police, request, work).await
+        let response = |receipt| police_v1::ReportMissingChildReturnResponse { receipt };
+        self.0.form("ReportMissingChildReturn", Door::Police, request, form, response).await
     }
 
     async fn notify_operation_encompass(
         &self,
         request: Request<police_v1::NotifyOperationEncompassRequest>,
     ) -> Result<Response<police_v1::NotifyOperationEncompassResponse>, Status> {
-        let work = |doors: Doors, sender, request: police_v1::NotifyOperationEncompassRequest| async move {
-            let form = request.form.unwrap_or_default();
-            police::is_own(&sender, form.report.as_ref()).map_err(|_| Refusal::SpeaksForAnother)?;
-            let receipt = doors.submit_form(&sender, request.idempotency_key, police::operation_encompass(form)).await?;
-            Ok(police_v1::NotifyOperationEncompassResponse { receipt: Some(receipt) })
+        let form = |asked: police_v1::NotifyOperationEncompassRequest| {
+            (asked.idempotency_key, police::operation_encompass(asked.form.unwrap_or_default()))
         };
-        self.0.answer("NotifyOperationEncompass", Door::Police, request, work).await
+        let response = |receipt| police_v1::NotifyOperationEncompassResponse { receipt };
+        self.0.form("NotifyOperationEncompass", Door::Police, request, form, response).await
     }
 }
 

@@ -410,8 +410,6 @@ impl Content {
             Content::Submission(content) => return Ok(Canonical { content: *content, form: None }),
             Content::Form(form) => form,
         };
-        school::is_own(us, form.school.as_ref())
-            .map_err(|_| Stopped::Unusable("the form names another school than your certificate".to_owned()))?;
         let translated = read_here_first(us, school::referral(*form))?;
         Ok(Canonical { content: translated.content.clone(), form: Some(translated) })
     }
@@ -419,6 +417,9 @@ impl Content {
 
 /// The door would name our fields; read here first, faults are told in the form's.
 fn read_here_first(us: &Endpoint, translated: Translated) -> Result<Translated, Stopped> {
+    if !translated.may_come_from(us) {
+        return Err(Stopped::Unusable("the form names another agency than your certificate".to_owned()));
+    }
     let (no_key, now) = (IdempotencyKey::from_bytes([0; 16]), Clock::system().now());
     let invalid = proto::read::submission(us, no_key, now, &translated.content).err();
     let faults = translated.in_the_forms_words(invalid.unwrap_or(Invalid(Vec::new()))).0;
@@ -489,8 +490,6 @@ impl Sender {
                 Some(path) => from_json(path)?,
                 None => sample.unwrap_or(Sample::Neglect).notice(),
             };
-            police::is_own(&self.us, notice.report.as_ref())
-                .map_err(|_| Stopped::Unusable("the notice names another force than your certificate".to_owned()))?;
             return Ok(Content::Submission(Box::new(read_here_first(&self.us, police::notice(notice))?.content)));
         }
         let form = match form {

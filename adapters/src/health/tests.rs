@@ -264,9 +264,15 @@ fn an_empty_form_is_refused_field_by_field_in_its_own_words() {
 #[test]
 fn a_health_body_speaks_for_itself_only() {
     let sender = Endpoint::parse("nhs.ZZ304").unwrap();
-    assert_eq!(is_own(&sender, organisation("ZZ304").as_ref()), Ok(()));
-    assert_eq!(is_own(&sender, organisation("RR8").as_ref()), Err(NamesAnother));
+    let may = |organisation: Option<form::Organisation>| {
+        let report = Some(form::Report { organisation: organisation.clone(), ..form::Report::default() });
+        let attendance = form::UnscheduledAttendance { organisation, ..form::UnscheduledAttendance::default() };
+        let translated = [fgm(form::FgmReport { report, ..Default::default() }), unscheduled_attendance(attendance)];
+        translated.map(|translated| translated.may_come_from(&sender))
+    };
+    assert_eq!(may(organisation("ZZ304")), [true; 2]);
+    assert_eq!(may(organisation("RR8")), [false; 2]);
     // What names no body at all is told so with everything else that is wrong.
-    assert_eq!(is_own(&sender, organisation("the hospital!").as_ref()), Ok(()));
-    assert_eq!(is_own(&sender, None), Ok(()));
+    assert_eq!(may(organisation("the hospital!")), [true; 2]);
+    assert_eq!(may(None), [true; 2]);
 }

@@ -238,12 +238,17 @@ fn the_short_form_says_what_the_whole_form_would() {
 #[test]
 fn a_school_speaks_for_itself_only() {
     let sender = Endpoint::parse("school.999001").unwrap();
-    let school = |urn: &str| form::School { urn: urn.to_owned(), ..form::School::default() };
-    assert_eq!(is_own(&sender, Some(&school("999001"))), Ok(()));
-    assert_eq!(is_own(&sender, Some(&school("999002"))), Err(NamesAnother));
+    let may = |urn: Option<&str>| {
+        let school = urn.map(|urn| form::School { urn: urn.to_owned(), ..form::School::default() });
+        let allegation = form::AllegationForm { school: school.clone(), ..form::AllegationForm::default() };
+        let short = form::ConcernForm { school, ..form::ConcernForm::default() };
+        [super::allegation(allegation), concern(short)].map(|translated| translated.may_come_from(&sender))
+    };
+    assert_eq!(may(Some("999001")), [true; 2]);
+    assert_eq!(may(Some("999002")), [false; 2]);
     // What names no school at all is told so with everything else that is wrong.
-    assert_eq!(is_own(&sender, Some(&school("the school"))), Ok(()));
-    assert_eq!(is_own(&sender, None), Ok(()));
+    assert_eq!(may(Some("the school")), [true; 2]);
+    assert_eq!(may(None), [true; 2]);
 }
 
 #[test]
