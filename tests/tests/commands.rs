@@ -9,7 +9,7 @@ use proto::json;
 use proto::wire::health::v1 as health;
 use proto::wire::police::v1 as police;
 use tests::client::{content, person};
-use tests::stack::Stack;
+use tests::stack::{Stack, repository};
 
 const LEEDS: &str = "la.E08000035.front-door";
 const KENT: &str = "la.E10000016.front-door";
@@ -200,4 +200,19 @@ async fn police_and_health_send_their_own_forms_with_the_program() {
     let path = file("referral.json", json::write(&referral).expect("JSON")).display().to_string();
     let printed = ran(&stack, "safeguarding-send", "nhs.ZZ304", &["report", "safeguarding-referral", "--form", &path]);
     after(&printed, "referral ");
+
+    // The same door takes FHIR, in either form, and answers in it.
+    let example = |name: &str| repository().join("examples/fhir").join(name).display().to_string();
+    let fhir = |name: &str| ran(&stack, "safeguarding-send", "nhs.ZZ304", &["fhir", &example(name)]);
+    let (json, xml) = (fhir("referral.json"), fhir("referral.xml"));
+    let is_outcome = |printed: &str, form: char| printed.starts_with(form) && printed.contains("OperationOutcome");
+    assert!(is_outcome(&json, '{') && is_outcome(&xml, '<'), "{json}\n{xml}");
+    let id = after(&json, "referral ");
+    assert_eq!(after(&fhir("referral.json"), "referral "), id);
+    let feedback = ["fhir-feedback", &id, "--message-id", "the-message"];
+    let feedback = ran(&stack, "safeguarding-send", "nhs.ZZ304", &feedback);
+    assert!(feedback.contains("the-message") && feedback.contains("\"resourceType\":\"Bundle\""), "{feedback}");
+    let wrong = file("wrong.json", r#"{"resourceType": "Bundle", "type": "message"}"#.to_owned()).display().to_string();
+    let told = refused(&stack, "safeguarding-send", "nhs.ZZ304", &["fhir", &wrong]);
+    assert!(told.contains("the outcome says why"), "{told}");
 }

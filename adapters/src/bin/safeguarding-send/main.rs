@@ -20,22 +20,19 @@ use prost::Message as _;
 use proto::json;
 use proto::read::{Invalid, Violation};
 use proto::wire::common::v1 as common;
-use proto::wire::health::v1::health_service_client::HealthServiceClient;
-use proto::wire::health::v1::{self as health, NotifyUnscheduledAttendanceRequest, ReferRequest, ReportFgmRequest};
-use proto::wire::police::v1::police_service_client::PoliceServiceClient;
-use proto::wire::police::v1::{
-    self as force, NotifyOperationEncompassRequest, PublicProtectionNotice, ReportMissingChildRequest,
-    ReportMissingChildReturnRequest, ReportPoliceProtectionRequest,
-};
+use proto::wire::police::v1::PublicProtectionNotice;
 use proto::wire::referral::v1::{self as wire, Receipt};
+use proto::wire::school::v1 as form;
 use proto::wire::school::v1::school_service_client::SchoolServiceClient;
-use proto::wire::school::v1::{
-    self as form, RaiseConcernRequest, ReportAllegationRequest, ReportLowLevelConcernRequest, TransferChildProtectionFileRequest,
-};
 use referral::{Digest, Endpoint, IdempotencyKey};
 use safeguarding_client::{CALL_PATIENCE, Client, no_receipt};
 use tokio::time::timeout;
 use transport::clock::Clock;
+
+mod fhir;
+mod forms;
+
+use forms::Form;
 
 const EXAMPLES: &str = "Example:
   safeguarding-send --config school.999001.toml refer --sample neglect --follow-until acknowledged
@@ -167,6 +164,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sends a FHIR R4 message, a Bundle in the shape of BaRS, and prints the OperationOutcome that answers it.
+    Fhir {
+        /// The message in JSON or XML; `-` for the standard input.
+        #[arg(value_name = "FILE")]
+        message: PathBuf,
+        #[command(flatten)]
+        key: Key,
+    },
+    /// Prints the FHIR feedback message of a referral: what became of it.
+    FhirFeedback {
+        /// The referral's id.
+        referral: String,
+        /// The id of the MessageHeader that was sent: the feedback answers it.
+        #[arg(long, value_name = "ID")]
+        message_id: String,
+        /// The correlation id of the exchange. Without any: the referral's id.
+        #[arg(long, value_name = "ID")]
+        correlation_id: Option<String>,
+        /// In XML instead of JSON.
+        #[arg(long)]
+        xml: bool,
+    },
     /// Shows how a referral stands.
     Get {
         /// The referral's id.
@@ -227,33 +246,6 @@ impl Holder {
         };
         holder as i32
     }
-}
-
-/// The forms that are not what `refer` sends, each as its message of the contract in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// A school's short form: safeguarding.school.v1.ConcernForm.
-    Concern,
-    /// A school's own record of a low-level concern: safeguarding.school.v1.LowLevelConcernForm.
-    LowLevelConcern,
-    /// An allegation against staff of a school: safeguarding.school.v1.AllegationForm.
-    Allegation,
-    /// A child protection file for the next school: safeguarding.school.v1.FileTransferForm.
-    ChildProtectionFile,
-    /// A child was taken into police protection: safeguarding.police.v1.PoliceProtection.
-    PoliceProtection,
-    /// A child is missing: safeguarding.police.v1.MissingChild.
-    MissingChild,
-    /// A missing child came back: safeguarding.police.v1.MissingChildReturn.
-    MissingChildReturn,
-    /// Operation Encompass: safeguarding.police.v1.OperationEncompass.
-    OperationEncompass,
-    /// A health body's safeguarding referral: safeguarding.health.v1.SafeguardingReferral.
-    SafeguardingReferral,
-    /// A health body's report of female genital mutilation: safeguarding.health.v1.FgmReport.
-    Fgm,
-    /// A child who is known to children's services attended unscheduled care: safeguarding.health.v1.UnscheduledAttendance.
-    UnscheduledAttendance,
 }
 
 /// Where the content comes from. Without any: the synthetic sample `neglect`.
@@ -384,6 +376,10 @@ async fn run(arguments: Arguments) -> Result<(), Stopped> {
             }
             say(&format!("referral {}", receipt.referral_id))?;
             sender.say_receipt(&receipt)
+        }
+        Command::Fhir { message, key } => sender.fhir(&message, key).await,
+        Command::FhirFeedback { referral, message_id, correlation_id, xml } => {
+            sender.fhir_feedback(referral, message_id, correlation_id, xml).await
         }
         Command::Get { referral, json } => sender.get(referral, json).await,
         Command::List { open, json } => sender.list(open, json).await,
@@ -530,54 +526,6 @@ impl Sender {
             async move { service.refer(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
         };
         Ok(self.client.send(&what, key, send).await?)
-    }
-
-    /// Sends the form in the file at `path` through the door it belongs to, which names its faults in its own words.
-    async fn report(&self, which: Form, path: &Path, key: Key) -> Result<Receipt, Stopped> {
-        let key = key.asked(false);
-        macro_rules! send {
-            ($service:ident.$method:ident($request:ident { $form:ty })) => {{
-                let form: $form = from_json(path)?;
-                let what = Digest::of(&[stringify!($method).as_bytes(), &form.encode_to_vec()]);
-                let send = |idempotency_key| {
-                    let request = self.client.ask($request { idempotency_key, form: Some(form.clone()) });
-                    let mut service = $service::new(self.client.channel());
-                    async move { service.$method(request).await?.into_inner().receipt.ok_or_else(no_receipt) }
-                };
-                Ok(self.client.send(&what, key, send).await?)
-            }};
-        }
-        match which {
-            Form::Concern => send!(SchoolServiceClient.raise_concern(RaiseConcernRequest { form::ConcernForm })),
-            Form::LowLevelConcern => {
-                send!(SchoolServiceClient.report_low_level_concern(ReportLowLevelConcernRequest { form::LowLevelConcernForm }))
-            }
-            Form::Allegation => send!(SchoolServiceClient.report_allegation(ReportAllegationRequest { form::AllegationForm })),
-            Form::ChildProtectionFile => send!(
-                SchoolServiceClient.transfer_child_protection_file(TransferChildProtectionFileRequest { form::FileTransferForm })
-            ),
-            Form::PoliceProtection => {
-                send!(PoliceServiceClient.report_police_protection(ReportPoliceProtectionRequest { force::PoliceProtection }))
-            }
-            Form::MissingChild => {
-                send!(PoliceServiceClient.report_missing_child(ReportMissingChildRequest { force::MissingChild }))
-            }
-            Form::MissingChildReturn => send!(
-                PoliceServiceClient.report_missing_child_return(ReportMissingChildReturnRequest { force::MissingChildReturn })
-            ),
-            Form::OperationEncompass => send!(
-                PoliceServiceClient.notify_operation_encompass(NotifyOperationEncompassRequest { force::OperationEncompass })
-            ),
-            Form::SafeguardingReferral => {
-                send!(HealthServiceClient.refer(ReferRequest { health::SafeguardingReferral }))
-            }
-            Form::Fgm => send!(HealthServiceClient.report_fgm(ReportFgmRequest { health::FgmReport })),
-            Form::UnscheduledAttendance => send!(
-                HealthServiceClient.notify_unscheduled_attendance(NotifyUnscheduledAttendanceRequest {
-                    health::UnscheduledAttendance
-                })
-            ),
-        }
     }
 
     async fn amend(&self, referral: &str, content: Content, key: Key) -> Result<Receipt, Stopped> {
@@ -729,11 +677,15 @@ fn line(summary: &common::ReferralSummary) -> String {
 
 /// The message that stands as JSON in the file at `path`, or comes from the standard input.
 fn from_json<M: json::Named>(path: &Path) -> Result<M, Stopped> {
+    json::read(&text_of(path)?)
+        .map_err(|fault| Stopped::Unusable(format!("{}: {fault}. To see the form of one: sample neglect", path.display())))
+}
+
+/// What stands in the file at `path`, or comes from the standard input.
+fn text_of(path: &Path) -> Result<String, Stopped> {
     let from_input = path == Path::new("-");
     let text = if from_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    let text = text.map_err(|fault| Stopped::Unusable(format!("cannot read {}: {fault}", path.display())))?;
-    json::read(&text)
-        .map_err(|fault| Stopped::Unusable(format!("{}: {fault}. To see the form of one: sample neglect", path.display())))
+    text.map_err(|fault| Stopped::Unusable(format!("cannot read {}: {fault}", path.display())))
 }
 
 fn indented(json: &str) -> Result<String, Stopped> {
@@ -775,6 +727,8 @@ mod tests {
             &["disagree", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--as", "Dora Lead, head", "--reason", "not seen"],
             &["report", "police-protection", "--form", "form.json", "--key-file", "it.key"],
             &["report", "unscheduled-attendance", "--form", "-", "--json"],
+            &["fhir", "message.xml", "--key-file", "it.key"],
+            &["fhir-feedback", "0f1c0c1e-58a4-8f5a-9b3b-1f4f0e6a7d11", "--message-id", "m", "--xml"],
             &["list", "--open", "--json"],
             &["watch", "--after", "12"],
         ] {
