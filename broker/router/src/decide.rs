@@ -402,6 +402,7 @@ impl<L: Ledger> Decider<L> {
             at: now,
             owed,
             progress,
+            settles: delivered(event),
         };
         *current = Current { version: expected.next(), case: Some(case) };
         (Some(commit), surprise)
@@ -479,7 +480,7 @@ impl<L: Ledger> Decider<L> {
                 }
             }
         }
-        let mut again = Vec::new();
+        let (mut again, mut confirmed) = (Vec::new(), Vec::new());
         let mut done = Vec::with_capacity(inputs.len());
         for (mut input, surprises) in inputs.into_iter().zip(surprises) {
             let is_among = |these: &HashSet<ReferralId>| input.events.iter().any(|(referral, _)| these.contains(referral));
@@ -488,14 +489,15 @@ impl<L: Ledger> Decider<L> {
                 continue;
             }
             let was_refused = is_among(&refused);
+            // What was known to be delivered already changes no case, and is settled all the same.
+            let told_again = input.events.iter().zip(&surprises).filter(|(_, surprise)| surprise.is_some());
+            confirmed.extend(told_again.filter_map(|((_, event), _)| delivered(event)));
             if let Some(answer) = input.answer.take().filter(|_| !was_refused) {
                 // Whoever asked may have gone; what was recorded stays recorded.
                 let _ = answer.send(surprises);
             }
             done.push(input);
         }
-        // A delivery is settled after its rung is recorded, never before: else a crash in between loses the rung.
-        let confirmed = confirmed_deliveries(&done);
         let settled = done.into_iter().filter_map(|input| input.token).collect();
         (Decided { settled, owed, again, news }, confirmed)
     }
@@ -620,26 +622,23 @@ fn newly_named<Token>(event: &Event, input: &Input<Token>, id: ReferralId, cases
     }
 }
 
-/// What recipients' queues confirmed, whether that was news or not.
-fn confirmed_deliveries<Token>(inputs: &[Input<Token>]) -> Vec<uuid::Uuid> {
-    let events = inputs.iter().flat_map(|input| &input.events);
-    events
-        .filter_map(|(_, event)| match event {
-            Event::Delivered(delivery) => Some(uuid::Uuid::from_bytes(*delivery.as_bytes())),
-            Event::Submitted(_)
-            | Event::Amended(_)
-            | Event::Withdrawn { .. }
-            | Event::Answered(_)
-            | Event::HandedOn { .. }
-            | Event::ConsentWithdrawn { .. }
-            | Event::Disagreed { .. }
-            | Event::Opened { .. }
-            | Event::Reviewed { .. }
-            | Event::SenderTold
-            | Event::Woken
-            | Event::LookedAgain { .. } => None,
-        })
-        .collect()
+/// The delivery that its recipient's queue has confirmed, if that is what happened.
+fn delivered(event: &Event) -> Option<uuid::Uuid> {
+    match event {
+        Event::Delivered(delivery) => Some(uuid::Uuid::from_bytes(*delivery.as_bytes())),
+        Event::Submitted(_)
+        | Event::Amended(_)
+        | Event::Withdrawn { .. }
+        | Event::Answered(_)
+        | Event::HandedOn { .. }
+        | Event::ConsentWithdrawn { .. }
+        | Event::Disagreed { .. }
+        | Event::Opened { .. }
+        | Event::Reviewed { .. }
+        | Event::SenderTold
+        | Event::Woken
+        | Event::LookedAgain { .. } => None,
+    }
 }
 
 /// The place of a delivery among everything its recipient was sent about this referral.

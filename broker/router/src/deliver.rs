@@ -242,8 +242,8 @@ impl<L: Ledger, P: Post> Deliverer<L, P> {
         }
     }
 
-    /// Says what was confirmed to whoever decides, who records it and then settles it: in this order, so that a
-    /// crash in between costs a repeat and never a rung of the ladder.
+    /// Says what was confirmed to whoever decides, who records and settles it in one step: a crash before costs a repeat,
+    /// and never a rung of the ladder.
     async fn confirmed(&self, settled: Vec<(uuid::Uuid, uuid::Uuid)>) {
         for (delivery, referral) in settled {
             let delivered = Event::Delivered(DeliveryId::from_bytes(*delivery.as_bytes()));

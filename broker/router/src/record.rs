@@ -116,6 +116,8 @@ pub struct Commit {
     pub owed: Vec<Owed>,
     /// What parties are told about it, in order.
     pub progress: Vec<Progress>,
+    /// The delivery that its queue has confirmed, where that is what happened: settled with the step that says so.
+    pub settles: Option<DeliveryId>,
 }
 
 /// Something waits for a person.

@@ -38,6 +38,7 @@ laws! {
     what_is_owed_comes_in_the_order_it_was_recorded
     what_is_owed_is_covered_by_a_signed_checkpoint
     settling_twice_changes_nothing
+    a_step_settles_what_it_says_was_delivered_or_nothing
     each_party_is_told_in_its_own_sequence_without_gaps
     a_party_is_told_about_one_referral_what_it_was_told_and_nothing_else
     a_case_is_woken_when_its_time_has_come_and_not_before
@@ -267,6 +268,18 @@ async fn settling_twice_changes_nothing(home: impl Home) {
     assert_eq!(found, Some(expected));
     assert_eq!(ledger.find_delivery(all[1].id).await.unwrap().unwrap().settled_at, None);
     assert_eq!(ledger.find_delivery(Uuid::nil()).await.unwrap(), None);
+}
+
+async fn a_step_settles_what_it_says_was_delivered_or_nothing(home: impl Home) {
+    let ledger = home.open();
+    let all = recorded(commit_one(&ledger, step(referral(1), 0)).await);
+    let delivered = |expected| Commit { settles: Some(all[0].id), ..closing(referral(1), expected) };
+    assert!(matches!(commit_one(&ledger, delivered(0)).await, Committed::Stale));
+    assert_eq!(ledger.owed(None, 10).await.unwrap().len(), 2, "what was not recorded is owed still");
+    recorded(commit_one(&ledger, delivered(1)).await);
+    let left = ledger.owed(None, 10).await.unwrap();
+    assert_eq!(left.iter().map(|owed| owed.id).collect::<Vec<_>>(), [all[1].id]);
+    assert!(ledger.find_delivery(all[0].id).await.unwrap().unwrap().settled_at.is_some());
 }
 
 async fn each_party_is_told_in_its_own_sequence_without_gaps(home: impl Home) {

@@ -636,6 +636,7 @@ mod tests {
             at,
             owed: vec![],
             progress: vec![],
+            settles: None,
         };
         assert!(matches!(ledger.commit(vec![closing]).await.unwrap()[0], Committed::Recorded { .. }));
         let erasure = Erasure { referral, by: "records".to_owned(), reason: "retention over".to_owned(), at };

@@ -196,7 +196,17 @@ impl Inner {
             self.delivery_ids.insert(owed.id, index);
             self.deliveries.insert(index, Sent { owed, salt: Some(salt), settled_at: None });
         }
+        self.settle(commit.settles.as_slice(), commit.at);
         leaf
+    }
+
+    fn settle(&mut self, deliveries: &[DeliveryId], at: Moment) {
+        for index in deliveries.iter().filter_map(|id| self.delivery_ids.get(id)) {
+            if let Some(sent) = self.deliveries.get_mut(index).filter(|sent| sent.settled_at.is_none()) {
+                sent.settled_at = Some(micros(at));
+                sent.owed.body.clear();
+            }
+        }
     }
 
     fn seal(&mut self) {
@@ -352,14 +362,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn settle(&self, deliveries: Vec<DeliveryId>, at: Moment) -> Result<(), LedgerError> {
-        self.write(Write::Settle, "settle what was delivered", |ledger| {
-            for index in deliveries.iter().filter_map(|id| ledger.delivery_ids.get(id)) {
-                if let Some(sent) = ledger.deliveries.get_mut(index).filter(|sent| sent.settled_at.is_none()) {
-                    sent.settled_at = Some(micros(at));
-                    sent.owed.body.clear();
-                }
-            }
-        })
+        self.write(Write::Settle, "settle what was delivered", |ledger| ledger.settle(&deliveries, at))
     }
 
     async fn overdue(&self, now: Moment, limit: usize) -> Result<Vec<ReferralId>, LedgerError> {

@@ -485,6 +485,7 @@ impl Page<'_> {
             }
         }
         self.case(commit)?;
+        self.settle(commit.settles.as_slice(), commit.at)?;
         for content in &commit.content {
             self.run(
                 "INSERT INTO content (referral, id, kind, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",

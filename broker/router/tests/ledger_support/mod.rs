@@ -146,6 +146,7 @@ pub fn step(referral: ReferralId, expected: u64) -> Commit {
             owed(referral, expected * 2 + 1, "police.metropolitan"),
         ],
         progress: vec![Progress { party: "school.100000".to_owned(), body: format!("step {expected}").into_bytes() }],
+        settles: None,
     }
 }
 

@@ -136,6 +136,7 @@ impl ShakyLedger {
             record: Vec::new(),
             owed: Vec::new(),
             progress: Vec::new(),
+            settles: None,
             ..commit.clone()
         };
         *self.next.lock().expect("no test panics with it") = Fate::Written;
