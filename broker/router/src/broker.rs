@@ -187,14 +187,18 @@ impl Ready {
         ready.send_replace(true);
         tracing::info!("the broker is ready");
         tasks.spawn(deciding);
-        shutdown.requested().await;
+        let all_there = all_work_until_asked_to_stop(&mut tasks, &shutdown).await;
+        shutdown.request();
         ready.send_replace(false);
         let all_done = async { while tasks.join_next().await.is_some() {} };
         if shutdown.drained(all_done).await.is_err() {
             tracing::warn!("not everything in hand was finished in time; it is done again after the next start");
         }
         tracing::info!("the broker has stopped");
-        Ok(())
+        match all_there {
+            true => Ok(()),
+            false => Err(CannotStart::because("a part of the broker ended by itself, so all of it stopped; start it again")),
+        }
     }
 
     fn server<L: Ledger, P: Post>(
@@ -230,6 +234,20 @@ impl Ready {
     }
 }
 
+/// Whether every task worked until it was asked to stop. One that ended by itself panicked, or cannot go on: a broker without
+/// it would look ready and leave its part undone.
+async fn all_work_until_asked_to_stop(tasks: &mut JoinSet<()>, shutdown: &Shutdown) -> bool {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => true,
+        Some(ended) = tasks.join_next() => {
+            let how = if ended.is_err_and(|error| error.is_panic()) { "panicked" } else { "ended" };
+            tracing::error!("a part of the broker {how} before it was asked to stop, so all of it stops");
+            false
+        }
+    }
+}
+
 /// Chance is the shell's to give. A machine without any cannot keep a record that proves anything.
 pub fn salt() -> [u8; 32] {
     let mut salt = [0; 32];
@@ -238,4 +256,22 @@ pub fn salt() -> [u8; 32] {
         std::process::abort();
     });
     salt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_noticed_and_one_that_was_asked_to_is_not() {
+        let shutdown = Shutdown::by_hand(Duration::from_secs(1));
+        let until_asked = |shutdown: Shutdown| async move { shutdown.requested().await };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(until_asked(shutdown.clone()));
+        tasks.spawn(async { panic!("as a fault of this program would") });
+        assert!(!all_work_until_asked_to_stop(&mut tasks, &shutdown).await);
+        tasks.spawn(until_asked(shutdown.clone()));
+        shutdown.request();
+        assert!(all_work_until_asked_to_stop(&mut tasks, &shutdown).await);
+    }
 }

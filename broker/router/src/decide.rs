@@ -1,6 +1,7 @@
 //! Decide: load the case, let the core judge, record what is owed before any of it is sent.
 //!
-//! One task decides, in batches: what is waiting is judged together and recorded in one commit of the ledger.
+//! It decides in batches: what is waiting is judged together and recorded in one commit of the ledger. Two lanes take
+//! turns, so that one judges while the ledger records for the other; all that is about one submission goes by one lane.
 //! Nothing is handed to delivery but what the ledger gave back as recorded; nothing on the intake is settled
 //! before its step was. Knows no AMQP: where an input came from is a `Token` it carries through.
 
@@ -21,6 +22,7 @@ use referral::vocab::Marking;
 use referral::{Digest, Endpoint, ReferralId};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 use transport::clock::Clock;
 use transport::telemetry;
@@ -32,7 +34,9 @@ use crate::roads;
 use crate::rules::Rules;
 
 /// How many messages are decided and recorded together at most.
-const BATCH_MAX: usize = 256;
+const BATCH_MAX: usize = 1_024;
+/// How many lanes decide: one judges while the ledger records for the other, and it records for one at a time.
+const LANES: u16 = 2;
 /// How long to wait before a batch is tried again after the ledger failed.
 pub const LEDGER_RETRY: Duration = Duration::from_millis(500);
 
@@ -104,6 +108,7 @@ pub struct Decided<Token> {
 }
 
 /// Judges, and records.
+#[derive(Clone)]
 pub struct Decider<L> {
     /// Where steps are recorded.
     pub ledger: L,
@@ -129,9 +134,52 @@ pub trait Settle<Token>: Send + Sync + 'static {
 }
 
 impl<L: Ledger> Decider<L> {
+    /// Decides what comes until nothing can come any more, each referral in the lane of its submission.
+    pub async fn run<Token: Send + Sync + 'static>(
+        self,
+        mut inputs: mpsc::Receiver<Input<Token>>,
+        mut events: mpsc::Receiver<(ReferralId, Event)>,
+        orders: mpsc::UnboundedSender<Order>,
+        settler: impl Settle<Token> + Clone,
+        news: watch::Sender<u64>,
+    ) {
+        let (mut to_decide, mut happened, mut lanes) = (Vec::new(), Vec::new(), JoinSet::new());
+        for _ in 0..LANES {
+            let (inputs, taken) = mpsc::channel(BATCH_MAX);
+            let (events, told) = mpsc::channel(BATCH_MAX);
+            to_decide.push(inputs);
+            happened.push(events);
+            lanes.spawn(self.clone().run_lane(taken, told, orders.clone(), settler.clone(), news.clone()));
+        }
+        // A lane ends only after these do, so that each finds it there.
+        let sort_inputs = async move {
+            while let Some(input) = inputs.recv().await {
+                let about = input.events.first().map(|(referral, _)| *referral);
+                if let Some(lane) = to_decide.get(about.map_or(0, lane_of)) {
+                    let _ = lane.send(input).await;
+                }
+            }
+        };
+        let sort_events = async move {
+            while let Some((referral, event)) = events.recv().await {
+                if let Some(lane) = happened.get(lane_of(referral)) {
+                    let _ = lane.send((referral, event)).await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            ((), ()) = async { tokio::join!(sort_inputs, sort_events) } => {}
+            Some(ended) = lanes.join_next() => raise(ended),
+        }
+        while let Some(ended) = lanes.join_next().await {
+            raise(ended);
+        }
+    }
+
     /// Decides what comes, in batches, until nothing can come any more. What is owed is handed to delivery, and
     /// what is recorded is settled, in this order.
-    pub async fn run<Token: Send + Sync + 'static>(
+    async fn run_lane<Token: Send + Sync + 'static>(
         self,
         mut inputs: mpsc::Receiver<Input<Token>>,
         mut events: mpsc::Receiver<(ReferralId, Event)>,
@@ -620,6 +668,20 @@ fn newly_named<Token>(event: &Event, input: &Input<Token>, id: ReferralId, cases
         }
         other => other.clone(),
     }
+}
+
+/// What panicked in a lane panics in whoever runs the lanes, as if there were none.
+fn raise(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Which lane decides about a referral: the same for every child of a submission, as with the intake's partitions.
+fn lane_of(referral: ReferralId) -> usize {
+    usize::from(referral.partition(LANES))
 }
 
 /// The delivery that its recipient's queue has confirmed, if that is what happened.

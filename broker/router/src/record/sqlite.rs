@@ -191,7 +191,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
          -- What is erased is overwritten, and nothing spills into temporary files.
          PRAGMA secure_delete = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA journal_size_limit = 67108864;",
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA wal_autocheckpoint = 4096;",
     )?;
     Ok(connection)
 }
