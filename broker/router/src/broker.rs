@@ -34,7 +34,7 @@ const WAITING_MAX: usize = 1_024;
 /// How many unsettled messages each intake partition may have out.
 const PREFETCH: u16 = 256;
 
-/// Why the broker cannot start. In words, with what to do.
+/// Why the broker cannot start, or could not go on. In words, with what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CannotStart(String);

@@ -52,9 +52,13 @@ const BEYOND_THE_FORM: &[(&str, &[&str])] = &[
 const TURNED_AWAY: &[(&str, Code, &[&str])] =
     &[("OC-025", Code::InvalidArgument, &["form.register.status"]), ("SC-097", Code::FailedPrecondition, &[])];
 
-/// The cases that their form says more exactly than the list of a case can, so that the wire does otherwise than the core.
-const SAID_MORE_EXACTLY: &[(&str, &str)] =
-    &[("OC-027", "the form puts the condition on the intelligence; in the case's list it stands over the whole")];
+/// The cases that their form says more exactly than the list of a case can, so that the wire does otherwise than the core:
+/// how, to the letter, and why.
+const SAID_MORE_EXACTLY: &[(&str, &str, &str)] = &[(
+    "OC-027",
+    r#"the core gives {"LA:E08000035:front_door": {"concern_narrative", "identity", "police_intelligence", "risk_level"}, "SCHOOL:URN999202": {"identity", "risk_level"}}, the wire {"LA:E08000035:front_door": {"concern_narrative", "identity", "police_intelligence", "risk_level"}, "SCHOOL:URN999202": {"concern_narrative", "identity", "risk_level"}}"#,
+    "the form puts the condition on the intelligence; in the case's list it stands over the whole",
+)];
 
 /// How many cases of a moment are on their way at once.
 const AT_ONCE: usize = 8;
@@ -199,8 +203,8 @@ async fn what_is_said_of_a_referral_under_way_is_heard_by_whom_the_cases_say() {
 
 impl Played {
     fn has_failed(&self) -> bool {
-        let is_listed = SAID_MORE_EXACTLY.iter().any(|(id, _)| *id == self.outcome.id);
-        self.faults.is_empty() == is_listed || !self.outcome.contested && !self.outcome.differences.is_empty()
+        let listed = SAID_MORE_EXACTLY.iter().filter(|(id, ..)| *id == self.outcome.id).map(|(_, fault, _)| *fault);
+        !self.faults.iter().map(String::as_str).eq(listed) || !self.outcome.contested && !self.outcome.differences.is_empty()
     }
 }
 

@@ -1,5 +1,5 @@
-//! FHIR messages of a health body's system, and the feedback that answers them. What is printed is what FHIR says: an
-//! OperationOutcome, or the feedback message.
+//! FHIR messages of a health body's system, and the feedback that answers them. What is printed is what FHIR says, an
+//! OperationOutcome or the feedback message; below an outcome, if there is one, the receipt.
 
 use std::path::Path;
 use std::sync::Mutex;

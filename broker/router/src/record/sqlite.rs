@@ -32,8 +32,8 @@ use super::{
 /// Each entry takes the file from the format before to the next.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("waiting.sql"), include_str!("received.sql")];
 
-// So many steps share one transaction at the most: enough that the disk's sync is shared by all
-// who wait, few enough that nobody waits long for the others.
+// Once so many steps share a transaction nobody else joins it: enough that the disk's sync is shared by all who wait, few
+// enough that nobody waits long for the others.
 const STEPS_PER_TRANSACTION_MAX: usize = 512;
 // So many requests wait in line before those who ask are made to wait themselves.
 const REQUESTS_WAITING_MAX: usize = 1024;
@@ -192,6 +192,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
          PRAGMA secure_delete = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = 67108864;
+         -- 16 MiB: a page that is written again and again is folded into the file once.
          PRAGMA wal_autocheckpoint = 4096;",
     )?;
     Ok(connection)
