@@ -42,7 +42,7 @@ const EXAMPLES: &str = "Example:
 Ends with 0 when all went well, 1 when the broker refused, gave it back or could not be reached, 2 when the command
 line or the configuration is wrong, 3 when what was waited for did not happen in time.";
 
-/// Sends safeguarding referrals as the school or council that your certificate names, and follows them.
+/// Sends safeguarding referrals as the agency that your certificate names, and follows them.
 #[derive(Parser)]
 #[command(name = "safeguarding-send", version, after_help = EXAMPLES)]
 struct Arguments {
